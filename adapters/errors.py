@@ -1,0 +1,155 @@
+"""Why a provider gave no answer.
+
+    ProviderError
+    ├─ Rejected       the request is wrong; asking elsewhere will not help
+    │  ├─ TooLong     ... because it does not fit into the model's context
+    │  └─ Filtered    ... because the provider's content policy refuses it
+    ├─ Unauthorized   our credentials are wrong or spent; the operator's concern, so ask elsewhere
+    ├─ Throttled      too many requests; ask elsewhere, or again after ``retry_after``
+    ├─ Unavailable    down, unreachable, or failing inside
+    │  └─ Unknown     ... or up, but without this model or route
+    ├─ TimedOut       no answer within the time allowed
+    └─ Garbled        an answer that cannot be read
+
+The message is ours, short, and fit for the caller's eyes: it never holds a provider's body, a URL, a key or the
+prompt. Policy is a class attribute, so nobody tests types to decide what to do next.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import msgspec
+
+from adapters.types import HttpResponse, Params
+
+
+class ProviderError(Exception):
+    """A provider's failure, as a value: returned by the fan-out, raised only inside adapters and clients.
+
+    ``status`` is the provider's HTTP status if there was one, ``retry_after`` its advice in seconds, ``param`` the
+    name of the parameter that a wire cannot express.
+    """
+
+    code: ClassVar[str] = "provider_error"
+    fall_back: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        param: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.retry_after = retry_after
+        self.param = param
+
+
+class Rejected(ProviderError):
+    code = "rejected"
+    fall_back = False
+
+
+class TooLong(Rejected):
+    code = "context_length_exceeded"
+
+
+class Filtered(Rejected):
+    code = "content_filter"
+
+
+class Unauthorized(ProviderError):
+    code = "provider_unauthorized"
+
+
+class Throttled(ProviderError):
+    code = "throttled"
+
+
+class Unavailable(ProviderError):
+    code = "unavailable"
+
+
+class Unknown(Unavailable):
+    code = "not_found_at_provider"
+
+
+class TimedOut(ProviderError):
+    code = "timed_out"
+
+
+class Garbled(ProviderError):
+    code = "garbled"
+
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises at bytes that are not the JSON that was promised: also at strings that are not UTF-8, and at
+ten thousand opening brackets."""
+
+BY_STATUS: dict[int, type[ProviderError]] = {
+    401: Unauthorized,
+    402: Unauthorized,
+    403: Unauthorized,
+    404: Unknown,
+    408: TimedOut,
+    429: Throttled,
+    498: Unauthorized,  # Cohere: blocked or invalid token
+    504: TimedOut,
+    529: Throttled,  # overloaded, as some hosts say it
+}
+
+MEANING: dict[type[ProviderError], str] = {
+    Rejected: "the provider rejected the request",
+    TooLong: "the request does not fit into the model's context",
+    Filtered: "the provider's content policy refused the request",
+    Unauthorized: "the provider refused the gateway's credentials",
+    Throttled: "the provider is throttling requests",
+    Unavailable: "the provider is not available",
+    Unknown: "the provider does not know this model or route",
+    TimedOut: "the provider did not answer in time",
+    Garbled: "the provider's answer could not be read",
+}
+
+
+def class_of(status: int) -> type[ProviderError]:
+    """The class a status stands for. Status decides, never the words of a body."""
+    return BY_STATUS.get(status) or (Rejected if 400 <= status < 500 else Unavailable)
+
+
+def failure(response: HttpResponse, kind: type[ProviderError] | None = None) -> ProviderError:
+    """The error that a response other than 200 stands for; an adapter that knows better names the kind."""
+    kind = kind or class_of(response.status)
+    return kind(f"{MEANING[kind]} (HTTP {response.status})", status=response.status, retry_after=retry_after(response))
+
+
+def inexpressible(param: str, why: str) -> Rejected:
+    """A parameter that a provider's wire has no word for: the caller's to change."""
+    return Rejected(why, param=param)
+
+
+Rule = tuple[str, Callable[[Params], bool], str]
+"""One limit of a wire: a parameter, whether the wire can say what is asked of it, and the sentence if it cannot."""
+
+
+def require(asked: Params, rules: tuple[Rule, ...]) -> None:
+    """Raises for the first rule that is not kept."""
+    for param, kept, why in rules:
+        if not kept(asked):
+            raise inexpressible(param, why)
+
+
+def retry_after(response: HttpResponse) -> float | None:
+    """Seconds to wait as the provider advises, in either spelling; dates are ignored, since clocks differ."""
+    for name, scale in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
+        value = response.header(name)
+        if value is not None:
+            try:
+                seconds = float(value) * scale
+            except ValueError:
+                continue
+            if 0 <= seconds < float("inf"):
+                return seconds
+    return None

@@ -1,0 +1,64 @@
+"""Server-sent events: bytes in, event payloads out, however the bytes are split.
+
+The whole of the little standard that providers use (https://html.spec.whatwg.org/multipage/server-sent-events.html):
+CR LF and LF line ends, comments, several ``data`` lines in one event. Event names are dropped, since every provider
+repeats them inside the payload.
+"""
+
+from adapters.errors import Garbled
+
+MAX_EVENT = 16 * 1024 * 1024
+"""Bytes that one unfinished event may hold before the stream is given up."""
+
+
+class Events:
+    """Splits one stream."""
+
+    __slots__ = ("_held", "_parts")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []  # of an unfinished event; joined only when a line ends, so splits stay cheap
+        self._held = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The payloads that these bytes complete."""
+        if self._parts or b"\n" not in data or data[-1:] == b"\r":
+            return self._resume(data)
+        return self._split(data)
+
+    def _resume(self, data: bytes) -> list[bytes]:
+        self._parts.append(data)
+        self._held += len(data)
+        if self._held > MAX_EVENT:
+            raise Garbled(f"an event of the provider's stream is larger than {MAX_EVENT} bytes")
+        if b"\n" not in data or data[-1:] == b"\r":
+            return []
+        whole = b"".join(self._parts)
+        self._parts.clear()
+        self._held = 0
+        return self._split(whole)
+
+    def _split(self, data: bytes) -> list[bytes]:
+        if b"\r" in data:  # never inside JSON, where it is escaped
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        frames = data.split(b"\n\n")
+        rest = frames.pop()
+        if rest:
+            self._parts.append(rest)
+            self._held = len(rest)
+        payloads = []
+        for frame in frames:
+            if frame.startswith(b"data: ") and b"\n" not in frame:  # nearly always
+                payloads.append(frame[6:])
+            elif (payload := _payload(frame)) is not None:
+                payloads.append(payload)
+        return payloads
+
+
+def _payload(frame: bytes) -> bytes | None:
+    lines = [_value(line) for line in frame.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines) if lines else None
+
+
+def _value(line: bytes) -> bytes:
+    return line[6:] if line[5:6] == b" " else line[5:]

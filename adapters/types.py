@@ -1,0 +1,184 @@
+"""The language of the house: what is asked, what is answered, and who translates.
+
+Both packages speak these values; they belong to the lower one, so that ``adapters`` can be read, tested and
+used without the gateway. Nothing here knows a provider's wire.
+"""
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from msgspec import Struct, field
+
+Finish = Literal["stop", "length", "filtered", "tool_calls", "other"]
+"""Why a choice ended: by itself or at a stop string, at the token limit, by the provider's content policy, to call
+a tool, or for a reason that has no counterpart elsewhere."""
+
+Mode = Literal["chat", "completion"]
+"""How a provider is asked: through its chat template, or with the bare text continued."""
+
+Headers = list[tuple[bytes, bytes]]
+"""Header lines as received: names in lower case, in order, repeats kept."""
+
+
+class Message(Struct, frozen=True):
+    """One turn of a chat."""
+
+    role: str
+    content: str
+
+
+class Params(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Sampling. ``None`` and ``()`` mean "not asked": the provider's own default applies."""
+
+    n: int = 1
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+
+class Call(Struct, frozen=True):
+    """One question to one model: all that an adapter may know.
+
+    ``input`` is either a raw text to be continued, or a chat. ``model`` is the provider's own name for the model.
+    """
+
+    model: str
+    input: str | tuple[Message, ...]
+    params: Params = Params()
+    stream: bool = False
+
+
+class Usage(Struct, frozen=True, omit_defaults=True):
+    """Tokens of one call. ``input`` includes ``cached`` and ``cache_write``, ``output`` includes ``reasoning``;
+    ``None`` means that the provider did not say, and ``0`` is zero. ``estimated`` marks figures that are ours."""
+
+    input: int
+    output: int
+    cached: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+    estimated: bool = False
+
+
+class Choice(Struct, frozen=True):
+    """One alternative of an answer; ``index`` counts from 0 within its call. ``usage`` is there only where a choice has
+    one of its own, since it was asked for by itself."""
+
+    index: int
+    text: str
+    finish: Finish
+    usage: Usage | None = None
+
+
+class Reply(Struct, frozen=True):
+    """A whole answer. ``usage`` is None when the provider did not report it."""
+
+    choices: tuple[Choice, ...]
+    usage: Usage | None = None
+
+
+class Delta(Struct, frozen=True):
+    """A piece of a streamed choice. ``finish`` comes with its last piece, whose text may be empty."""
+
+    index: int
+    text: str = ""
+    finish: Finish | None = None
+
+
+class Endpoint(Struct, frozen=True, eq=False):
+    """Where requests go, prepared once: the object itself is the key under which a client keeps its connections.
+
+    ``url`` may be ``http``, ``https``, or ``http+unix://<quoted socket path>/<path>``. ``headers`` hold the
+    provider's key, so they are never shown.
+    """
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.url!r})"
+
+
+class HttpRequest(Struct, frozen=True):
+    """A POST, ready to be sent. ``stream`` says that the answer is meant to be read as it comes."""
+
+    endpoint: Endpoint
+    body: bytes
+    stream: bool = False
+
+
+class HttpResponse(Struct, frozen=True):
+    """An answer as it came; ``body`` is decompressed, and empty when it was streamed."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header, by its name in lower case."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class Host(Struct, frozen=True, kw_only=True):
+    """Where and how one provider is reached: what an adapter is made from.
+
+    ``base_url`` may hold ``{model}``, which becomes the quoted model name (Azure's deployments). What follows
+    ``engine`` are differences between hosts of one wire that are data rather than behaviour; None means the adapter's
+    own habit. ``stream_usage``: streams can be asked for usage; ``done_marker``: streams end with ``[DONE]``.
+    """
+
+    base_url: str
+    key: str | None = None
+    engine: str | None = None
+    auth: Literal["bearer", "api-key"] = "bearer"
+    headers: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    max_n: int | None = None
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    stream_usage: bool = True
+    done_marker: bool = True
+
+    def __repr__(self) -> str:
+        return f"Host({self.base_url!r}, engine={self.engine!r})"
+
+
+class Decoder(Protocol):
+    """Turns the bytes of one streamed answer into deltas, however they are split."""
+
+    usage: Usage | None
+    """What the provider has reported so far; may be read at any time."""
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """The deltas that these bytes complete. Raises a ProviderError when the provider reports one in its stream,
+        and ``Garbled`` when the bytes cannot be read."""
+
+    def close(self) -> None:
+        """The body has ended. Raises ``Garbled`` if the provider had not finished speaking."""
+
+
+class Adapter(Protocol):
+    """Translates between these types and one provider's wire. Pure: no I/O, no clock, no state between calls."""
+
+    modes: tuple[Mode, ...]
+    """What the provider can be asked; the first is what it is asked unless the target says otherwise."""
+
+    max_n: int | None
+    """The most choices one request can ask for; None if the provider sets the limit. More are asked by repeating."""
+
+    def encode(self, call: Call) -> HttpRequest:
+        """The request. Raises ``Rejected`` naming the parameter when the wire cannot express the call."""
+
+    def decode(self, response: HttpResponse) -> Reply:
+        """The reply, or raises a ProviderError."""
+
+    def decoder(self) -> Decoder: ...
+
+
+MakeAdapter = Callable[[Host], Adapter]
