@@ -1,0 +1,101 @@
+"""What we say no with.
+
+    GatewayError
+    ├─ BadRequest         400   the request is wrong; the message says where and what would be right
+    ├─ Unauthenticated    401   no key, or one that we do not know
+    ├─ UnknownModel       404   no model of that name
+    ├─ NoSuchRoute        404   no such path
+    ├─ MethodNotAllowed   405
+    ├─ TooLarge           413   the body is over the limit
+    ├─ UnsupportedMedia   415   the body is not said to be JSON
+    ├─ Internal           500   a bug of ours
+    ├─ Unanswered         4xx/5xx   no model answered, or too few; names each leg
+    └─ NotOffered         503   the model is configured, but its provider's key is not set
+
+Each is rendered once, by the dialect of the caller. Messages are fit for the caller's eyes.
+"""
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+
+class LegFailure(Struct, frozen=True):
+    """Why one model of a call did not answer; ``index`` is where its first choice would have stood."""
+
+    index: int
+    model: str
+    code: str
+    message: str
+
+
+class GatewayError(Exception):
+    """``param`` names the field of the request that is wrong, ``retry_after`` the seconds after which to try again."""
+
+    status: int = 500
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+        self.legs: tuple[LegFailure, ...] = ()
+
+
+class BadRequest(GatewayError):
+    status = 400
+    code = "invalid_request"
+
+
+class Unauthenticated(GatewayError):
+    status = 401
+    code = "invalid_api_key"
+
+
+class UnknownModel(GatewayError):
+    status = 404
+    code = "model_not_found"
+
+
+class NoSuchRoute(GatewayError):
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(GatewayError):
+    status = 405
+    code = "method_not_allowed"
+
+
+class TooLarge(GatewayError):
+    status = 413
+    code = "request_too_large"
+
+
+class UnsupportedMedia(GatewayError):
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Internal(GatewayError):
+    status = 500
+    code = "internal_error"
+
+
+class NotOffered(GatewayError):
+    status = 503
+    code = "model_not_offered"
+
+
+class Unanswered(GatewayError):
+    """The call as a whole failed at its providers. ``status`` says what the caller can do about it."""
+
+    code = "no_answer"
+
+    def __init__(
+        self, message: str, status: int, legs: tuple[LegFailure, ...], retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.status = status
+        self.legs = legs

@@ -1,0 +1,254 @@
+"""Asks the models of a plan. A provider's failure is a value, so that one failing model never disturbs another.
+
+An exception out of here is a bug, or the caller who has left; either way every provider call still open is cancelled
+and waited for before it passes.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from adapters.errors import Garbled, ProviderError, TimedOut
+from adapters.types import Choice, Delta, Finish, HttpRequest, Reply, Usage
+from gateway.routing import requests
+from gateway.tokens import estimate
+from gateway.types import Clock, Fanout, LegResult, Outcome, Plan, Target
+
+Emit = Callable[[LegResult, list[Delta], int], asyncio.Future[None] | None]
+"""Takes the pieces that one read has brought for a leg, and how far their indexes are from their places in it. What it
+returns, if anything, is done when the caller can take more; see ``Feed``."""
+
+Ended = Callable[[LegResult], None]
+"""Hears that a leg has its outcome, the moment it has it."""
+
+
+class Deadline(TimedOut):
+    code = "deadline"
+
+
+async def ask_all(
+    plan: Plan, fanout: Fanout, clock: Clock, emit: Emit | None = None, ended: Ended | None = None
+) -> list[LegResult]:
+    """A result for each leg, in the plan's order.
+
+    ``outcome`` is None in those that were given up because enough others had answered.
+    """
+    results = [LegResult(leg, clock.steady(), sent=[0] * leg.call.params.n if emit else []) for leg in plan]
+    if len(results) == 1 and fanout.deadline is None:
+        await ask(results[0], clock, emit)
+        if ended:
+            ended(results[0])
+    else:
+        await Race(results, fanout, clock, emit, ended).run()
+    return results
+
+
+class Race:
+    """Several legs at once, until all have ended, enough have answered, or the time is up."""
+
+    def __init__(
+        self, results: list[LegResult], fanout: Fanout, clock: Clock, emit: Emit | None, ended: Ended | None
+    ) -> None:
+        self._results = results
+        self._fanout = fanout
+        self._clock = clock
+        self._emit = emit
+        self._ended = ended
+        self._left = len(results)
+        self._answered = 0
+        self._late = False
+        self._winner: LegResult | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._over = loop.create_future()
+        emit = self._first_only if self._emit and self._fanout.mode == "first" else self._emit
+        for result in self._results:
+            task = loop.create_task(ask(result, self._clock, emit))
+            task.add_done_callback(self._note)
+            self._tasks.append(task)
+        timer = loop.call_later(self._fanout.deadline, self._time_up) if self._fanout.deadline is not None else None
+        try:
+            await self._over
+        finally:
+            if timer:
+                timer.cancel()
+            await self._give_up_rest()
+        if self._late:
+            self._mark_late()
+
+    def _note(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        if (bug := task.exception()) is not None:
+            self._finish(bug)
+            return
+        result = self._results[self._tasks.index(task)]
+        self._left -= 1
+        self._answered += isinstance(result.outcome, Reply)
+        if self._ended and (self._fanout.mode != "first" or self._winner in (None, result)):
+            self._ended(result)
+        enough = self._fanout.mode != "all" and self._answered >= self._fanout.min_success
+        hopeless = self._answered + self._left < self._fanout.min_success
+        if not self._left or enough or hopeless:
+            self._finish()
+
+    def _time_up(self) -> None:
+        self._late = True
+        self._finish()
+
+    def _finish(self, bug: BaseException | None = None) -> None:
+        if not self._over.done():
+            if bug is not None:
+                self._over.set_exception(bug)
+            else:
+                self._over.set_result(None)
+
+    def _first_only(self, result: LegResult, deltas: list[Delta], shift: int) -> asyncio.Future[None] | None:
+        """The first model to speak has won: the others are cancelled before they are heard."""
+        if self._winner is None and any(delta.text for delta in deltas):
+            self._winner = result
+            for task, other in zip(self._tasks, self._results, strict=True):
+                if other is not result:
+                    task.cancel()
+            self._left = 1
+        if self._winner is not result or self._emit is None:
+            return None
+        return self._emit(result, deltas, shift)
+
+    async def _give_up_rest(self) -> None:
+        rest = [task for task in self._tasks if not task.done()]
+        for task in rest:
+            task.cancel()
+        if rest:
+            await asyncio.wait(rest)
+
+    def _mark_late(self) -> None:
+        """Legs still open at the deadline have failed."""
+        for result in self._results:
+            if result.outcome is None and self._winner in (None, result):
+                late = Deadline(f"no answer within the call's deadline of {self._fanout.deadline:g} s")
+                close(result, late, self._clock)
+                if self._ended:
+                    self._ended(result)
+
+
+async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
+    """Asks the leg's targets in turn and leaves the answer, or the last reason why there is none, in ``result``."""
+    leg = result.leg
+    outcome: Outcome | None = None
+    for target in leg.targets:
+        result.target = target
+        result.attempts += 1
+        try:
+            sent = leg.first if target is leg.targets[0] else requests(target, leg.call)
+            outcome = await attempt(result, target, sent, emit)
+        except ProviderError as failure:
+            outcome = failure
+        if isinstance(outcome, Reply) or not outcome.fall_back or any(result.sent):
+            break  # what the caller has read cannot be unsaid
+    assert outcome is not None
+    close(result, outcome, clock)
+
+
+def close(result: LegResult, outcome: Outcome, clock: Clock) -> None:
+    result.outcome = outcome
+    result.ended = clock.steady()
+    result.created = int(clock.wall())
+
+
+async def attempt(result: LegResult, target: Target, sent: tuple[HttpRequest, ...], emit: Emit | None) -> Reply:
+    """One target's whole answer. Raises a ProviderError."""
+    if target.gate is None:
+        return await exchange(result, target, sent, emit)
+    async with target.gate:
+        return await exchange(result, target, sent, emit)
+
+
+async def exchange(result: LegResult, target: Target, sent: tuple[HttpRequest, ...], emit: Emit | None) -> Reply:
+    n = result.leg.call.params.n
+    if len(sent) == 1:
+        return await one(result, target, sent[0], n, 0, emit)
+    share = target.adapter.max_n or 1
+    failure: ProviderError | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(one(result, target, request, min(share, n - i * share), i * share, emit))
+                for i, request in enumerate(sent)
+            ]
+    except* ProviderError as failures:
+        failure = next(exc for exc in failures.exceptions if isinstance(exc, ProviderError))
+    if failure is not None:  # raised out here, since what an except* clause raises comes out as a group
+        raise failure
+    return joined([task.result() for task in tasks])
+
+
+def joined(replies: list[Reply]) -> Reply:
+    usages = [reply.usage for reply in replies if reply.usage is not None]
+    usage = Usage(
+        sum(usage.input for usage in usages),
+        sum(usage.output for usage in usages),
+        estimated=any(usage.estimated for usage in usages),
+    )
+    return Reply(tuple(choice for reply in replies for choice in priced(reply)), usage)
+
+
+def priced(reply: Reply) -> tuple[Choice, ...]:
+    """The choices; one that was asked for by itself takes the call's usage with it."""
+    if len(reply.choices) != 1:
+        return reply.choices
+    [choice] = reply.choices
+    return (Choice(choice.index, choice.text, choice.finish, reply.usage),)
+
+
+async def one(result: LegResult, target: Target, request: HttpRequest, n: int, shift: int, emit: Emit | None) -> Reply:
+    """One HTTP exchange, for ``n`` choices whose places in the leg begin at ``shift``."""
+    if emit is None:
+        reply = target.adapter.decode(await target.upstream.fetch(request, target.timeouts))
+        choices = placed(reply.choices, n, shift)
+        return Reply(choices, reply.usage or estimate(result.leg.call, [len(c.text) for c in choices]))
+    return await streamed(result, target, request, n, shift, emit)
+
+
+def placed(choices: tuple[Choice, ...], n: int, shift: int) -> tuple[Choice, ...]:
+    """The choices in order and at their places in the leg: just those that were asked for, each of them once."""
+    if n == 1 and len(choices) == 1 and choices[0].index == 0 and shift == 0:
+        return choices
+    ordered = sorted(choices, key=lambda choice: choice.index)
+    if [choice.index for choice in ordered] != list(range(n)):
+        raise Garbled(f"the provider answered with other choices than the {n} it was asked for")
+    return tuple(Choice(shift + choice.index, choice.text, choice.finish) for choice in ordered)
+
+
+async def streamed(result: LegResult, target: Target, request: HttpRequest, n: int, shift: int, emit: Emit) -> Reply:
+    decoder = target.adapter.decoder()
+    finished: dict[int, Finish] = {}
+    sent = result.sent
+
+    def feed(data: bytes) -> asyncio.Future[None] | None:
+        deltas = decoder.feed(data)
+        for delta in deltas:
+            check(delta, n, finished)
+            if delta.finish is not None:
+                finished[delta.index] = delta.finish
+            sent[shift + delta.index] += len(delta.text)
+        return emit(result, deltas, shift) if deltas else None
+
+    response = await target.upstream.stream(request, target.timeouts, feed)
+    if response.status != 200:
+        target.adapter.decode(response)  # raises what the status means
+        raise Garbled("the provider's answer could not be read", status=response.status)
+    decoder.close()
+    if len(finished) != n:
+        raise Garbled(f"the provider's stream ended {len(finished)} of {n} choices")
+    choices = tuple(Choice(shift + i, "", finished[i]) for i in range(n))
+    return Reply(choices, decoder.usage or estimate(result.leg.call, sent[shift : shift + n]))
+
+
+def check(delta: Delta, n: int, finished: dict[int, Finish]) -> None:
+    """A provider that speaks of choices it was not asked for would speak in another leg's place."""
+    if not 0 <= delta.index < n:
+        raise Garbled("the provider's stream holds a choice that it was not asked for")
+    if delta.index in finished:
+        raise Garbled("the provider's stream goes on after a choice has ended")

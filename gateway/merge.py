@@ -1,0 +1,98 @@
+"""The outcomes of all legs to one answer. Pure, and small."""
+
+from adapters.errors import ProviderError, Rejected, Throttled, TimedOut
+from adapters.types import Finish, Reply, Usage
+from gateway.errors import LegFailure, Unanswered
+from gateway.gate import Overloaded
+from gateway.types import CompletionResponse, Fanout, LegResult, Part
+
+NOTHING = Usage(0, 0)
+
+
+def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, elapsed: float) -> CompletionResponse:
+    """The answer, or Unanswered when too few models did. ``elapsed`` is in seconds."""
+    shown = told(results, fanout)
+    check(shown, fanout)
+    found = tuple(part for result in shown for part in parts_of(result))
+    return CompletionResponse(id, created, found, total(shown), milliseconds(elapsed))
+
+
+def told(results: list[LegResult], fanout: Fanout) -> list[LegResult]:
+    """The legs that the answer speaks of: not those that were given up because enough had answered, and of a race
+    only the winner."""
+    if fanout.mode == "first" and (won := [r for r in results if isinstance(r.outcome, Reply)]):
+        return won[:1]
+    return [result for result in results if result.outcome is not None]
+
+
+def check(results: list[LegResult], fanout: Fanout) -> None:
+    """Raises Unanswered if too few models answered, or if any failed where that is one too many."""
+    failed = [result for result in results if not isinstance(result.outcome, Reply)]
+    if failed and (fanout.strict or len(results) - len(failed) < fanout.min_success):
+        raise unanswered(failed, len(results))
+
+
+def unanswered(failed: list[LegResult], asked: int) -> Unanswered:
+    """One error for the call: 429 or 503 if waiting helps, 400 if only another request does, else 504 or 502."""
+    errors = [result.outcome for result in failed if isinstance(result.outcome, ProviderError)]
+    legs = tuple(failure(result) for result in failed)
+    reasons = "; ".join(f"{leg.model}: {leg.message}" for leg in legs)
+    message = reasons if asked == 1 else f"{len(failed)} of {asked} models did not answer ({reasons})"
+    waits = min([error.retry_after for error in errors if error.retry_after is not None], default=1.0)
+    if all(isinstance(error, Throttled) for error in errors):
+        return Unanswered(message, 429, legs, waits)
+    if all(isinstance(error, Overloaded) for error in errors):
+        return Unanswered(message, 503, legs, waits)
+    if all(isinstance(error, Rejected) for error in errors):
+        return Unanswered(message, 400, legs)
+    return Unanswered(message, 504 if all(isinstance(error, TimedOut) for error in errors) else 502, legs)
+
+
+def failure(result: LegResult) -> LegFailure:
+    error = result.outcome
+    assert isinstance(error, ProviderError)
+    return LegFailure(result.leg.offset, result.leg.model, error.code, error.message)
+
+
+def parts_of(result: LegResult) -> list[Part]:
+    """A leg's choices at their places; a failed leg's are empty, and say why."""
+    leg, outcome = result.leg, result.outcome
+    elapsed = milliseconds(result.ended - result.started)
+    if isinstance(outcome, Reply):
+        lengths = result.sent or [len(choice.text) for choice in outcome.choices]
+        shares = split(outcome.usage or NOTHING, lengths)
+        return [
+            Part(leg.offset + c.index, leg.model, c.text, c.finish, c.usage or share, result.created, elapsed)
+            for c, share in zip(outcome.choices, shares, strict=True)
+        ]
+    finish: Finish | None = None
+    return [
+        Part(leg.offset + i, leg.model, "", finish, NOTHING, result.created, elapsed, outcome)
+        for i in range(leg.call.params.n)
+    ]
+
+
+def split(usage: Usage, lengths: list[int]) -> list[Usage]:
+    """A call's usage over its choices, so that the choices add up to the call.
+
+    Providers report one figure a call. Its input is told at the first choice; its output is shared in proportion to
+    the texts' lengths, the remainder going to the first.
+    """
+    if len(lengths) == 1:
+        return [usage]
+    whole = sum(lengths)
+    outputs = [usage.output * length // whole if whole else 0 for length in lengths]
+    outputs[0] += usage.output - sum(outputs)
+    return [Usage(usage.input if i == 0 else 0, output) for i, output in enumerate(outputs)]
+
+
+def total(results: list[LegResult]) -> Usage:
+    """The sum over the legs that answered."""
+    if len(results) == 1 and isinstance(results[0].outcome, Reply):
+        return results[0].outcome.usage or NOTHING
+    found = [r.outcome.usage for r in results if isinstance(r.outcome, Reply) and r.outcome.usage is not None]
+    return Usage(sum(usage.input for usage in found), sum(usage.output for usage in found))
+
+
+def milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

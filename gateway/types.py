@@ -1,0 +1,128 @@
+"""The values that a request becomes on its way: what was asked, what is planned, what came of it."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+
+from adapters.errors import ProviderError
+from adapters.types import Adapter, Call, Finish, HttpRequest, Message, Mode, Params, Reply, Usage
+from gateway.gate import Gate
+from gateway.upstream.types import Timeouts, Upstream
+
+
+class Clock(Struct, frozen=True):
+    """Where the time comes from: ``wall`` in seconds since 1970, ``steady`` for differences."""
+
+    wall: Callable[[], float]
+    steady: Callable[[], float]
+
+
+class Team(Struct, frozen=True):
+    """Who is asking."""
+
+    name: str
+
+
+class Fanout(Struct, frozen=True):
+    """How the answers of several models become one.
+
+    ``all``: every model is waited for, and ``min_success`` of them must answer. ``first``: the first answer wins.
+    ``quorum``: enough is when ``min_success`` have answered. ``deadline`` is in seconds from the start; ``strict``
+    turns any model's failure into the call's.
+    """
+
+    mode: Literal["all", "first", "quorum"] = "all"
+    min_success: int = 1
+    deadline: float | None = None
+    strict: bool = False
+
+
+class CompletionRequest(Struct, frozen=True):
+    """What a caller asked, whatever the dialect. ``models`` is empty when the caller named none."""
+
+    models: tuple[str, ...]
+    input: str | tuple[Message, ...]
+    params: Params
+    stream: bool = False
+    mode: Literal["all", "first", "quorum"] = "all"
+    min_success: int | None = None
+    deadline_ms: int | None = None
+    strict: bool = False
+
+
+class Target(Struct, frozen=True, eq=False):
+    """One provider's model, ready to be asked. ``gate`` bounds how many calls it gets at once."""
+
+    provider: str
+    model: str
+    mode: Mode
+    adapter: Adapter
+    upstream: Upstream
+    timeouts: Timeouts
+    gate: Gate | None = None
+    weight: int = 1
+    fallback: bool = False
+    max_tokens: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+class Leg(Struct, frozen=True, eq=False):
+    """One model's part of a call: what it is asked, of which targets in which order, and where its choices begin.
+
+    ``first`` is the first target's request, made while planning, so that a call which no wire can express fails
+    before anything is sent.
+    """
+
+    model: str
+    call: Call
+    targets: tuple[Target, ...]
+    offset: int
+    first: tuple[HttpRequest, ...]
+
+
+Plan = tuple[Leg, ...]
+Outcome = Reply | ProviderError
+
+
+class LegResult(Struct, eq=False):
+    """What came of a leg. ``outcome`` is None while it is asked; times are the steady clock's, ``created`` the wall's.
+
+    ``sent`` counts the characters of each choice that a stream has handed on, so that what was spent is known even of
+    a stream that was cut.
+    """
+
+    leg: Leg
+    started: float
+    outcome: Outcome | None = None
+    target: Target | None = None
+    attempts: int = 0
+    ended: float = 0.0
+    created: int = 0
+    sent: list[int] = []
+
+
+class Part(Struct, frozen=True):
+    """One choice of the merged answer. A failed leg's choices stay in their places, with ``error``."""
+
+    index: int
+    model: str
+    text: str
+    finish: Finish | None
+    usage: Usage
+    created: int
+    elapsed_ms: int
+    error: ProviderError | None = None
+
+
+class CompletionResponse(Struct, frozen=True):
+    """The merged answer: ``usage`` is the sum over the parts, ``elapsed_ms`` the wall time of the whole."""
+
+    id: str
+    created: int
+    parts: tuple[Part, ...]
+    usage: Usage
+    elapsed_ms: int

@@ -1,0 +1,150 @@
+"""Names to plans: places fixed, limits held, nothing sent for a call that cannot be."""
+
+import random
+from typing import Any
+
+import msgspec
+import pytest
+
+from adapters.types import Message, Params
+from gateway.errors import GatewayError
+from gateway.routing import Route, Router, weighted
+from gateway.types import CompletionRequest, Fanout, Plan, Target, Team
+from tests.gateway.playing import Playing, target
+
+UP = Playing()
+TEAM = Team("default")
+
+
+def router(**more: Any) -> Router:
+    routes = {
+        "a": Route("a", (target(UP, "a-up"),)),
+        "b": Route("b", (target(UP, "b-up", weight=3), target(UP, "b2-up"), target(UP, "b3-up", fallback=True))),
+        "raw": Route("raw", (msgspec.structs.replace(target(UP, "raw-up"), mode="completion", max_tokens=99),)),
+        "warm": Route("warm", (target(UP, "warm-up"),), defaults=(("temperature", 0.8), ("max_tokens", 20))),
+        "keyless": Route("keyless", (), missing=("SOME_KEY",)),
+        "x,y": Route("x,y", (target(UP, "xy-up"),)),
+    }
+    options: dict[str, Any] = {
+        "default": "a", "max_models": 4, "max_choices": 16, "order": tuple,
+        "legal_name": lambda name: ".." not in name,
+    }  # fmt: skip
+    return Router(routes, {"alias": "a"}, **(options | more))
+
+
+def ask(*models: str, **more: Any) -> CompletionRequest:
+    params = more.pop("params", Params())
+    return CompletionRequest(models, more.pop("input", "hi"), params, **more)
+
+
+def body(plan: Plan, leg: int = 0) -> Any:
+    return msgspec.json.decode(plan[leg].first[0].body)
+
+
+def test_choices_have_their_places_before_anything_is_asked() -> None:
+    plan, _ = router().plan(ask("a", "b", "a", params=Params(n=2)), TEAM)
+    assert [(leg.model, leg.offset) for leg in plan] == [("a", 0), ("b", 2), ("a", 4)]
+
+
+def test_no_model_is_the_default_model() -> None:
+    assert router().plan(ask(), TEAM)[0][0].model == "a"
+
+
+def test_an_alias_keeps_the_callers_name() -> None:
+    plan, _ = router().plan(ask("alias"), TEAM)
+    assert (plan[0].model, body(plan)["model"]) == ("alias", "a-up")
+
+
+def test_names_with_commas_are_lists_unless_a_model_is_called_so() -> None:
+    assert [leg.model for leg in router().plan(ask("a, b"), TEAM)[0]] == ["a", "b"]
+    assert [leg.model for leg in router().plan(ask("x,y"), TEAM)[0]] == ["x,y"]
+
+
+def test_a_prompt_becomes_a_chat_only_where_the_target_chats() -> None:
+    plan, _ = router().plan(ask("a", "raw"), TEAM)
+    assert body(plan, 0)["messages"] == [{"role": "user", "content": "hi"}]
+    assert body(plan, 1)["prompt"] == "hi"
+    assert plan[0].call.input == "hi"
+
+
+def test_a_chat_stays_a_chat() -> None:
+    plan, _ = router().plan(ask("a", input=(Message("system", "s"), Message("user", "u"))), TEAM)
+    assert [message["role"] for message in body(plan)["messages"]] == ["system", "user"]
+
+
+def test_completion_targets_get_a_token_limit_when_nobody_gives_one() -> None:
+    assert body(router().plan(ask("raw"), TEAM)[0])["max_tokens"] == 99
+    assert body(router().plan(ask("raw", params=Params(max_tokens=5)), TEAM)[0])["max_tokens"] == 5
+    assert "max_completion_tokens" not in body(router().plan(ask("a"), TEAM)[0])
+
+
+def test_a_models_defaults_give_way_to_the_caller() -> None:
+    assert body(router().plan(ask("warm"), TEAM)[0])["temperature"] == 0.8
+    plan, _ = router().plan(ask("warm", params=Params(temperature=0.0)), TEAM)
+    assert (body(plan)["temperature"], body(plan)["max_completion_tokens"]) == (0.0, 20)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "words"),
+    [
+        (ask("nope"), 404, "there is no model 'nope'"),
+        (ask("allias"), 404, "did you mean 'alias'?"),
+        (ask("../../etc"), 400, "is not a model's name"),
+        (ask("keyless"), 503, "SOME_KEY must be set"),
+        (ask("a", "keyless"), 503, "SOME_KEY"),
+        (ask("a", "a", "a", "a", "a"), 400, "5 models in one call; at most 4"),
+        (ask("a,a,a,a,a"), 400, "at most 4"),
+        (ask("a", "b", params=Params(n=9)), 400, "more than 16 choices"),
+        (ask("a", "b", mode="quorum", min_success=3), 400, "3 of 2 models"),
+        (ask("a", "b", mode="first", min_success=2), 400, "quorum"),
+    ],
+)
+def test_what_cannot_be_is_refused_whole(request_: CompletionRequest, status: int, words: str) -> None:
+    with pytest.raises(GatewayError) as caught:
+        router().plan(request_, TEAM)
+    assert caught.value.status == status
+    assert words in caught.value.message
+
+
+def test_without_a_default_the_model_must_be_named() -> None:
+    with pytest.raises(GatewayError, match="model is missing"):
+        router(default=None).plan(ask(), TEAM)
+
+
+def test_only_models_that_can_be_asked_are_offered() -> None:
+    assert router().offered() == ["a", "b", "raw", "warm", "x,y", "alias"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "fanout"),
+    [
+        ({}, Fanout("all", 1)),
+        ({"mode": "quorum"}, Fanout("quorum", 2)),
+        ({"mode": "quorum", "min_success": 3}, Fanout("quorum", 3)),
+        ({"mode": "first", "deadline_ms": 1500, "strict": True}, Fanout("first", 1, 1.5, True)),
+    ],
+)
+def test_how_answers_are_joined(asked: dict[str, Any], fanout: Fanout) -> None:
+    assert router().plan(ask("a", "b", "raw", **asked), TEAM)[1] == fanout
+
+
+def test_first_tries_are_shared_out_by_weight_and_fallbacks_come_last() -> None:
+    rng = random.Random(1)
+    plans = [router(order=weighted(rng)).plan(ask("b"), TEAM)[0] for _ in range(2000)]
+    firsts = [plan[0].targets[0].model for plan in plans]
+    assert 0.70 < firsts.count("b-up") / 2000 < 0.80
+    assert {plan[0].targets[-1].model for plan in plans} == {"b3-up"}
+    assert all(len(plan[0].targets) == 3 for plan in plans)
+
+
+def test_later_parts_of_a_seeded_call_have_seeds_of_their_own() -> None:
+    single = Route("one", (target(UP, "one-up", max_n=1),))
+    options: dict[str, Any] = {
+        "default": None, "max_models": 4, "max_choices": 16, "order": tuple, "legal_name": bool,
+    }  # fmt: skip
+    plan, _ = Router({"one": single}, {}, **options).plan(ask("one", params=Params(n=3, seed=40)), TEAM)
+    assert [msgspec.json.decode(request.body)["seed"] for request in plan[0].first] == [40, 41, 42]
+
+
+def test_a_target_shows_no_secret() -> None:
+    assert isinstance(router(), Router) and "sk-" not in repr(target(UP, "a")) and isinstance(target(UP, "a"), Target)
