@@ -1,0 +1,126 @@
+"""The body of a request as JSON, before any dialect looks at it: an object, not too deep, no key said twice.
+
+The usual body costs two passes at C speed; only a suspicious one is looked at slowly.
+"""
+
+import json  # noqa: TID251 - tells line and column of a mistake, and sees a key that is written twice
+import re
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from gateway.errors import BadRequest
+
+T = TypeVar("T")
+Fields = dict[str, msgspec.Raw]
+
+decode_fields = msgspec.json.Decoder(Fields).decode
+TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
+SHOWN = 40
+"""Characters of a caller's value that an error repeats."""
+
+
+def fields(body: bytes, max_depth: int) -> Fields:
+    """The object's keys with their values unread. Raises BadRequest for anything else."""
+    try:
+        found = decode_fields(body)
+    except msgspec.ValidationError:
+        raise BadRequest('the body must be a JSON object such as {"prompt": "..."}') from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise_malformed(body, max_depth)
+    if body.count(b"[") + body.count(b"{") > max_depth:
+        check_depth(body, max_depth)
+    if not is_spelled(found, body):
+        check_repeats(body)
+    return found
+
+
+def convert(decode: Any, body: bytes, found: Fields, expected: dict[str, str]) -> Any:
+    """The body as a dialect's Struct. ``expected`` says in words what each field must be."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as exc:
+        raise_wrong(str(exc), found, expected)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise_malformed(body, 1 << 30)
+
+
+def is_spelled(found: Fields, body: bytes) -> bool:
+    """Whether the body is just these keys and values, compact or as Python's json module spaces them: then no key
+    stands twice. False means "look closer"."""
+    pairs = [(key.encode(), value) for key, value in found.items()]
+    compact = b",".join([b'"%b":%b' % pair for pair in pairs])
+    if len(compact) + 2 == len(body):
+        return body == b"{%b}" % compact
+    spaced = b", ".join([b'"%b": %b' % pair for pair in pairs])
+    return body == b"{%b}" % spaced
+
+
+def check_depth(body: bytes, max_depth: int) -> None:
+    depth = 0
+    for match in TOKENS.finditer(body):
+        token = match[0]
+        if token in b"[{":
+            depth += 1
+            if depth > max_depth:
+                raise BadRequest(f"the body is nested deeper than {max_depth} levels")
+        elif token in b"]}":
+            depth -= 1
+
+
+def check_repeats(body: bytes) -> None:
+    """Refuses a key that has two different values: readers would not agree on which of them counts."""
+    try:
+        json.loads(body, object_pairs_hook=unrepeated)
+    except (RecursionError, ValueError):
+        raise BadRequest("the body is not valid JSON") from None
+
+
+def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen and seen[key] != value:
+            raise BadRequest(f"{shown(key)} is given twice, with different values", param=key)
+        seen[key] = value
+    return seen
+
+
+def raise_malformed(body: bytes, max_depth: int) -> NoReturn:
+    if not body.strip():
+        raise BadRequest('the body is empty; send a JSON object such as {"prompt": "..."}')
+    check_depth(body, max_depth)
+    try:
+        json.loads(body)
+    except json.JSONDecodeError as exc:
+        where = f"line {exc.lineno}, column {exc.colno}"
+        raise BadRequest(f"the body is not valid JSON: {exc.msg.lower()} at {where}") from None
+    except UnicodeDecodeError as exc:
+        raise BadRequest(f"the body is not valid UTF-8 at byte {exc.start}") from None
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply") from None
+    raise BadRequest("the body is not valid JSON: it holds NaN, Infinity, or half of a surrogate pair")
+
+
+def raise_wrong(message: str, found: Fields, expected: dict[str, str]) -> NoReturn:
+    """Says which field is wrong, what it must be, and what it is."""
+    problem, _, path = message.partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    param = re.split(r"[.\[]", path)[0]
+    if not param:
+        raise BadRequest(missing(problem))
+    must = expected.get(path) or expected.get(param)
+    value = found.get(param)
+    if must is None or value is None:
+        raise BadRequest(f"{path}: {problem[0].lower()}{problem[1:].replace('`', '')}", param=param)
+    raise BadRequest(f"{path}: must be {must}, not {shown(bytes(value).decode(errors='replace'))}", param=param)
+
+
+def missing(problem: str) -> str:
+    """msgspec's sentence about a required field, in our words."""
+    name = re.search(r"missing required field `(\w+)`", problem)
+    return f"{name[1]} is missing" if name else problem.replace("`", "")
+
+
+def shown(value: str) -> str:
+    """A caller's value, short enough to be repeated to them."""
+    return value if len(value) <= SHOWN else value[:SHOWN] + "..."

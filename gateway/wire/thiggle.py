@@ -1,0 +1,272 @@
+"""The thiggle dialect: ``POST /v1/completion``, one prompt to one model or several.
+
+What its three published clients can read is narrow, and decides the form of every field: ``id`` is a bare UUID, the
+top-level ``created`` an RFC 3339 text while a choice's is an integer, no number has a fraction, and errors are flat:
+``{"error": <text>, "code": <HTTP status>}``. Source: github.com/thiggle/api, its documentation and clients.
+Ours beyond it: ``n``, ``seed``, ``stream``, ``fanout``, and ``error`` inside a choice.
+"""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from adapters.errors import ProviderError, TimedOut
+from adapters.types import Finish, Params, Usage
+from gateway.errors import BadRequest, GatewayError
+from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
+from gateway.wire import body as wire
+
+MAX_STOPS = 16
+CONSTRAINTS = (
+    "guided_",
+    "structured_",
+    "json_schema",
+    "grammar",
+    "regex",
+    "response_format",
+    "schema",
+    "type_name",
+)
+"""Beginnings of unknown fields that would constrain the answer. Other unknown fields are ignored; these are refused,
+since an answer without the constraint would look like one that kept it."""
+
+FINISH: dict[Finish | None, str] = {"length": "length"}
+"""The clients' types know ``stop``, ``length`` and ``timeout``; whatever else ended a choice is told as ``stop``."""
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Name = Annotated[str, Meta(min_length=1)]
+Text = Annotated[str, Meta(min_length=1)]
+
+EXPECTED = {
+    "prompt": "a text that is not empty",
+    "model": "a model's name, or a list of at least one",
+    "max_tokens": "a whole number of at least 1",
+    "max_new_tokens": "a whole number of at least 1",
+    "temperature": "a number from 0 to 1",
+    "top_p": "a number from 0 to 1",
+    "stop": f"a text, or a list of up to {MAX_STOPS} texts, none of them empty",
+    "presence_penalty": "a number from -2 to 2",
+    "frequency_penalty": "a number from -2 to 2",
+    "n": "a whole number from 1 to 128",
+    "seed": "a whole number of 64 bits",
+    "stream": "true or false",
+    "fanout": 'an object such as {"mode": "quorum", "min_success": 2, "deadline_ms": 5000}',
+    "fanout.mode": '"all", "first" or "quorum"',
+    "fanout.min_success": "a whole number of at least 1",
+    "fanout.deadline_ms": "a whole number of at least 1",
+    "fanout.strict": "true or false",
+}
+
+
+class FanoutBody(Struct, forbid_unknown_fields=True):
+    mode: Literal["all", "first", "quorum"] | None = None
+    min_success: Count | None = None
+    deadline_ms: Count | None = None
+    strict: bool | None = None
+
+
+class RequestBody(Struct):
+    """The documented fields, and ours. null is the same as absence."""
+
+    prompt: Text
+    model: Name | Annotated[tuple[Name, ...], Meta(min_length=1)] | None = None
+    max_tokens: Count | None = None
+    max_new_tokens: Count | None = None
+    temperature: Share | None = None
+    top_p: Share | None = None
+    stop: Text | Annotated[tuple[Text, ...], Meta(max_length=MAX_STOPS)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    seed: Int64 | None = None
+    stream: bool | None = None
+    fanout: FanoutBody | None = None
+
+
+class UsageBody(Struct):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prediction_time_ms: int
+
+
+class FailureBody(Struct):
+    code: str
+    message: str
+
+
+class ChoiceBody(Struct):
+    text: str
+    created: int
+    model: str
+    finish_reason: str
+    usage: UsageBody
+    error: FailureBody | UnsetType = UNSET
+
+
+class ResponseBody(Struct):
+    id: str
+    object: str
+    created: str
+    choices: list[ChoiceBody]
+    usage: UsageBody
+
+
+class PieceBody(Struct):
+    """What ends a streamed choice."""
+
+    index: int
+    model: str
+    text: str
+    finish_reason: str
+    created: int
+    usage: UsageBody
+    error: FailureBody | UnsetType = UNSET
+
+
+class ErrorBody(Struct, omit_defaults=True):
+    error: str
+    code: int
+    param: str | None = None
+    errors: tuple[Struct, ...] = ()
+
+
+KNOWN = frozenset(RequestBody.__struct_fields__)
+decode_body = msgspec.json.Decoder(RequestBody).decode
+to_json = msgspec.json.Encoder().encode
+
+
+def decode(body: bytes, max_depth: int) -> CompletionRequest:
+    """The request, or BadRequest naming the field that is wrong."""
+    found = wire.fields(body, max_depth)
+    asked: RequestBody = wire.convert(decode_body, body, found, EXPECTED)
+    if len(found) > len(KNOWN) or not KNOWN.issuperset(found):
+        refuse_constraints(found)
+    if asked.fanout is not None:
+        wire.check_repeats(bytes(found["fanout"]))
+    fanout = asked.fanout or FanoutBody()
+    return CompletionRequest(
+        models_of(asked.model),
+        asked.prompt,
+        Params(
+            n=asked.n or 1,
+            max_tokens=limit_of(asked),
+            temperature=asked.temperature,
+            top_p=asked.top_p,
+            stop=stops_of(asked.stop),
+            seed=asked.seed,
+            presence_penalty=asked.presence_penalty,
+            frequency_penalty=asked.frequency_penalty,
+        ),
+        asked.stream or False,
+        fanout.mode or "all",
+        fanout.min_success,
+        fanout.deadline_ms,
+        fanout.strict or False,
+    )
+
+
+def models_of(model: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if model is None:
+        return ()
+    return (model,) if isinstance(model, str) else model
+
+
+def stops_of(stop: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if stop is None:
+        return ()
+    return (stop,) if isinstance(stop, str) else stop
+
+
+def limit_of(asked: RequestBody) -> int | None:
+    """``max_new_tokens`` is the name that thiggle's own example uses for the same thing."""
+    one, other = asked.max_tokens, asked.max_new_tokens
+    if one is not None and other is not None and one != other:
+        raise BadRequest(
+            f"max_tokens ({one}) and max_new_tokens ({other}) contradict each other; give one of them",
+            param="max_new_tokens",
+        )
+    return one if one is not None else other
+
+
+def refuse_constraints(found: wire.Fields) -> None:
+    for name, value in found.items():
+        if name not in KNOWN and name.startswith(CONSTRAINTS) and bytes(value) != b"null":
+            raise BadRequest(f"{wire.shown(name)}: this route cannot constrain its answers", param=name)
+
+
+def encode(response: CompletionResponse) -> bytes:
+    """The merged answer."""
+    usage = usage_body(response.usage, response.elapsed_ms)
+    choices = [choice_body(part) for part in response.parts]
+    return to_json(ResponseBody(response.id, "text_completion", rfc3339(response.created), choices, usage))
+
+
+def choice_body(part: Part) -> ChoiceBody:
+    usage = usage_body(part.usage, part.elapsed_ms)
+    if part.error is None:
+        return ChoiceBody(part.text, part.created, part.model, FINISH.get(part.finish, "stop"), usage)
+    return ChoiceBody(part.text, part.created, part.model, ended_by(part.error), usage, failure_body(part.error))
+
+
+def usage_body(usage: Usage, elapsed_ms: int) -> UsageBody:
+    return UsageBody(usage.input, usage.output, usage.input + usage.output, elapsed_ms)
+
+
+def ended_by(error: ProviderError) -> str:
+    return "timeout" if isinstance(error, TimedOut) else "error"
+
+
+def failure_body(error: ProviderError) -> FailureBody:
+    return FailureBody(error.code, error.message)
+
+
+@lru_cache(maxsize=4)
+def rfc3339(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def encode_error(error: GatewayError) -> bytes:
+    # The Go client uses the whole body as a format string: a percent sign would be read as a verb.
+    return to_json(ErrorBody(error.message.replace("%", "%%"), error.status, error.param, error.legs))
+
+
+class ThiggleChunks:
+    """Encodes one streamed answer. What does not change between chunks is written once."""
+
+    def __init__(self, id: str, created: int, plan: Plan) -> None:
+        head = to_json({"id": id, "object": "text_completion", "created": rfc3339(created)})[:-1]
+        self._head = b"data: " + head + b',"choices":['
+        self._text = {
+            leg.offset + i: self._head + b'{"index":%d,"model":%b,"text":' % (leg.offset + i, to_json(leg.model))
+            for leg in plan
+            for i in range(leg.call.params.n)
+        }
+
+    def text(self, index: int, text: str) -> bytes:
+        """A piece of a choice."""
+        return self._text[index] + to_json(text) + b',"finish_reason":null}]}\n\n'
+
+    def end(self, part: Part) -> bytes:
+        """A choice's last chunk, with what it cost; a failed choice's also says why."""
+        choice = choice_body(part)
+        piece = PieceBody(part.index, part.model, "", choice.finish_reason, part.created, choice.usage, choice.error)
+        return self._head + to_json(piece) + b"]}\n\n"
+
+    def usage(self, usage: Usage, elapsed_ms: int) -> bytes:
+        """The sum, and the end of the stream."""
+        return self._head + b'],"usage":' + to_json(usage_body(usage, elapsed_ms)) + b"}\n\ndata: [DONE]\n\n"
+
+    def failed(self, error: GatewayError) -> bytes:
+        """The whole call has failed after its first byte."""
+        return b"data: " + encode_error(error) + b"\n\ndata: [DONE]\n\n"
+
+
+def chunks(id: str, created: int, plan: Plan) -> ThiggleChunks:
+    return ThiggleChunks(id, created, plan)
