@@ -1,0 +1,167 @@
+"""The composition root: the only place where the parts are made and given to each other."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from starlette.applications import Starlette
+
+from adapters import ADAPTERS
+from gateway import config as configuration
+from gateway import keys, upstream
+from gateway.admin import Admin
+from gateway.api import Api
+from gateway.completion import Completion
+from gateway.config import Config, ModelConfig, ProviderConfig, TargetConfig
+from gateway.gate import Gate
+from gateway.routing import Route, Router, weighted
+from gateway.settings import Settings
+from gateway.types import Clock, Target
+from gateway.upstream.types import Upstream
+from gateway.wire import thiggle
+from gateway.wire.dialect import Dialect
+
+log = logging.getLogger("gateway.app")
+
+EMBEDDED_SOCKET = "GATEWAY_EMBEDDED_SOCKET"
+"""Where the process that serves the embedded model listens; set by ``serve`` for its workers."""
+
+GENERATING: dict[str, Dialect] = {"/v1/completion": thiggle}
+"""The routes that ask models, each with the dialect that it speaks."""
+
+Offer = tuple[ProviderConfig, str, Upstream, Gate | None]
+
+
+def create() -> Api:
+    """The application for this process's environment, as uvicorn's factory wants it.
+
+    Raises SettingsError, ConfigError, or OSError when the environment or the files are wrong.
+    """
+    settings = Settings.load()
+    text = Path(settings.config).read_bytes()
+    return build(configuration.load(text, str(settings.config)), settings)
+
+
+def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api:
+    """The application for a configuration."""
+    clock = clock or Clock(time.time, time.monotonic)
+    rng = random.Random()
+    doors = Doors(config, settings.environ)
+    known = keys.Keys(keys.load(Path(settings.state_dir)))
+    server = config.server
+    completion = Completion(
+        doors.router(rng), known, clock, rng, max_body=server.max_body_bytes, max_depth=server.max_depth
+    )
+    admin = Admin(lambda: completion.router, known, int(clock.wall()))
+    rest = admin.app()
+    rest.router.lifespan_context = lifespan(admin, doors)
+    return Api(completion, GENERATING, rest, rng)
+
+
+class Doors:
+    """The clients of all providers of one configuration, and the routes that lead through them."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+        self._config = config
+        self._environ = environ
+        self._clients: dict[tuple[str, str | None], Upstream] = {}
+        self._gates = {
+            name: Gate(provider.concurrency, provider.queue)
+            for name, provider in config.providers.items()
+            if provider.concurrency is not None
+        }
+        self.embedded = environ.get(EMBEDDED_SOCKET)
+
+    def router(self, rng: random.Random) -> Router:
+        config = self._config
+        return Router(
+            {name: self._route(name, model) for name, model in config.models.items()},
+            config.aliases,
+            default=config.defaults.model,
+            max_models=config.defaults.max_models,
+            max_choices=config.server.max_choices,
+            legal_name=configuration.legal_model_name,
+            order=weighted(rng),
+        )
+
+    def _route(self, name: str, model: ModelConfig) -> Route:
+        targets = [self._target(target) for target in model.targets]
+        given = msgspec.structs.asdict(model.defaults)
+        return Route(
+            name,
+            tuple(target for target in targets if isinstance(target, Target)),
+            tuple((key, value) for key, value in given.items() if value not in (None, ())),
+            tuple(dict.fromkeys(target for target in targets if isinstance(target, str))),
+        )
+
+    def _target(self, target: TargetConfig) -> Target | str:
+        """The target, or the name of the variable without which it cannot be asked."""
+        provider = self._config.providers[target.provider]
+        key = self._environ.get(provider.key_env) if provider.key_env else None
+        if provider.key_env and not key:
+            return provider.key_env
+        if provider.embedded:
+            if self.embedded is None:
+                return EMBEDDED_SOCKET
+            provider = msgspec.structs.replace(provider, base_url=self.embedded)
+        adapter = ADAPTERS[provider.adapter](configuration.host(provider, key))
+        mode = target.mode or adapter.modes[0]
+        return Target(
+            target.provider,
+            target.model,
+            mode,
+            adapter,
+            self._client(provider),
+            provider.timeouts,
+            self._gates.get(target.provider),
+            target.weight,
+            target.fallback,
+            self._config.defaults.max_tokens if mode == "completion" else None,
+        )
+
+    def _client(self, provider: ProviderConfig) -> Upstream:
+        base_url = provider.base_url or configuration.BASE_URLS[provider.adapter]
+        name = upstream.choose(provider.client, self._environ, base_url)
+        key = (name, provider.ca_file)
+        if key not in self._clients:
+            self._clients[key] = upstream.CLIENTS[name](ca_file=provider.ca_file)
+        return self._clients[key]
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
+
+
+def lifespan(admin: Admin, doors: Doors) -> Any:
+    """Ready once the embedded model, if one is configured, can be reached; clients closed at the end."""
+
+    @contextlib.asynccontextmanager
+    async def run(app: Starlette) -> AsyncIterator[None]:
+        if doors.embedded is not None:
+            await reachable(doors.embedded, seconds=10)
+        admin.ready = True
+        try:
+            yield
+        finally:
+            admin.ready = False
+            await doors.close()
+
+    return run
+
+
+async def reachable(url: str, seconds: float) -> None:
+    """Waits until somebody listens on the socket; logs and goes on if nobody does, since other models may serve."""
+    path = unquote(urlsplit(url).netloc)
+    for _ in range(int(seconds / 0.02)):
+        if os.path.exists(path):  # noqa: ASYNC240 - a look at one inode, while nothing is served yet
+            return
+        await asyncio.sleep(0.02)
+    log.error("the embedded model did not start within %s s; its models are not available", seconds)

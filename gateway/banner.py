@@ -1,0 +1,81 @@
+"""What the operator reads when the gateway is ready: where it is, the key, and a call that works when pasted."""
+
+import http.client
+import sys
+import time
+
+from gateway.config import Config, warnings
+from gateway.settings import Settings
+
+PATIENCE = 60.0
+EXAMPLE = '{"model": ["demo", "demo-creative"], "prompt": "What is 2 + 3?"}'
+
+
+def when_ready(config: Config, settings: Settings, fresh_key: str | None) -> None:
+    """Waits until the gateway says that it is ready, then speaks."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if is_ready(settings):
+            print("\n".join(lines(config, settings, fresh_key)), flush=True)
+            return
+        time.sleep(0.02)
+    print(f"the gateway is not ready after {PATIENCE:g} s", file=sys.stderr, flush=True)
+
+
+def is_ready(settings: Settings) -> bool:
+    connection = http.client.HTTPConnection(reachable_host(settings.host), settings.port, timeout=1)
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def lines(config: Config, settings: Settings, fresh_key: str | None) -> list[str]:
+    """The banner. The key is shown only at the start that made it: afterwards its hash is all that is left."""
+    address = f"http://{bracketed(reachable_host(settings.host))}:{settings.port}"
+    found = ["", f"  gateway ready at {address}", ""]
+    if fresh_key is not None:
+        found += [f"  key of team default, shown this once: {fresh_key}", ""]
+    elif settings.bootstrap_key is None:
+        found += ["  the key was shown at the first start; put it into GATEWAY_KEY for this line:", ""]
+    else:
+        found += ["  the key is the one in GATEWAY_BOOTSTRAP_KEY", ""]
+    found.append(curl(address, example(config), shown_key(settings, fresh_key)))
+    unset = warnings(config, settings.environ)
+    if unset:
+        found += [
+            "",
+            f"  {len(unset)} of {len(config.models)} models wait for a provider's key: gateway check",
+        ]
+    return [*found, ""]
+
+
+def shown_key(settings: Settings, fresh_key: str | None) -> str:
+    if fresh_key is not None:
+        return fresh_key
+    return "$GATEWAY_KEY" if settings.bootstrap_key is None else "$GATEWAY_BOOTSTRAP_KEY"
+
+
+def example(config: Config) -> str:
+    if "demo" in config.models and "demo-creative" in config.models:
+        return EXAMPLE
+    model = config.defaults.model or next(iter(config.models))
+    return f'{{"model": "{model}", "prompt": "What is 2 + 3?"}}'
+
+
+def curl(address: str, body: str, key: str) -> str:
+    """One line, however long: so it can be taken up whole."""
+    headers = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'
+    return f"curl {address}/v1/completion {headers} -d '{body}'"
+
+
+def reachable_host(host: str) -> str:
+    """The address by which a server that listens everywhere is reached from here."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+
+
+def bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,61 @@
+"""A child process that is kept alive: started, watched, restarted with growing pauses, and stopped."""
+
+import logging
+import subprocess
+import threading
+import time
+
+log = logging.getLogger("gateway.children")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+STEADY = 30.0
+"""Seconds after which a child that ran so long is restarted without the pauses that earlier deaths have earned."""
+
+
+class Child:
+    """Holds the write end of the child's standard input: when this process dies, however it dies, that end closes,
+    and the child, which reads it, goes too."""
+
+    def __init__(self, name: str, command: list[str]) -> None:
+        self._name = name
+        self._command = command
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watcher = threading.Thread(target=self._watch, name=f"watch-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._process = self._spawn()
+        self._watcher.start()
+
+    def stop(self, patience: float = 5.0) -> None:
+        """Asks the child to end, and ends it if it has not after ``patience`` seconds."""
+        self._stopping.set()
+        process = self._process
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._watcher.join(patience)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        # A session of its own: Ctrl-C at the terminal is for the gateway, which then ends the child in its turn.
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+
+    def _watch(self) -> None:
+        pause = FIRST_PAUSE
+        while self._process is not None:
+            began = time.monotonic()
+            status = self._process.wait()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            if self._stopping.is_set():
+                return
+            pause = FIRST_PAUSE if time.monotonic() - began > STEADY else min(pause * 2, LONGEST_PAUSE)
+            log.error("%s ended with status %s; starting it again in %.1f s", self._name, status, pause)
+            if self._stopping.wait(pause):
+                return
+            self._process = self._spawn()

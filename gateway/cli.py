@@ -1,0 +1,68 @@
+"""``gateway serve`` and ``gateway check``."""
+
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from gateway import __version__
+from gateway import config as configuration
+from gateway.config import Config, ConfigError
+from gateway.settings import Settings, SettingsError
+
+
+@click.group()
+@click.version_option(__version__, prog_name="gateway", message="%(prog)s %(version)s")
+def main() -> None:
+    """One endpoint for all of an organisation's language models."""
+
+
+@main.command()
+@click.option("--config", help="The routing file [GATEWAY_CONFIG, else routing.yaml].")
+@click.option("--host", help="The address to listen on [GATEWAY_HOST, else 127.0.0.1].")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port [GATEWAY_PORT, else 8080].")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes [GATEWAY_WORKERS, else 1].")
+def serve(**options: Any) -> None:
+    """Start the gateway and serve until told to stop."""
+    settings = settle(**options)
+    config = read(settings.config)
+    from gateway.serve import serve as run  # brings the server, which `check` does not need
+
+    run(config, settings)
+
+
+@main.command()
+@click.argument("config", required=False)
+def check(config: str | None) -> None:
+    """Check a routing file and say what is wrong with it, each mistake with its line."""
+    settings = settle(config=config)
+    found = read(settings.config)
+    for warning in configuration.warnings(found, settings.environ):
+        click.echo(f"note: {warning}")
+    click.echo(
+        f"{settings.config}: correct; {len(found.providers)} providers, {len(found.models)} models, "
+        f"{len(found.aliases)} aliases"
+    )
+
+
+def settle(**options: Any) -> Settings:
+    """The settings, the command line's over the environment's, and the environment made to agree: workers read it."""
+    try:
+        return Settings.load({name: value for name, value in options.items() if value is not None})
+    except SettingsError as error:
+        fail(str(error))
+
+
+def read(path: str) -> Config:
+    try:
+        return configuration.load(Path(path).read_bytes(), path)
+    except ConfigError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{path}: {error.strerror or error}; name another with --config or GATEWAY_CONFIG")
+
+
+def fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(1)

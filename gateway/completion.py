@@ -1,0 +1,70 @@
+"""What a generating route does, from the caller's bytes to the answer's. Read this first.
+
+    bytes -> team -> the dialect's request -> plan -> every model asked -> merged -> the dialect's answer -> bytes
+
+Plain calls in the order in which they happen; whatever says no raises a GatewayError, which ``api`` answers.
+"""
+
+import asyncio
+import random
+
+from gateway.exchange import Exchange, HeaderLines
+from gateway.fanout import ask_all
+from gateway.keys import Keys
+from gateway.merge import merge
+from gateway.routing import Router
+from gateway.streaming import Stream
+from gateway.types import Clock, Fanout, LegResult, Plan
+from gateway.wire.dialect import Dialect
+
+
+class Completion:
+    """``router`` may be replaced at any time: a request keeps the one that it began with."""
+
+    def __init__(
+        self, router: Router, keys: Keys, clock: Clock, rng: random.Random, *, max_body: int, max_depth: int
+    ) -> None:
+        self.router = router
+        self._keys = keys
+        self._clock = clock
+        self._rng = rng
+        self._max_body = max_body
+        self._max_depth = max_depth
+
+    async def complete(self, exchange: Exchange, dialect: Dialect) -> None:
+        """Answers the exchange. Raises GatewayError only while nothing has been sent."""
+        began = self._clock.steady()
+        team = self._keys.team(exchange.authorization)
+        body = await exchange.read(self._max_body)
+        request = dialect.decode(body, self._max_depth)
+        plan, fanout = self.router.plan(request, team)
+        exchange.cancel_when_left(current_task())
+        if request.stream:
+            await self._stream(exchange, dialect, plan, fanout, began)
+        else:
+            await self._whole(exchange, dialect, plan, fanout, began)
+
+    async def _whole(self, exchange: Exchange, dialect: Dialect, plan: Plan, fanout: Fanout, began: float) -> None:
+        results = await ask_all(plan, fanout, self._clock)
+        elapsed, created = self._clock.steady() - began, int(self._clock.wall())
+        answer = merge(results, fanout, id=exchange.id, created=created, elapsed=elapsed)
+        exchange.stop_watching()
+        await exchange.answer(200, explained(results), dialect.encode(answer))
+
+    async def _stream(self, exchange: Exchange, dialect: Dialect, plan: Plan, fanout: Fanout, began: float) -> None:
+        chunks = dialect.chunks(exchange.id, int(self._clock.wall()), plan)
+        exchange.open([])
+        await Stream(exchange, chunks, fanout, self._clock).run(plan, began)
+
+
+def explained(results: list[LegResult]) -> HeaderLines:
+    """Which target answered for each model, and how many were asked in all."""
+    targets = ",".join([result.target.name for result in results if result.target is not None])
+    attempts = sum([result.attempts for result in results])
+    return [(b"x-gateway-target", targets.encode()), (b"x-gateway-attempts", b"%d" % attempts)]
+
+
+def current_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task

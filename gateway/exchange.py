@@ -1,0 +1,160 @@
+"""One HTTP exchange with a caller, over ASGI: their bytes in, within limits; our bytes out, at the pace they read.
+
+``send`` and ``receive`` are coroutines. Where they need not wait, which is nearly always, they are stepped by hand
+instead of being given a task: a piece of a stream goes from the provider's socket to the caller's within one callback.
+"""
+
+import asyncio
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
+from typing import Any
+
+from gateway.errors import TooLarge
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+HeaderLines = list[tuple[bytes, bytes]]
+
+JSON = (b"content-type", b"application/json")
+EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+
+
+class Exchange:
+    """Lives as long as one request; ``id`` names it to the caller, in ``x-request-id`` of every answer."""
+
+    __slots__ = (
+        "_backlog", "_draining", "_head", "_leaving", "_receive", "_send", "authorization", "content_length",
+        "content_type", "id", "left", "started",
+    )  # fmt: skip
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, id: str) -> None:
+        self.id = id
+        self._receive = receive
+        self._send = send
+        self._leaving: tuple[Any, asyncio.Future[Any], Callable[[Any], None]] | None = None
+        self._draining: asyncio.Task[None] | None = None
+        self._backlog: list[bytes] = []
+        self._head: HeaderLines = []
+        self.left = False
+        self.started = False
+        self.authorization: bytes | None = None
+        self.content_type: bytes | None = None
+        self.content_length: bytes | None = None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                self.authorization = value
+            elif name == b"content-type":
+                self.content_type = value
+            elif name == b"content-length":
+                self.content_length = value
+
+    async def read(self, limit: int) -> bytes:
+        """The body. Raises TooLarge as soon as it is, and CancelledError if the caller leaves before its end."""
+        if self.content_length is not None and self.content_length.isdigit() and int(self.content_length) > limit:
+            raise too_large(limit)
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        if message["type"] == "http.request" and not message.get("more_body"):
+            if len(body) > limit:
+                raise too_large(limit)
+            return body
+        return await self._read_rest(message, limit)
+
+    async def _read_rest(self, message: MutableMapping[str, Any], limit: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                self.left = True
+                raise asyncio.CancelledError("the caller left")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise too_large(limit)
+            if not message.get("more_body"):
+                return b"".join(parts)
+            message = await self._receive()
+
+    def cancel_when_left(self, task: asyncio.Task[Any]) -> None:
+        """From now on, a caller who hangs up cancels ``task``. To be called when the body has been read."""
+
+        def leave(_: Any) -> None:
+            self.left = True
+            task.cancel()
+
+        waiting: Any = self._receive()
+        try:
+            future = waiting.send(None)
+        except StopIteration:  # gone already
+            leave(None)
+            return
+        future.add_done_callback(leave)
+        self._leaving = (waiting, future, leave)
+
+    def stop_watching(self) -> None:
+        """The answer is complete; whoever leaves now has it."""
+        if self._leaving is not None:
+            waiting, future, leave = self._leaving
+            self._leaving = None
+            future.remove_done_callback(leave)
+            future._asyncio_future_blocking = False  # as a task would have noted when it began to wait
+            waiting.close()
+
+    async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
+        """The whole answer."""
+        self.started = True
+        lines = [JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", self.id.encode()), *headers]
+        await self._send({"type": "http.response.start", "status": status, "headers": lines})
+        await self._send({"type": "http.response.body", "body": body})
+
+    def open(self, headers: HeaderLines) -> None:
+        """Says what the head of a stream will be. It is sent with the first piece, so that until then the call can
+        still fail with a status of its own."""
+        self._head = [*EVENTS, (b"x-request-id", self.id.encode()), *headers]
+
+    def write(self, data: bytes) -> asyncio.Future[None] | None:
+        """Sends a piece of a stream. If the caller reads too slowly, the future is done when they have caught up."""
+        if self._draining is not None:
+            self._backlog.append(data)
+            return self._draining
+        if not self.started:
+            self.started = True
+            self._step({"type": "http.response.start", "status": 200, "headers": self._head})
+        return self._step({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def finish(self, data: bytes) -> None:
+        """Sends the last piece and ends the stream."""
+        waiting = self.write(data)
+        if waiting is not None:
+            await waiting
+        await self._send({"type": "http.response.body", "body": b""})
+
+    def _step(self, message: MutableMapping[str, Any]) -> asyncio.Future[None] | None:
+        sending: Any = self._send(message)
+        try:
+            future = sending.send(None)
+        except StopIteration:
+            return self._draining
+        self._draining = asyncio.get_running_loop().create_task(self._drain(rest_of(sending, future)))
+        return self._draining
+
+    async def _drain(self, sending: Awaitable[None]) -> None:
+        await sending
+        while self._backlog:
+            data = b"".join(self._backlog)
+            self._backlog.clear()
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self._draining = None
+
+
+@types.coroutine
+def rest_of(waiting: Coroutine[Any, Any, None], future: Any) -> Generator[Any, Any, None]:
+    """What is left of a coroutine that was stepped once and has asked to wait for ``future``."""
+    yield future
+    yield from waiting
+
+
+def too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {limit} bytes")

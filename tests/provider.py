@@ -1,0 +1,149 @@
+"""A provider that plays what it is told: the OpenAI wire over a real socket, with the failures of real ones.
+
+What a model does is its ``Script``. Every call is kept, with what was asked and whether the caller went away early.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import msgspec
+from msgspec import Struct, field
+
+
+class Script(Struct):
+    """How a model answers. ``chunks`` are its words; ``pause`` is in seconds, before the answer or each chunk."""
+
+    chunks: tuple[str, ...] = ("Hello", ", ", "world", ".")
+    status: int = 200
+    headers: tuple[str, ...] = ()
+    body: bytes | None = None
+    pause: float = 0.0
+    finish: str = "stop"
+    usage: dict[str, int] | None = field(default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 4})
+    cut_after: int | None = None
+    error_after: int | None = None
+
+
+class Seen(Struct):
+    """One call as the provider saw it."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, object]
+    done: bool = False
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Provider:
+    """Serves on a loopback port of its own until ``close``."""
+
+    def __init__(self) -> None:
+        self.scripts: dict[str, Script] = {}
+        self.seen: list[Seen] = []
+        self.connections = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+
+    async def close(self) -> None:
+        self._server.close()
+        for writer in list(self._writers):
+            writer.close()
+        await asyncio.sleep(0)
+
+    def calls(self, model: str) -> list[Seen]:
+        return [seen for seen in self.seen if seen.body["model"] == model]
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.add(writer)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
+                body = msgspec.json.decode(await reader.readexactly(int(headers["content-length"])))
+                seen = Seen(head[0].split(" ")[1], headers, body)
+                self.seen.append(seen)
+                if not await self._answer(seen, reader, writer):
+                    break
+        self._writers.discard(writer)
+        writer.close()
+
+    async def _answer(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        script = self.scripts.get(str(seen.body["model"]), Script())
+        answering = asyncio.ensure_future(self._play(script, seen, writer))
+        leaving = asyncio.ensure_future(reader.read(1))  # callers do not pipeline, so a byte or an end is a departure
+        await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            answering.cancel()
+            seen.gone.set()
+            return False
+        seen.done = True
+        leaving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await leaving
+        return answering.result()
+
+    async def _play(self, script: Script, seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if seen.body.get("stream") and script.status == 200 and script.body is None:
+            return await self._stream(script, seen, writer)
+        await asyncio.sleep(script.pause)
+        body = script.body if script.body is not None else msgspec.json.encode(whole(script, seen))
+        head = [f"HTTP/1.1 {script.status} X", f"Content-Length: {len(body)}", "Content-Type: application/json"]
+        writer.write("\r\n".join([*head, *script.headers, "", ""]).encode() + body)
+        await writer.drain()
+        return True
+
+    async def _stream(self, script: Script, seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        async for event in events(script, seen):
+            if event is None:
+                writer.transport.abort()
+                return False
+            frame = b"data: " + (event if isinstance(event, bytes) else msgspec.json.encode(event)) + b"\n\n"
+            writer.write(b"%x\r\n%b\r\n" % (len(frame), frame))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return True
+
+
+def whole(script: Script, seen: Seen) -> dict[str, object]:
+    if script.status != 200:
+        return {"error": {"message": "secret words of the provider", "type": "x", "param": None, "code": None}}
+    text, n = "".join(script.chunks), int(str(seen.body.get("n", 1)))
+    chat = seen.path.endswith("/chat/completions")
+    choices = [
+        {"index": i, "finish_reason": script.finish, "logprobs": None}
+        | ({"message": {"role": "assistant", "content": text}} if chat else {"text": text})
+        for i in range(n)
+    ]
+    return {"id": "x", "object": "x", "created": 1, "model": "x", "choices": choices, "usage": script.usage}
+
+
+async def events(script: Script, seen: Seen) -> AsyncIterator[object]:
+    """A stream's events; None where the connection breaks."""
+    chat, n = seen.path.endswith("/chat/completions"), int(str(seen.body.get("n", 1)))
+
+    def chunk(index: int, text: str, finish: str | None = None) -> dict[str, object]:
+        piece: dict[str, object] = {"delta": {"content": text}} if chat else {"text": text}
+        return {"choices": [{"index": index, "finish_reason": finish} | piece]}
+
+    for i, text in enumerate(script.chunks):
+        if script.cut_after == i:
+            yield None
+            return
+        if script.error_after == i:
+            yield {"error": {"message": "secret words of the provider", "code": 500}}
+            return
+        await asyncio.sleep(script.pause)
+        for index in range(n):
+            yield chunk(index, text)
+    for index in range(n):
+        yield chunk(index, "", script.finish)
+    if script.usage is not None and seen.body.get("stream_options"):
+        yield {"choices": [], "usage": script.usage}
+    yield b"[DONE]"
