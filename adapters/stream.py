@@ -4,7 +4,6 @@ A read from a provider may hold good pieces and then an error. The pieces are ha
 by the next ``feed`` or by ``close``.
 """
 
-
 from adapters.errors import UNREADABLE, Garbled, ProviderError
 from adapters.sse import MAX_EVENT, Events
 from adapters.types import Delta, Usage

@@ -5,7 +5,7 @@ used without the gateway. Nothing here knows a provider's wire.
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct, field
 
@@ -93,14 +93,14 @@ class Endpoint(Struct, frozen=True, eq=False):
     """Where requests go, prepared once: the object itself is the key under which a client keeps its connections.
 
     ``url`` may be ``http``, ``https``, or ``http+unix://<quoted socket path>/<path>``. ``headers`` hold the
-    provider's key, so they are never shown.
+    provider's key, so they are never shown; nor is the query, which may.
     """
 
     url: str
     headers: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
-        return f"Endpoint({self.url!r})"
+        return f"Endpoint({self.url.partition('?')[0]!r})"
 
 
 class HttpRequest(Struct, frozen=True):
@@ -147,6 +147,9 @@ class Host(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Host({self.base_url!r}, engine={self.engine!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("base_url", self.base_url)]
 
 
 class Decoder(Protocol):
