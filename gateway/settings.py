@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 PREFIX = "GATEWAY_"
 MIN_KEY = 32
+SECRET = frozenset({"redis_url", "database_url", "admin_key", "bootstrap_key", "environ"})
 
 
 class SettingsError(Exception):
@@ -49,10 +50,12 @@ class Settings(Struct, frozen=True, kw_only=True):
             os.environ[variable(name)] = str(value)
         return read({**dotenv(Path(".env")), **os.environ})
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """What may be shown: rich, which renders tracebacks with their values, asks for this."""
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in SECRET]
+
     def __repr__(self) -> str:
-        secret = {"redis_url", "database_url", "admin_key", "bootstrap_key", "environ"}
-        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in secret)
-        return f"Settings({', '.join(shown)})"
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
 
 def read(environ: Mapping[str, str]) -> Settings:

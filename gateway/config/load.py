@@ -1,0 +1,44 @@
+"""``routing.yaml`` to a Config, or to everything that is wrong with it; and what is right but hardly meant."""
+
+from collections.abc import Iterable, Mapping
+
+from gateway.config.check import check
+from gateway.config.convert import Reading
+from gateway.config.document import compose
+from gateway.config.model import Config
+from gateway.config.problems import ConfigError, Problem
+
+
+def load(text: str | bytes, filename: str = "routing.yaml") -> Config:
+    """Raises ConfigError with every mistake in the order of the file; ``filename`` is only named there."""
+    root = compose(text, filename)
+    if root is None:
+        raise ConfigError([Problem(filename, 1, "", "the file is empty (it needs providers and models)")])
+    reading = Reading(filename)
+    config: Config = reading.value(root, Config, (), root.start_mark.line + 1)
+    for path, message in check(reading):
+        reading.complain(path, message)
+    if reading.wrong:
+        raise ConfigError(reading.problems())
+    return config
+
+
+def warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
+    """What works otherwise than the file may lead to believe: one line for each model that is not offered, since no
+    provider of its targets has its key."""
+    unset = {
+        name: provider.key_env
+        for name, provider in config.providers.items()
+        if provider.key_env is not None and not environ.get(provider.key_env)
+    }
+    return [
+        f"models.{name}: not offered: {listed(unset[target.provider] for target in model.targets)}"
+        for name, model in config.models.items()
+        if all(target.provider in unset for target in model.targets)
+    ]
+
+
+def listed(variables: Iterable[str]) -> str:
+    """The variables of which one would do, each once."""
+    *others, last = dict.fromkeys(variables)
+    return f"none of {', '.join(others)} and {last} is set" if others else f"{last} is not set"

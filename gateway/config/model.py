@@ -1,0 +1,233 @@
+"""What ``routing.yaml`` can say. The types are the rules; the descriptions are what an editor shows.
+
+Secrets are never in the file, only the names of the environment variables that hold them.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from adapters.types import Host, Mode
+from gateway.upstream.types import Timeouts
+
+AdapterName = Literal["gpt", "cohere", "llama", "local"]
+Engine = Literal["llama.cpp", "vllm", "sglang", "tgi", "ollama"]
+
+BASE_URLS: dict[str, str] = {
+    "gpt": "https://api.openai.com/v1",
+    "cohere": "https://api.cohere.com",
+}
+"""Where an adapter's own provider lives, for entries that do not say."""
+
+# No empty, "." or ".." segment: a name may become part of a provider's path.
+_NAME = r"(?!(?:.*/)?\.{0,2}(?:/|$))[A-Za-z0-9._:/@+-]{1,256}"
+_LEGAL_NAME = re.compile(_NAME)
+
+ModelName = Annotated[str, Meta(extra_json_schema={"pattern": f"^{_NAME}$"})]
+"""The pattern is for editors; ``legal_model_name`` decides, and says more kindly what is wrong."""
+
+
+def legal_model_name(name: str) -> bool:
+    """Whether a model can be called this: 1 to 256 letters, digits and ``. _ : / @ + -``, not like ``a//b``."""
+    return len(name) <= 256 and _LEGAL_NAME.fullmatch(name) is not None
+
+
+class Defaults(Struct, frozen=True, forbid_unknown_fields=True):
+    """What holds where neither the caller nor the model says."""
+
+    model: Annotated[
+        ModelName | None,
+        Meta(description="The model that is asked when a call names none. Without it such a call is refused."),
+    ] = None
+    max_tokens: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="The token limit sent to targets in completion mode when neither the caller nor the "
+            "model gives one: completion routes otherwise stop after 16 tokens.",
+        ),
+    ] = 1024
+    max_models: Annotated[int, Meta(ge=1, le=1024, description="The most models one call may name.")] = 16
+
+
+class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds on what a caller may send."""
+
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30, description="The largest request body, in bytes.")] = (
+        10 * 1024 * 1024
+    )
+    max_depth: Annotated[
+        int, Meta(ge=8, le=512, description="How deep objects and lists of a request body may be nested.")
+    ] = 64
+    max_choices: Annotated[
+        int, Meta(ge=1, le=65536, description="The most choices of one call: its models times its n.")
+    ] = 128
+
+
+class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A host of models: where it is, what it speaks, and which environment variable holds its key."""
+
+    adapter: Annotated[
+        AdapterName,
+        Meta(
+            description="What the host speaks. gpt: the OpenAI wire. llama: the same, as hosts of open models "
+            "speak it. cohere: Cohere's v2 chat. local: an inference server of your own; needs engine."
+        ),
+    ]
+    engine: Annotated[
+        Engine | None, Meta(description="The software of a local inference server. Only with adapter: local.")
+    ] = None
+    base_url: Annotated[
+        str | None,
+        Meta(
+            description="Where the host is, up to what it has in common for all routes, such as "
+            "https://api.openai.com/v1. {model} in the path becomes the model's name. "
+            "gpt and cohere know their own."
+        ),
+    ] = None
+    key_env: Annotated[
+        str | None,
+        Meta(
+            description="The name of the environment variable that holds the key, never the key itself. While it "
+            "is unset, this provider is not asked. Leave it out where no key is needed.",
+            extra_json_schema={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+        ),
+    ] = None
+    auth: Annotated[
+        Literal["bearer", "api-key"],
+        Meta(description="How the key is sent: as 'authorization: Bearer', or in Azure's header 'api-key'."),
+    ] = "bearer"
+    headers: Annotated[
+        dict[str, str], Meta(description="Headers sent with every request. Nothing secret: see key_env.")
+    ] = field(default_factory=dict)
+    query: Annotated[
+        dict[str, str],
+        Meta(description="Parameters added to every address, such as Azure's api-version. Nothing secret."),
+    ] = field(default_factory=dict)
+    max_n: Annotated[
+        Annotated[int, Meta(ge=1, le=1024)] | None,
+        Meta(description="The most choices the host gives in one request; more are asked by repeating it."),
+    ] = None
+    max_tokens_field: Annotated[
+        Literal["max_tokens", "max_completion_tokens"] | None,
+        Meta(description="The token limit's name in this host's chats, where it differs from the adapter's habit."),
+    ] = None
+    stream_usage: Annotated[bool, Meta(description="Whether the host's streams can be asked to report usage.")] = True
+    done_marker: Annotated[bool, Meta(description="Whether the host's streams end with [DONE].")] = True
+    client: Annotated[
+        Literal["http1", "httpx"] | None,
+        Meta(
+            description="The HTTP client. http1 is the fast one; httpx goes through egress proxies. "
+            "By default httpx where the environment configures a proxy, otherwise http1."
+        ),
+    ] = None
+    ca_file: Annotated[
+        str | None,
+        Meta(description="A PEM file of the authorities that vouch for this host's certificate."),
+    ] = None
+    timeouts: Annotated[Timeouts, Meta(description="How long to wait for this host, in seconds.")] = Timeouts()
+    embedded: Annotated[bool, Meta(description="The model that ships with the gateway, which then runs it itself.")] = (
+        False
+    )
+    concurrency: Annotated[
+        Annotated[int, Meta(ge=1, le=65536)] | None,
+        Meta(description="The most calls to this provider at once. Further ones wait in the queue."),
+    ] = None
+    queue: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65536,
+            description="How many calls may wait for one of these; further ones are refused. Only with concurrency.",
+        ),
+    ] = 64
+
+
+class TargetConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One provider's model, by which a model of ours can be answered."""
+
+    provider: Annotated[str, Meta(description="The name of an entry under providers.")]
+    model: Annotated[ModelName, Meta(description="The provider's own name for the model.")]
+    weight: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Its share of first tries among the model's targets.")
+    ] = 1
+    mode: Annotated[
+        Mode | None,
+        Meta(
+            description="chat: the prompt is sent as a user's message. completion: the bare text is continued, "
+            "as base models need it. By default what the adapter prefers."
+        ),
+    ] = None
+    fallback: Annotated[bool, Meta(description="Asked only after the targets without this have failed.")] = False
+
+
+class ParamDefaults(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a model is asked with where the caller does not say."""
+
+    max_tokens: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000_000)] | None, Meta(description="The most tokens to answer with.")
+    ] = None
+    temperature: Annotated[
+        Annotated[float, Meta(ge=0, le=2)] | None,
+        Meta(description="0 is the likeliest answer; more is livelier."),
+    ] = None
+    top_p: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None,
+        Meta(description="The share of likelihood from which tokens are drawn."),
+    ] = None
+    stop: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(description="Texts that end the answer.")] = ()
+    seed: Annotated[
+        Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | None,
+        Meta(description="Makes answers repeatable, where the provider can."),
+    ] = None
+    presence_penalty: Annotated[
+        Annotated[float, Meta(ge=-2, le=2)] | None, Meta(description="Above 0, turns to new subjects.")
+    ] = None
+    frequency_penalty: Annotated[
+        Annotated[float, Meta(ge=-2, le=2)] | None, Meta(description="Above 0, repeats itself less.")
+    ] = None
+
+
+class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A model as callers know it, and what it is answered by."""
+
+    targets: Annotated[tuple[TargetConfig, ...], Meta(min_length=1, description="What can answer for it.")]
+    defaults: Annotated[
+        ParamDefaults, Meta(description="Parameters for calls that do not give them. The caller's own win.")
+    ] = ParamDefaults()
+    description: Annotated[str | None, Meta(description="A sentence for those who choose a model.")] = None
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file: which models are offered, and who answers for them."""
+
+    defaults: Annotated[Defaults, Meta(description="What holds where neither caller nor model says.")] = Defaults()
+    server: Annotated[ServerConfig, Meta(description="Bounds on what a caller may send.")] = ServerConfig()
+    providers: Annotated[dict[str, ProviderConfig], Meta(description="Hosts of models, by names of your choice.")] = (
+        field(default_factory=dict)
+    )
+    models: Annotated[
+        dict[ModelName, ModelConfig], Meta(description="The models that can be called, by their names.")
+    ] = field(default_factory=dict)
+    aliases: Annotated[
+        dict[ModelName, ModelName], Meta(description="Further names of models: the alias, then the model.")
+    ] = field(default_factory=dict)
+
+
+def host(provider: ProviderConfig, key: str | None, base_url: str | None = None) -> Host:
+    """What the provider's adapter is made from. ``base_url`` is for an address that is known only at run time:
+    the embedded model's."""
+    return Host(
+        base_url=base_url or provider.base_url or BASE_URLS.get(provider.adapter, ""),
+        key=key,
+        engine=provider.engine,
+        auth=provider.auth,
+        headers=provider.headers,
+        query=provider.query,
+        max_n=provider.max_n,
+        max_tokens_field=provider.max_tokens_field,
+        stream_usage=provider.stream_usage,
+        done_marker=provider.done_marker,
+    )
