@@ -1,0 +1,98 @@
+"""What is asked of a gateway, and the table of figures with the targets they are held to."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Ask = Literal["one", "long", "three", "stream", "paced"]
+
+PROMPT = (
+    "You advise a team that calls several language models. Explain in plain words what a gateway in front of "
+    "the providers is for, which three numbers the team should watch in production, and what to do first on "
+    "the day one of the providers is slow. Answer in one short paragraph, without headings and without lists."
+)
+LONG_PROMPT = (PROMPT + " ") * (100_000 // (len(PROMPT) + 1))
+EVENTS = 100  # of content in each stream
+GAP_US = 5000  # between the events of a paced stream
+ANSWER_TEXT = "stands between"  # is in every whole answer of the mock provider, once
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A load: what is asked, by how many clients, at `rate` requests a second or (0) as fast as it goes."""
+
+    ask: Ask
+    clients: int
+    rate: float = 0
+
+    @property
+    def streams(self) -> bool:
+        return self.ask in ("stream", "paced")
+
+    @property
+    def answers(self) -> int:
+        """How many models' texts the answer holds."""
+        return 3 if self.ask == "three" else 1
+
+
+SCENARIOS = {
+    "one": Scenario("one", clients=16),
+    "long": Scenario("long", clients=16),
+    "three": Scenario("three", clients=16),
+    "stream": Scenario("stream", clients=8),
+    "paced8": Scenario("paced", clients=8),
+    "paced128": Scenario("paced", clients=128),
+    "steady": Scenario("one", clients=32, rate=150),
+}
+
+Unit = Literal["us", "/s", "MB", "s"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound for the gateway's figure: of the figure itself, or of its ratio to nginx's."""
+
+    bound: Literal["ratio", "at most", "at least"]
+    value: float
+
+    def __str__(self) -> str:
+        return {"ratio": "<= {} x nginx", "at most": "<= {}", "at least": ">= {}"}[self.bound].format(
+            f"{self.value:,g}"
+        )
+
+    def met(self, figure: float, ratio: float | None) -> bool | None:
+        """None: cannot be judged, because nginx's figure is missing."""
+        if self.bound == "at least":
+            return figure >= self.value
+        measured = ratio if self.bound == "ratio" else figure
+        return None if measured is None else measured <= self.value
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. Rows with the same scenario come from the same measurement."""
+
+    title: str
+    scenario: str  # of SCENARIOS, or "start" or "memory", which are measured in their own way
+    figure: str  # its name in a sample
+    unit: Unit
+    target: Target | None = None
+    against: str = ""  # the scenario of the peers' figure, where they have no such thing
+
+
+def _ratio(value: float) -> Target:
+    return Target("ratio", value)
+
+
+ROWS: dict[str, Row] = {
+    "one": Row("one model, 16 clients", "one", "cpu_us", "us", _ratio(5)),
+    "long": Row("the same, 100 kB prompt", "long", "cpu_us", "us", _ratio(3)),
+    "three": Row("three models, 16 clients", "three", "cpu_us", "us", _ratio(10), against="one"),
+    "stream": Row("stream of 100 events, back to back, 8 clients", "stream", "cpu_us", "us", _ratio(0.9)),
+    "paced8": Row("the same, 5 ms apart", "paced8", "cpu_us", "us", _ratio(2)),
+    "paced128": Row("the same, 5 ms apart, 128 clients", "paced128", "cpu_us", "us", _ratio(1.7)),
+    "added": Row("added latency p50, 150 requests/s", "steady", "added_p50_us", "us", _ratio(1.5)),
+    "added99": Row("added latency p99, 150 requests/s", "steady", "added_p99_us", "us"),
+    "rate": Row("requests/s on one core, one model, 16 clients", "one", "rate", "/s", Target("at least", 11_000)),
+    "rss": Row("RSS after {requests:,} requests", "memory", "rss_mb", "MB", Target("at most", 80)),
+    "start": Row("start to first answer", "start", "start_s", "s", Target("at most", 0.8)),
+}

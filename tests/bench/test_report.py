@@ -1,0 +1,64 @@
+"""Repetitions become figures, figures meet targets or miss them."""
+
+import pytest
+
+from bench.measure import Options, Sample
+from bench.processes import Usage
+from bench.report import Figure, failures, fill_in, summarise
+from bench.scenarios import Target
+
+
+def samples(*values: float, foreign: float = 0, complaint: str = "") -> list[Sample]:
+    return [Sample({"cpu_us": value}, foreign, complaint) for value in values]
+
+
+def test_undisturbed_repetitions_count_alone() -> None:
+    taken = samples(20, 22, 24) + samples(90, foreign=0.5)
+    assert summarise(taken, "cpu_us", 0.15, 3) == Figure(22, 20, 24, 3, disturbed=False, complaint="")
+
+
+def test_with_too_few_of_them_all_count_and_are_marked() -> None:
+    taken = samples(20) + samples(30, 40, foreign=0.5)
+    figure = summarise(taken, "cpu_us", 0.15, 3)
+    assert figure == Figure(30, 20, 40, 3, disturbed=True, complaint="")
+    assert figure is not None and figure.text("us") == "~30.0 (20.0-40.0)"
+
+
+@pytest.mark.parametrize(
+    ("target", "figure", "ratio", "met"),
+    [
+        (Target("ratio", 5), 90, 4.9, True),
+        (Target("ratio", 5), 90, 5.1, False),
+        (Target("ratio", 5), 90, None, None),
+        (Target("at most", 80), 81, 6, False),
+        (Target("at least", 11_000), 11_000, None, True),
+    ],
+)
+def test_targets(target: Target, figure: float, ratio: float | None, met: bool | None) -> None:
+    assert target.met(figure, ratio) is met
+
+
+def test_three_models_are_held_against_the_one_model_of_nginx() -> None:
+    taken = {("gateway", "three"): samples(150), ("nginx", "one"): samples(20)}
+    (line,) = fill_in(["three"], ["gateway", "nginx"], taken, Options())
+    assert (line.ratio, line.met) == (7.5, True)
+
+
+def test_a_check_fails_on_misses_bad_answers_and_what_cannot_be_judged() -> None:
+    taken = {
+        ("gateway", "one"): samples(150),
+        ("nginx", "one"): samples(20),
+        ("gateway", "long"): samples(1, complaint="bad answers of 7: 7 status"),
+        ("gateway", "stream"): samples(500),
+    }
+    assert failures(fill_in(["one", "long", "stream"], ["gateway", "nginx"], taken, Options())) == [
+        "one: misses <= 5 x nginx",
+        "long: gateway: bad answers of 7: 7 status",
+        "stream: <= 0.9 x nginx cannot be judged without both figures",
+    ]
+
+
+def test_cpu_is_exact_by_threads_and_falls_back_to_ticks_when_one_has_ended() -> None:
+    before = Usage({1: 1_000_000, 2: 5_000_000}, ticks=10)
+    assert Usage({1: 3_000_000, 2: 5_000_000, 3: 500_000}, 10).since(before) == 0.0025
+    assert Usage({1: 3_000_000}, ticks=12).since(before) == pytest.approx(0.02)
