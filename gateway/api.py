@@ -8,9 +8,10 @@ import asyncio
 import logging
 import random
 
+from gateway.asgi import AsgiApp, AsgiExchange, Receive, Scope, Send
 from gateway.completion import Completion, current_task
 from gateway.errors import GatewayError, Internal, MethodNotAllowed, UnsupportedMedia
-from gateway.exchange import AsgiApp, Exchange, HeaderLines, Receive, Scope, Send
+from gateway.exchange import Exchange, HeaderLines
 from gateway.wire.dialect import Dialect
 
 log = logging.getLogger("gateway.api")
@@ -26,6 +27,7 @@ class Api:
     ) -> None:
         self._completion = completion
         self._dialects = {**generating, **{f"{path}/": dialect for path, dialect in generating.items()}}
+        self._targets = {path.encode(): dialect for path, dialect in self._dialects.items()}
         self._rest = rest
         self._rng = rng
 
@@ -34,12 +36,17 @@ class Api:
         if dialect is None:
             await self._rest(scope, receive, send)
         else:
-            exchange = Exchange(scope, receive, send, new_id(self._rng.getrandbits(128)))
-            await self._answer(scope, exchange, dialect)
+            await self.answer(AsgiExchange(scope, receive, send), dialect, scope["method"])
 
-    async def _answer(self, scope: Scope, exchange: Exchange, dialect: Dialect) -> None:
+    def dialect(self, target: bytes) -> Dialect | None:
+        """What a path speaks, by the request's target as it was sent; None if it is no generating route."""
+        return self._targets.get(target)
+
+    async def answer(self, exchange: Exchange, dialect: Dialect, method: str = "POST") -> None:
+        """Answers one exchange, whatever happens."""
+        exchange.id = new_id(self._rng.getrandbits(128))
         try:
-            check_head(scope["method"], exchange.content_type)
+            check_head(method, exchange.content_type)
             await self._completion.complete(exchange, dialect)
         except GatewayError as error:
             await refuse(exchange, dialect, error)
@@ -68,7 +75,8 @@ def check_head(method: str, content_type: bytes | None) -> None:
 async def refuse(exchange: Exchange, dialect: Dialect, error: GatewayError) -> None:
     """Answers with an error, or breaks off a stream that has begun, so that it cannot be taken for complete."""
     if exchange.started:
-        raise error
+        exchange.abort()
+        return
     exchange.stop_watching()
     await exchange.answer(error.status, error_headers(error), dialect.encode_error(error))
 

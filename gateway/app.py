@@ -108,18 +108,17 @@ class Doors:
         key = self._environ.get(provider.key_env) if provider.key_env else None
         if provider.key_env and not key:
             return provider.key_env
-        if provider.embedded:
-            if self.embedded is None:
-                return EMBEDDED_SOCKET
-            provider = msgspec.structs.replace(provider, base_url=self.embedded)
-        adapter = ADAPTERS[provider.adapter](configuration.host(provider, key))
+        if provider.embedded and self.embedded is None:
+            return EMBEDDED_SOCKET
+        base_url = self.embedded if provider.embedded else provider.base_url
+        adapter = ADAPTERS[provider.adapter](configuration.host(provider, key, base_url))
         mode = target.mode or adapter.modes[0]
         return Target(
             target.provider,
             target.model,
             mode,
             adapter,
-            self._client(provider),
+            self._client(provider, base_url),
             provider.timeouts,
             self._gates.get(target.provider),
             target.weight,
@@ -127,9 +126,9 @@ class Doors:
             self._config.defaults.max_tokens if mode == "completion" else None,
         )
 
-    def _client(self, provider: ProviderConfig) -> Upstream:
-        base_url = provider.base_url or configuration.BASE_URLS[provider.adapter]
-        name = upstream.choose(provider.client, self._environ, base_url)
+    def _client(self, provider: ProviderConfig, base_url: str | None) -> Upstream:
+        url = base_url or configuration.BASE_URLS[provider.adapter]
+        name = upstream.choose(provider.client, self._environ, url)
         key = (name, provider.ca_file)
         if key not in self._clients:
             self._clients[key] = upstream.CLIENTS[name](ca_file=provider.ca_file)

@@ -1,4 +1,4 @@
-"""One HTTP exchange with a caller, over ASGI: their bytes in, within limits; our bytes out, at the pace they read.
+"""An exchange over ASGI, for any server: the way of large bodies, and of everything that ``protocol`` leaves alone.
 
 ``send`` and ``receive`` are coroutines. Where they need not wait, which is nearly always, they are stepped by hand
 instead of being given a task: a piece of a stream goes from the provider's socket to the caller's within one callback.
@@ -9,28 +9,24 @@ import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
 from typing import Any
 
-from gateway.errors import TooLarge
+from gateway.exchange import EVENTS, JSON, HeaderLines, too_large
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-HeaderLines = list[tuple[bytes, bytes]]
-
-JSON = (b"content-type", b"application/json")
-EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 
 
-class Exchange:
-    """Lives as long as one request; ``id`` names it to the caller, in ``x-request-id`` of every answer."""
+class AsgiExchange:
+    """An Exchange."""
 
     __slots__ = (
         "_backlog", "_draining", "_head", "_leaving", "_receive", "_send", "authorization", "content_length",
         "content_type", "id", "left", "started",
     )  # fmt: skip
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, id: str) -> None:
-        self.id = id
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.id = ""
         self._receive = receive
         self._send = send
         self._leaving: tuple[Any, asyncio.Future[Any], Callable[[Any], None]] | None = None
@@ -51,7 +47,6 @@ class Exchange:
                 self.content_length = value
 
     async def read(self, limit: int) -> bytes:
-        """The body. Raises TooLarge as soon as it is, and CancelledError if the caller leaves before its end."""
         if self.content_length is not None and self.content_length.isdigit() and int(self.content_length) > limit:
             raise too_large(limit)
         message = await self._receive()
@@ -78,8 +73,6 @@ class Exchange:
             message = await self._receive()
 
     def cancel_when_left(self, task: asyncio.Task[Any]) -> None:
-        """From now on, a caller who hangs up cancels ``task``. To be called when the body has been read."""
-
         def leave(_: Any) -> None:
             self.left = True
             task.cancel()
@@ -94,7 +87,6 @@ class Exchange:
         self._leaving = (waiting, future, leave)
 
     def stop_watching(self) -> None:
-        """The answer is complete; whoever leaves now has it."""
         if self._leaving is not None:
             waiting, future, leave = self._leaving
             self._leaving = None
@@ -103,19 +95,15 @@ class Exchange:
             waiting.close()
 
     async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
-        """The whole answer."""
         self.started = True
         lines = [JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", self.id.encode()), *headers]
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
         await self._send({"type": "http.response.body", "body": body})
 
     def open(self, headers: HeaderLines) -> None:
-        """Says what the head of a stream will be. It is sent with the first piece, so that until then the call can
-        still fail with a status of its own."""
         self._head = [*EVENTS, (b"x-request-id", self.id.encode()), *headers]
 
     def write(self, data: bytes) -> asyncio.Future[None] | None:
-        """Sends a piece of a stream. If the caller reads too slowly, the future is done when they have caught up."""
         if self._draining is not None:
             self._backlog.append(data)
             return self._draining
@@ -125,11 +113,13 @@ class Exchange:
         return self._step({"type": "http.response.body", "body": data, "more_body": True})
 
     async def finish(self, data: bytes) -> None:
-        """Sends the last piece and ends the stream."""
         waiting = self.write(data)
         if waiting is not None:
             await waiting
         await self._send({"type": "http.response.body", "body": b""})
+
+    def abort(self) -> None:
+        """A server closes the connection of an application that returns before its answer is complete."""
 
     def _step(self, message: MutableMapping[str, Any]) -> asyncio.Future[None] | None:
         sending: Any = self._send(message)
@@ -154,7 +144,3 @@ def rest_of(waiting: Coroutine[Any, Any, None], future: Any) -> Generator[Any, A
     """What is left of a coroutine that was stepped once and has asked to wait for ``future``."""
     yield future
     yield from waiting
-
-
-def too_large(limit: int) -> TooLarge:
-    return TooLarge(f"the body is larger than {limit} bytes")

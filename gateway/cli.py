@@ -27,6 +27,8 @@ def serve(**options: Any) -> None:
     """Start the gateway and serve until told to stop."""
     settings = settle(**options)
     config = read(settings.config)
+    for warning in settings.warnings:
+        click.echo(f"note: {warning}", err=True)
     from gateway.serve import serve as run  # brings the server, which `check` does not need
 
     run(config, settings)
@@ -38,7 +40,7 @@ def check(config: str | None) -> None:
     """Check a routing file and say what is wrong with it, each mistake with its line."""
     settings = settle(config=config)
     found = read(settings.config)
-    for warning in configuration.warnings(found, settings.environ):
+    for warning in (*settings.warnings, *configuration.warnings(found, settings.environ)):
         click.echo(f"note: {warning}")
     click.echo(
         f"{settings.config}: correct; {len(found.providers)} providers, {len(found.models)} models, "

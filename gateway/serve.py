@@ -16,6 +16,7 @@ from gateway import banner, keys
 from gateway.app import EMBEDDED_SOCKET
 from gateway.children import Child
 from gateway.config import Config
+from gateway.protocol import Protocol
 from gateway.settings import Settings
 
 log = logging.getLogger("gateway.serve")
@@ -37,7 +38,7 @@ def serve(config: Config, settings: Settings) -> None:
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
-            http="httptools",
+            http=Protocol,
             loop="uvloop",
             ws="none",
             lifespan="on",

@@ -12,6 +12,7 @@ import uvicorn
 from gateway import config as configuration
 from gateway import keys
 from gateway.app import build
+from gateway.protocol import Protocol
 from gateway.settings import Settings
 
 KEY = "sk-test-0123456789-0123456789-0123456789"
@@ -46,11 +47,11 @@ def application(state: Path, provider_url: str, routing: str = ROUTING, **enviro
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
+async def serving(app: Any, http: Any = Protocol) -> AsyncIterator[str]:
     """Serves with uvicorn; yields the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(
-            uvicorn.Config(app, http="httptools", ws="none", lifespan="on", access_log=False, log_level="warning")
+            uvicorn.Config(app, http=http, ws="none", lifespan="on", access_log=False, log_level="warning")
         )
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:

@@ -49,11 +49,12 @@ def is_spelled(found: Fields, body: bytes) -> bool:
     """Whether the body is just these keys and values, compact or as Python's json module spaces them: then no key
     stands twice. False means "look closer"."""
     pairs = [(key.encode(), value) for key, value in found.items()]
-    compact = b",".join([b'"%b":%b' % pair for pair in pairs])
-    if len(compact) + 2 == len(body):
-        return body == b"{%b}" % compact
-    spaced = b", ".join([b'"%b": %b' % pair for pair in pairs])
-    return body == b"{%b}" % spaced
+    spaces = len(body) - sum([len(key) + len(value) + 4 for key, value in pairs]) - 1
+    if spaces == 0:
+        return body == b"{" + b",".join([b'"%b":%b' % pair for pair in pairs]) + b"}"
+    if spaces == 2 * len(pairs) - 1:
+        return body == b"{" + b", ".join([b'"%b": %b' % pair for pair in pairs]) + b"}"
+    return False
 
 
 def check_depth(body: bytes, max_depth: int) -> None:

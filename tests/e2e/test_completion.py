@@ -12,6 +12,7 @@ import httpx
 import msgspec
 import pytest
 
+from gateway.protocol import Protocol
 from tests.provider import Provider, Script
 from tests.serving import AUTH, application, serving
 
@@ -26,10 +27,14 @@ async def provider() -> AsyncIterator[Provider]:
     await playing.close()
 
 
-@pytest.fixture
-async def client(provider: Provider, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture(params=["direct", "asgi"])
+async def client(
+    request: pytest.FixtureRequest, provider: Provider, tmp_path: Path
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Both ways to an exchange keep one contract."""
+    way = Protocol if request.param == "direct" else "httptools"
     async with (
-        serving(application(tmp_path, provider.url)) as url,
+        serving(application(tmp_path, provider.url), way) as url,
         httpx.AsyncClient(base_url=url, headers=AUTH, timeout=10) as http,
     ):
         yield http
@@ -220,7 +225,7 @@ async def test_a_caller_who_leaves_cancels_the_providers(
     for model in models:
         provider.scripts[model] = Script(("x",) * 1000, pause=0.02 if stream else 30)
     task = asyncio.create_task(client.post(URL, json={"model": models, "prompt": "hi", "stream": stream}))
-    while len(provider.seen) < len(models):
+    while len(provider.seen) < len(models):  # noqa: ASYNC110 - the provider is a part of the test
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
     began = time.monotonic()

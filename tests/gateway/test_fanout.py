@@ -174,7 +174,8 @@ async def test_other_choices_than_were_asked_for_are_garbled(gives: int, asks: i
 
 async def test_usage_that_is_not_reported_is_estimated_and_marked() -> None:
     up = Playing(a=says("abcdefgh", usage=None))
-    for heard in (None, []):
+    hearing: list[Heard | None] = [None, []]
+    for heard in hearing:
         [result] = await ask(plan(up, "a"), heard)
         assert isinstance(result.outcome, Reply) and result.outcome.usage is not None
         assert (result.outcome.usage.output, result.outcome.usage.estimated) == (2, True)

@@ -1,0 +1,54 @@
+"""One HTTP exchange with a caller: their bytes in, within limits; our bytes out, at the pace they read.
+
+There are two ways to it with one contract: ``asgi``, which any server can serve, and ``protocol``, which is shorter.
+"""
+
+import asyncio
+from typing import Any, Protocol
+
+from gateway.errors import TooLarge
+
+HeaderLines = list[tuple[bytes, bytes]]
+
+JSON = (b"content-type", b"application/json")
+EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+
+
+class Exchange(Protocol):
+    """Lives as long as one request. ``id`` names it to the caller, in ``x-request-id`` of every answer; ``started``
+    says that an answer has begun, ``left`` that the caller has gone before its end."""
+
+    id: str
+    authorization: bytes | None
+    content_type: bytes | None
+    started: bool
+    left: bool
+
+    async def read(self, limit: int) -> bytes:
+        """The body. Raises TooLarge as soon as it is, and CancelledError if the caller leaves before its end."""
+
+    def cancel_when_left(self, task: asyncio.Task[Any]) -> None:
+        """From now on, a caller who hangs up cancels ``task``. To be called when the body has been read."""
+
+    def stop_watching(self) -> None:
+        """The answer is complete; whoever leaves now has it."""
+
+    async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
+        """The whole answer, as JSON."""
+
+    def open(self, headers: HeaderLines) -> None:
+        """Says what the head of a stream will be. It is sent with the first piece, so that until then the call can
+        still fail with a status of its own."""
+
+    def write(self, data: bytes) -> asyncio.Future[None] | None:
+        """Sends a piece of a stream. If the caller reads too slowly, the future is done when they have caught up."""
+
+    async def finish(self, data: bytes) -> None:
+        """Sends the last piece and ends the stream."""
+
+    def abort(self) -> None:
+        """Breaks off an answer that has begun, so that it cannot be taken for complete."""
+
+
+def too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {limit} bytes")
