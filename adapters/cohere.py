@@ -177,7 +177,7 @@ class Cohere:
     def encode(self, call: Call) -> HttpRequest:
         return HttpRequest(self._endpoint, encode_request(request(call)), call.stream)
 
-    def decode(self, response: HttpResponse) -> Reply:
+    def decode(self, call: Call, response: HttpResponse) -> Reply:
         if response.status != 200:
             raise failure(response)
         try:
@@ -188,7 +188,7 @@ class Cohere:
         choice = Choice(0, text, finish_of(answer.finish_reason))
         return Reply((choice,), answer.usage.canonical() if answer.usage else None)
 
-    def decoder(self) -> Decoder:
+    def decoder(self, call: Call) -> Decoder:
         return CohereDecoder()
 
 

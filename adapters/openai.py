@@ -201,7 +201,7 @@ class OpenAI:
             stream_options=WITH_USAGE if call.stream and self._host.stream_usage else None,
         )
 
-    def decode(self, response: HttpResponse) -> Reply:
+    def decode(self, call: Call, response: HttpResponse) -> Reply:
         if response.status != 200:
             raise failure(response, kind_of(response))
         try:
@@ -217,7 +217,7 @@ class OpenAI:
             answer.usage.canonical() if answer.usage else None,
         )
 
-    def decoder(self) -> Decoder:
+    def decoder(self, call: Call) -> Decoder:
         return OpenAIDecoder(self._host.done_marker)
 
     def _endpoint(self, route: str, model: str) -> Endpoint:

@@ -111,6 +111,13 @@ class HttpRequest(Struct, frozen=True):
     stream: bool = False
 
 
+class Asked(Struct, frozen=True):
+    """A call in a provider's own terms, and the request that says it."""
+
+    call: Call
+    request: HttpRequest
+
+
 class HttpResponse(Struct, frozen=True):
     """An answer as it came; ``body`` is decompressed, and empty when it was streamed."""
 
@@ -178,10 +185,11 @@ class Adapter(Protocol):
     def encode(self, call: Call) -> HttpRequest:
         """The request. Raises ``Rejected`` naming the parameter when the wire cannot express the call."""
 
-    def decode(self, response: HttpResponse) -> Reply:
-        """The reply, or raises a ProviderError."""
+    def decode(self, call: Call, response: HttpResponse) -> Reply:
+        """The reply to this call, or raises a ProviderError."""
 
-    def decoder(self) -> Decoder: ...
+    def decoder(self, call: Call) -> Decoder:
+        """Reads one streamed answer to this call."""
 
 
 MakeAdapter = Callable[[Host], Adapter]

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from adapters.errors import Garbled, ProviderError, TimedOut
-from adapters.types import Choice, Delta, Finish, HttpRequest, Reply, Usage
+from adapters.types import Asked, Choice, Delta, Finish, Reply, Usage
 from gateway.routing import requests
 from gateway.tokens import estimate
 from gateway.types import Clock, Fanout, LegResult, Outcome, Plan, Target
@@ -141,8 +141,8 @@ async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
         result.target = target
         result.attempts += 1
         try:
-            sent = leg.first if target is leg.targets[0] else requests(target, leg.call)
-            outcome = await attempt(result, target, sent, emit)
+            asked = leg.first if target is leg.targets[0] else requests(target, leg.call)
+            outcome = await attempt(result, target, asked, emit)
         except ProviderError as failure:
             outcome = failure
         if isinstance(outcome, Reply) or not outcome.fall_back or any(result.sent):
@@ -157,26 +157,22 @@ def close(result: LegResult, outcome: Outcome, clock: Clock) -> None:
     result.created = int(clock.wall())
 
 
-async def attempt(result: LegResult, target: Target, sent: tuple[HttpRequest, ...], emit: Emit | None) -> Reply:
+async def attempt(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Reply:
     """One target's whole answer. Raises a ProviderError."""
     if target.gate is None:
-        return await exchange(result, target, sent, emit)
+        return await exchange(result, target, asked, emit)
     async with target.gate:
-        return await exchange(result, target, sent, emit)
+        return await exchange(result, target, asked, emit)
 
 
-async def exchange(result: LegResult, target: Target, sent: tuple[HttpRequest, ...], emit: Emit | None) -> Reply:
-    n = result.leg.call.params.n
-    if len(sent) == 1:
-        return await one(result, target, sent[0], n, 0, emit)
-    share = target.adapter.max_n or 1
+async def exchange(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Reply:
+    if len(asked) == 1:
+        return await one(result, target, asked[0], 0, emit)
+    share = asked[0].call.params.n
     failure: ProviderError | None = None
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(one(result, target, request, min(share, n - i * share), i * share, emit))
-                for i, request in enumerate(sent)
-            ]
+            tasks = [group.create_task(one(result, target, part, i * share, emit)) for i, part in enumerate(asked)]
     except* ProviderError as failures:
         failure = next(exc for exc in failures.exceptions if isinstance(exc, ProviderError))
     if failure is not None:  # raised out here, since what an except* clause raises comes out as a group
@@ -202,13 +198,14 @@ def priced(reply: Reply) -> tuple[Choice, ...]:
     return (Choice(choice.index, choice.text, choice.finish, reply.usage),)
 
 
-async def one(result: LegResult, target: Target, request: HttpRequest, n: int, shift: int, emit: Emit | None) -> Reply:
-    """One HTTP exchange, for ``n`` choices whose places in the leg begin at ``shift``."""
-    if emit is None:
-        reply = target.adapter.decode(await target.upstream.fetch(request, target.timeouts))
-        choices = placed(reply.choices, n, shift)
-        return Reply(choices, reply.usage or estimate(result.leg.call, [len(c.text) for c in choices]))
-    return await streamed(result, target, request, n, shift, emit)
+async def one(result: LegResult, target: Target, asked: Asked, shift: int, emit: Emit | None) -> Reply:
+    """One HTTP exchange, for choices whose places in the leg begin at ``shift``."""
+    if emit is not None:
+        return await streamed(result, target, asked, shift, emit)
+    response = await target.upstream.fetch(asked.request, target.timeouts)
+    reply = target.adapter.decode(asked.call, response)
+    choices = placed(reply.choices, asked.call.params.n, shift)
+    return Reply(choices, reply.usage or estimate(asked.call, [len(choice.text) for choice in choices]))
 
 
 def placed(choices: tuple[Choice, ...], n: int, shift: int) -> tuple[Choice, ...]:
@@ -221,8 +218,9 @@ def placed(choices: tuple[Choice, ...], n: int, shift: int) -> tuple[Choice, ...
     return tuple(Choice(shift + choice.index, choice.text, choice.finish) for choice in ordered)
 
 
-async def streamed(result: LegResult, target: Target, request: HttpRequest, n: int, shift: int, emit: Emit) -> Reply:
-    decoder = target.adapter.decoder()
+async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, emit: Emit) -> Reply:
+    decoder = target.adapter.decoder(asked.call)
+    n = asked.call.params.n
     finished: dict[int, Finish] = {}
     sent = result.sent
 
@@ -235,15 +233,15 @@ async def streamed(result: LegResult, target: Target, request: HttpRequest, n: i
             sent[shift + delta.index] += len(delta.text)
         return emit(result, deltas, shift) if deltas else None
 
-    response = await target.upstream.stream(request, target.timeouts, feed)
+    response = await target.upstream.stream(asked.request, target.timeouts, feed)
     if response.status != 200:
-        target.adapter.decode(response)  # raises what the status means
+        target.adapter.decode(asked.call, response)  # raises what the status means
         raise Garbled("the provider's answer could not be read", status=response.status)
     decoder.close()
     if len(finished) != n:
         raise Garbled(f"the provider's stream ended {len(finished)} of {n} choices")
     choices = tuple(Choice(shift + i, "", finished[i]) for i in range(n))
-    return Reply(choices, decoder.usage or estimate(result.leg.call, sent[shift : shift + n]))
+    return Reply(choices, decoder.usage or estimate(asked.call, sent[shift : shift + n]))
 
 
 def check(delta: Delta, n: int, finished: dict[int, Finish]) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from adapters.errors import Rejected
-from adapters.types import Call, HttpRequest, Message, Params
+from adapters.types import Asked, Call, Message, Params
 from gateway.errors import BadRequest, NotOffered, UnknownModel
 from gateway.types import CompletionRequest, Fanout, Leg, Plan, Target, Team
 from gateway.wire.body import shown
@@ -124,16 +124,16 @@ def first_expressible(name: str, call: Call, targets: tuple[Target, ...], offset
     raise BadRequest(f"model '{name}': {refusal.message}", param=refusal.param) from refusal
 
 
-def requests(target: Target, call: Call) -> tuple[HttpRequest, ...]:
-    """What is sent to a target: one request, or several where it gives fewer choices at a time than are asked.
+def requests(target: Target, call: Call) -> tuple[Asked, ...]:
+    """What a target is asked: one request, or several where it gives fewer choices at a time than are asked.
 
     Raises Rejected when the target's wire cannot express the call.
     """
     asked = for_target(target, call)
     most, n = target.adapter.max_n, asked.params.n
     if most is None or n <= most:
-        return (target.adapter.encode(asked),)
-    return tuple(target.adapter.encode(part) for part in parts(asked, most))
+        return (Asked(asked, target.adapter.encode(asked)),)
+    return tuple(Asked(part, target.adapter.encode(part)) for part in parts(asked, most))
 
 
 def parts(call: Call, most: int) -> list[Call]:

@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from adapters.errors import ProviderError
-from adapters.types import Adapter, Call, Finish, HttpRequest, Message, Mode, Params, Reply, Usage
+from adapters.types import Adapter, Asked, Call, Finish, Message, Mode, Params, Reply, Usage
 from gateway.gate import Gate
 from gateway.upstream.types import Timeouts, Upstream
 
@@ -73,7 +73,7 @@ class Target(Struct, frozen=True, eq=False):
 class Leg(Struct, frozen=True, eq=False):
     """One model's part of a call: what it is asked, of which targets in which order, and where its choices begin.
 
-    ``first`` is the first target's request, made while planning, so that a call which no wire can express fails
+    ``first`` is what the first target is asked, made while planning, so that a call which no wire can express fails
     before anything is sent.
     """
 
@@ -81,7 +81,7 @@ class Leg(Struct, frozen=True, eq=False):
     call: Call
     targets: tuple[Target, ...]
     offset: int
-    first: tuple[HttpRequest, ...]
+    first: tuple[Asked, ...]
 
 
 Plan = tuple[Leg, ...]

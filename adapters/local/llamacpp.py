@@ -127,7 +127,7 @@ class LlamaCpp:
     def encode(self, call: Call) -> HttpRequest:
         return HttpRequest(self._endpoint, encode_request(request(call)), call.stream)
 
-    def decode(self, response: HttpResponse) -> Reply:
+    def decode(self, call: Call, response: HttpResponse) -> Reply:
         if response.status != 200:
             raise failure(response, kind_of(response))
         try:
@@ -140,7 +140,7 @@ class LlamaCpp:
             raise Garbled("the provider's answer holds no text", status=200)
         return Reply((Choice(0, answer.content, answer.finish()),), answer.usage())
 
-    def decoder(self) -> Decoder:
+    def decoder(self, call: Call) -> Decoder:
         return LlamaCppDecoder()
 
 

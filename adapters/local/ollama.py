@@ -120,7 +120,7 @@ class Ollama:
     def encode(self, call: Call) -> HttpRequest:
         return HttpRequest(self._endpoint, encode_request(request(call)), call.stream)
 
-    def decode(self, response: HttpResponse) -> Reply:
+    def decode(self, call: Call, response: HttpResponse) -> Reply:
         if response.status != 200:
             raise failure(response)
         try:
@@ -133,7 +133,7 @@ class Ollama:
             raise Garbled("the provider's answer is not finished", status=200)
         return Reply((Choice(0, answer.response, answer.finish()),), answer.usage())
 
-    def decoder(self) -> Decoder:
+    def decoder(self, call: Call) -> Decoder:
         return OllamaDecoder()
 
 

@@ -20,6 +20,7 @@ from adapters.errors import (
 )
 from adapters.openai import headers, url
 from adapters.sse import Events
+from adapters.stops import Held, trimmed
 from adapters.stream import StreamDecoder
 from adapters.types import (
     Call,
@@ -37,7 +38,10 @@ from adapters.types import (
     Usage,
 )
 
-FINISH: dict[str, Finish] = {"eos_token": "stop", "stop_sequence": "stop", "length": "length"}
+STOPPED = "stop_sequence"
+"""The reason of an answer that a stop string has ended, and that still holds it."""
+
+FINISH: dict[str, Finish] = {"eos_token": "stop", STOPPED: "stop", "length": "length"}
 
 ERRORS: dict[str, tuple[int, type[ProviderError]]] = {
     "validation": (422, Rejected),
@@ -65,10 +69,9 @@ RULES: tuple[Rule, ...] = (
         "TGI's frequency_penalty goes from -2 to 2",
     ),
     (
-        # What it answers ends with the stop string, and the answer does not say which one it was.
-        "stop",
-        lambda p: not p.stop,
-        "TGI leaves stop strings in its answers: leave stop out",
+        "stop",  # the empty string ends every answer
+        lambda p: "" not in p.stop,
+        "TGI's stop strings cannot be empty",
     ),
 )
 
@@ -81,6 +84,7 @@ class Parameters(Struct, omit_defaults=True):
     top_p: float | None = None
     seed: int | None = None
     frequency_penalty: float | None = None
+    stop: tuple[str, ...] = ()
 
 
 class Request(Struct):
@@ -135,7 +139,7 @@ class Tgi:
         endpoint = self._stream if call.stream else self._whole
         return HttpRequest(endpoint, encode_request(request(call)), call.stream)
 
-    def decode(self, response: HttpResponse) -> Reply:
+    def decode(self, call: Call, response: HttpResponse) -> Reply:
         if response.status != 200:
             raise failure(response, kind_of(response))
         try:
@@ -146,30 +150,36 @@ class Tgi:
             raise reported(answer)
         if answer.generated_text is None or answer.details is None:
             raise Garbled("the provider's answer holds no text", status=200)
-        choice = Choice(0, answer.generated_text, FINISH.get(answer.details.finish_reason, "other"))
+        reason, text = answer.details.finish_reason, answer.generated_text
+        if reason == STOPPED:
+            text = trimmed(text, call.params.stop)
+        choice = Choice(0, text, FINISH.get(reason, "other"))
         return Reply((choice,), answer.details.usage(prompt_tokens(response)))
 
-    def decoder(self) -> Decoder:
-        return TgiDecoder()
+    def decoder(self, call: Call) -> Decoder:
+        return TgiDecoder(call.params.stop)
 
 
 class TgiDecoder(StreamDecoder):
     """Complete when an event brought ``details``; there is no ``[DONE]`` on this route."""
 
-    __slots__ = ()
+    __slots__ = ("_text",)
 
-    def __init__(self) -> None:
+    def __init__(self, stops: tuple[str, ...]) -> None:
         super().__init__(Events())
+        self._text = Held(stops)
 
     def read(self, payload: bytes, deltas: list[Delta]) -> None:
         event = decode_answer(payload)
         if event.error is not None:
             raise reported(event)
         text = event.token.text if event.token is not None and not event.token.special else ""
+        text = self._text.feed(text)
         if event.details is not None:
+            reason = event.details.finish_reason
             self.usage = event.details.usage(event.details.input_length)
             self.done = True
-            deltas.append(Delta(0, text, FINISH.get(event.details.finish_reason, "other")))
+            deltas.append(Delta(0, text + self._text.end(reason == STOPPED), FINISH.get(reason, "other")))
         elif text:
             deltas.append(Delta(0, text))
 
@@ -193,6 +203,7 @@ def parameters(asked: Params) -> Parameters:
         top_p=None if greedy or asked.top_p == 1 else asked.top_p,
         seed=asked.seed,
         frequency_penalty=asked.frequency_penalty or None,
+        stop=asked.stop,
     )
 
 

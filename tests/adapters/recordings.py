@@ -120,14 +120,14 @@ def encoded(case: Case) -> Sent | Whole:
 
 def decoded(case: Case) -> Whole:
     try:
-        reply = case.adapter().decode(case.response())
+        reply = case.adapter().decode(case.call(), case.response())
         return Whole(reply.choices, reply.usage)
     except ProviderError as exc:
         return Whole(error=failed(exc))
 
 
-def streamed(adapter: Adapter, pieces: Iterable[bytes]) -> Streamed:
-    decoder, deltas = adapter.decoder(), list[Delta]()
+def streamed(case: Case, pieces: Iterable[bytes]) -> Streamed:
+    decoder, deltas = case.adapter().decoder(case.call()), list[Delta]()
     error = None
     try:
         for piece in pieces:

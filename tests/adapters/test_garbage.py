@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.errors import ProviderError
-from adapters.types import Adapter, Choice, Delta, Finish, HttpResponse, Reply, Usage
+from adapters.types import Adapter, Call, Choice, Delta, Finish, HttpResponse, Params, Reply, Usage
 from tests.adapters.recordings import Case, adapters, cases, split
 
 ADAPTERS = adapters()
@@ -50,6 +50,9 @@ JSON = st.recursive(
 BODIES = st.binary(max_size=40) | mutated(WHOLE) | JSON.map(msgspec.json.encode) | st.just(DEEP)
 
 
+CALL = Call("m", "hello", Params(stop=("x",)))
+
+
 def well_formed(value: Reply | Delta | Usage) -> None:
     """As the types say: a decoder that built a value past them would be found here."""
     assert msgspec.convert(msgspec.to_builtins(value), type(value)) == value
@@ -60,7 +63,7 @@ def well_formed(value: Reply | Delta | Usage) -> None:
 
 def decode(adapter: Adapter, response: HttpResponse) -> None:
     try:
-        reply = adapter.decode(response)
+        reply = adapter.decode(CALL, response)
     except ProviderError:
         return
     assert response.status == 200
@@ -68,7 +71,7 @@ def decode(adapter: Adapter, response: HttpResponse) -> None:
 
 
 def read(adapter: Adapter, data: bytes, size: int) -> None:
-    decoder = adapter.decoder()
+    decoder = adapter.decoder(CALL)
     try:
         for piece in split(data, size):
             for delta in decoder.feed(piece):

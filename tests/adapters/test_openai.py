@@ -53,7 +53,7 @@ def test_without_a_done_marker_several_choices_cannot_be_told_complete() -> None
 
 
 def test_a_second_choice_that_begins_late_is_waited_for() -> None:
-    decoder = OpenAI(Host(base_url="http://x", done_marker=False, max_n=2)).decoder()
+    decoder = OpenAI(Host(base_url="http://x", done_marker=False, max_n=2)).decoder(Call("m", "hello"))
     decoder.feed(b'data: {"choices":[{"index":0,"text":"a","finish_reason":"stop"}]}\n\n')
     decoder.feed(b'data: {"choices":[{"index":1,"text":"b"}]}\n\n')
     with pytest.raises(Exception, match="ended early"):
@@ -61,7 +61,7 @@ def test_a_second_choice_that_begins_late_is_waited_for() -> None:
 
 
 def test_what_came_before_an_error_is_handed_out_first() -> None:
-    decoder = OpenAI(Host(base_url="http://x")).decoder()
+    decoder = OpenAI(Host(base_url="http://x")).decoder(Call("m", "hello"))
     both = b'data: {"choices":[{"text":"a"}]}\n\ndata: {"error":{"code":429}}\n\n'
     assert [delta.text for delta in decoder.feed(both)] == ["a"]
     for _ in range(2):

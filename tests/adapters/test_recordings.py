@@ -39,19 +39,19 @@ def test_decode(case: Case, accept: bool) -> None:
 @each_stream
 @pytest.mark.parametrize("size", (2**20, 64, 7, 1))
 def test_stream(case: Case, size: int, accept: bool) -> None:
-    got = streamed(case.adapter(), split(case.stream(), size))
+    got = streamed(case, split(case.stream(), size))
     case.check("deltas.json", got, accept and size == 2**20)
 
 
 @each_stream
 def test_stream_cut_at_every_byte(case: Case) -> None:
     """A body that ends before the provider has finished speaking is a failure, and what came is still good."""
-    adapter, data = case.adapter(), case.stream()
-    whole = streamed(adapter, [data])
+    data = case.stream()
+    whole = streamed(case, [data])
     expected = {"garbled"} | ({whole.error.code} if whole.error else set())
     finished = False
     for end in range(len(data)):
-        got = streamed(adapter, [data[:end]])
+        got = streamed(case, [data[:end]])
         assert got.deltas == whole.deltas[: len(got.deltas)]
         if got.error is None:
             finished = True

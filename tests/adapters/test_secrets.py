@@ -34,19 +34,22 @@ def test_a_host_is_shown_without_its_secrets() -> None:
         assert MINE not in repr(value) + str(value)
 
 
+CALL = Call("m", "hello")
+
+
 @pytest.mark.parametrize("name", ADAPTERS)
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 429, 500])
 def test_a_failure_repeats_nothing(name: str, status: int) -> None:
     """Providers quote keys, prompts and internal addresses in their errors."""
     body = b'{"error":{"message":"bad key sk-leaked","type":"sk-leaked","code":"sk-leaked"},"message":"sk-leaked"}'
     with pytest.raises(ProviderError) as caught:
-        ADAPTERS[name].decode(HttpResponse(status, [(b"x-debug", b"sk-leaked")], body))
+        ADAPTERS[name].decode(CALL, HttpResponse(status, [(b"x-debug", b"sk-leaked")], body))
     assert THEIRS not in str(caught.value) + repr(caught.value) + caught.value.message
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_a_broken_stream_repeats_nothing(name: str) -> None:
-    decoder = ADAPTERS[name].decoder()
+    decoder = ADAPTERS[name].decoder(CALL)
     with pytest.raises(ProviderError) as caught:
         for piece in split(b'data: {"error":{"message":"sk-leaked","code":"sk-leaked"}}\n\ndata: sk-leaked\n\n', 9):
             decoder.feed(piece)

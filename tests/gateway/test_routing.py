@@ -38,7 +38,7 @@ def ask(*models: str, **more: Any) -> CompletionRequest:
 
 
 def body(plan: Plan, leg: int = 0) -> Any:
-    return msgspec.json.decode(plan[leg].first[0].body)
+    return msgspec.json.decode(plan[leg].first[0].request.body)
 
 
 def test_choices_have_their_places_before_anything_is_asked() -> None:
@@ -143,7 +143,7 @@ def test_later_parts_of_a_seeded_call_have_seeds_of_their_own() -> None:
         "default": None, "max_models": 4, "max_choices": 16, "order": tuple, "legal_name": bool,
     }  # fmt: skip
     plan, _ = Router({"one": single}, {}, **options).plan(ask("one", params=Params(n=3, seed=40)), TEAM)
-    assert [msgspec.json.decode(request.body)["seed"] for request in plan[0].first] == [40, 41, 42]
+    assert [msgspec.json.decode(asked.request.body)["seed"] for asked in plan[0].first] == [40, 41, 42]
 
 
 def test_a_target_shows_no_secret() -> None:

@@ -21,6 +21,7 @@ from gateway.upstream import LeanClient, Limits, Timeouts
 from gateway.upstream.connection import Connection
 from gateway.upstream.framing import Answers
 from gateway.upstream.inflate import inflate
+from gateway.upstream.peer import stirring
 from tests.gateway.upstream.provider import Link, Provider, answer, chunked, count, eventually, once, saying, silent
 
 SOON = Timeouts(connect=2, first_byte=2, idle=2, total=5)
@@ -149,13 +150,12 @@ async def test_a_farewell_that_the_loop_has_not_read_yet_is_seen(lean: LeanClien
 
 async def test_silence_is_checked_only_after_a_while(lean: LeanClient, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[bool] = []
-    stirring = Connection._stirring
 
-    def counted(self: Connection) -> bool:
-        looked.append(True)
-        return stirring(self)
+    def counted(transport: asyncio.Transport) -> bool:
+        looked.append(stirring(transport))
+        return looked[-1]
 
-    monkeypatch.setattr(Connection, "_stirring", counted)
+    monkeypatch.setattr("gateway.upstream.connection.stirring", counted)
     async with Provider(saying(answer(b"a"))) as provider:
         await lean.fetch(post(provider.url), SOON)
         await lean.fetch(post(provider.url), SOON)
@@ -163,7 +163,7 @@ async def test_silence_is_checked_only_after_a_while(lean: LeanClient, monkeypat
         [pool] = lean._pools.values()
         pool._idle[0].since -= 1.5
         await lean.fetch(post(provider.url), SOON)
-        assert looked and len(provider.links) == 1
+        assert looked == [False] and len(provider.links) == 1
 
 
 async def test_the_connection_used_last_is_used_first(lean: LeanClient) -> None:
@@ -263,10 +263,10 @@ async def test_an_exchange_that_goes_well_sets_no_timer(lean: LeanClient) -> Non
         request = post(provider.url)
         await lean.fetch(request, SOON)
         [pool] = lean._pools.values()
-        timer = pool._idle[0]._timer
+        timer = pool._idle[0]._alarm._handle
         for _ in range(3):
             await lean.fetch(request, SOON)
-        assert pool._idle[0]._timer is timer
+        assert pool._idle[0]._alarm._handle is timer
 
 
 # ---------------------------------------------------------------------- framing, without a network

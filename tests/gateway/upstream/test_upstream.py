@@ -550,6 +550,22 @@ async def test_holding_also_at_the_end_and_when_compressed(client: Upstream, pac
         assert len(provider.links) == 1
 
 
+@pytest.mark.parametrize("raw", [chunked(b"hello"), answer(b"hello"), b"HTTP/1.1 200 OK\r\n\r\nhello"])
+async def test_a_provider_may_leave_while_its_last_bytes_are_held(client: Upstream, raw: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    pieces: list[bytes] = []
+
+    def feed(piece: bytes) -> asyncio.Future[None]:
+        pieces.append(piece)
+        gate = loop.create_future()
+        loop.call_later(0.03, gate.set_result, None)
+        return gate
+
+    async with Provider(once(raw)) as provider:
+        assert (await client.stream(post(provider.url), SOON, feed)).status == 200
+    assert pieces == [b"hello"]
+
+
 class Mine(ProviderError):
     pass
 
