@@ -1,15 +1,11 @@
 """The composition root: the only place where the parts are made and given to each other."""
 
-import asyncio
 import contextlib
-import logging
-import os
 import random
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 from starlette.applications import Starlette
@@ -29,15 +25,11 @@ from gateway.upstream.types import Upstream
 from gateway.wire import thiggle
 from gateway.wire.dialect import Dialect
 
-log = logging.getLogger("gateway.app")
-
 EMBEDDED_SOCKET = "GATEWAY_EMBEDDED_SOCKET"
 """Where the process that serves the embedded model listens; set by ``serve`` for its workers."""
 
 GENERATING: dict[str, Dialect] = {"/v1/completion": thiggle}
 """The routes that ask models, each with the dialect that it speaks."""
-
-Offer = tuple[ProviderConfig, str, Upstream, Gate | None]
 
 
 def create() -> Api:
@@ -140,12 +132,10 @@ class Doors:
 
 
 def lifespan(admin: Admin, doors: Doors) -> Any:
-    """Ready once the embedded model, if one is configured, can be reached; clients closed at the end."""
+    """Ready from now on; clients closed at the end."""
 
     @contextlib.asynccontextmanager
     async def run(app: Starlette) -> AsyncIterator[None]:
-        if doors.embedded is not None:
-            await reachable(doors.embedded, seconds=10)
         admin.ready = True
         try:
             yield
@@ -154,13 +144,3 @@ def lifespan(admin: Admin, doors: Doors) -> Any:
             await doors.close()
 
     return run
-
-
-async def reachable(url: str, seconds: float) -> None:
-    """Waits until somebody listens on the socket; logs and goes on if nobody does, since other models may serve."""
-    path = unquote(urlsplit(url).netloc)
-    for _ in range(int(seconds / 0.02)):
-        if os.path.exists(path):  # noqa: ASYNC240 - a look at one inode, while nothing is served yet
-            return
-        await asyncio.sleep(0.02)
-    log.error("the embedded model did not start within %s s; its models are not available", seconds)

@@ -13,19 +13,26 @@ STEADY = 30.0
 
 
 class Child:
-    """Holds the write end of the child's standard input: when this process dies, however it dies, that end closes,
-    and the child, which reads it, goes too."""
+    """A child prints one line on standard output when it is ready, and ends when its standard input does: we hold the
+    other end, so it goes when we do, however we die. One that ends before it was ever ready is not started again."""
 
     def __init__(self, name: str, command: list[str]) -> None:
         self._name = name
         self._command = command
         self._stopping = threading.Event()
+        self._settled = threading.Event()  # ready, or never to be
+        self._was_ready = False
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher = threading.Thread(target=self._watch, name=f"watch-{name}", daemon=True)
 
     def start(self) -> None:
         self._process = self._spawn()
         self._watcher.start()
+
+    def wait_ready(self, seconds: float) -> bool:
+        """Whether the child has said, within this time, that it is ready."""
+        self._settled.wait(seconds)
+        return self._was_ready
 
     def stop(self, patience: float = 5.0) -> None:
         """Asks the child to end, and ends it if it has not after ``patience`` seconds."""
@@ -43,19 +50,31 @@ class Child:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C at the terminal is for the gateway, which then ends the child in its turn.
-        return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
 
     def _watch(self) -> None:
         pause = FIRST_PAUSE
         while self._process is not None:
             began = time.monotonic()
-            status = self._process.wait()
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+            status = self._run(self._process)
             if self._stopping.is_set():
+                return
+            if not self._was_ready:
+                log.error("%s did not start; its models are not available", self._name)
                 return
             pause = FIRST_PAUSE if time.monotonic() - began > STEADY else min(pause * 2, LONGEST_PAUSE)
             log.error("%s ended with status %s; starting it again in %.1f s", self._name, status, pause)
             if self._stopping.wait(pause):
                 return
             self._process = self._spawn()
+
+    def _run(self, process: subprocess.Popen[bytes]) -> int:
+        """Sees one life of the child through; returns its exit status."""
+        with process:  # closes our ends of its pipes, too
+            assert process.stdout is not None
+            if process.stdout.readline():
+                self._was_ready = True
+            self._settled.set()
+            while process.stdout.read(4096):
+                pass
+            return process.wait()

@@ -23,6 +23,8 @@ log = logging.getLogger("gateway.serve")
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 BACKLOG = 2048
+STARTING = 10.0
+"""Seconds that the embedded model gets to start; the others do not wait for it longer."""
 
 
 def serve(config: Config, settings: Settings) -> None:
@@ -64,6 +66,7 @@ def embedded_model(config: Config) -> Iterator[None]:
         os.environ[EMBEDDED_SOCKET] = f"http+unix://{quote(socket, safe='')}"
         child.start()
         try:
+            child.wait_ready(STARTING)
             yield
         finally:
             child.stop()

@@ -47,7 +47,7 @@ class Answers:
         # has a permit for stops the parser.
         self.on_body = self._parts.append
         self.on_message_begin = self._permits.pop
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._parser = HttpResponseParser(self)
         self._start = b""
         self.headers: Headers = []
         self.status = 0
@@ -71,7 +71,7 @@ class Answers:
             self.started = True
         headless = not self.status
         try:
-            self._parser.feed_data(data)  # type: ignore[union-attr]
+            self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self.complete:
                 raise _reason(error) from None
@@ -124,7 +124,7 @@ class Answers:
 
     def release(self) -> None:
         """The parser holds our methods: without this each connection would wait for the garbage collector."""
-        self._parser = None
+        del self._parser
 
     # ------------------------------------------------------------------ what the parser calls
 
@@ -132,7 +132,7 @@ class Answers:
         self._lines.append((name.lower(), value.rstrip()))
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()  # type: ignore[union-attr]
+        status = self._parser.get_status_code()
         if status < 200:
             self._interim(status)
             return
@@ -154,7 +154,7 @@ class Answers:
         if name == b"transfer-encoding":
             if value.lower() != b"chunked" or [line[0] for line in self.headers].count(name) > 1:
                 raise Garbled("the provider's answer has a transfer coding that nobody asked for")
-            self.keep = self._parser.get_http_version() != "1.0"  # type: ignore[union-attr]  # RFC 9112 6.1
+            self.keep = self._parser.get_http_version() != "1.0"  # RFC 9112 6.1
 
     def _interim(self, status: int) -> None:
         if status < 100 or status == 101:
@@ -165,7 +165,7 @@ class Answers:
     def on_message_complete(self) -> None:
         if self.status:
             self.complete = True
-            self.keep = self.keep and self._parser.should_keep_alive()  # type: ignore[union-attr]
+            self.keep = self.keep and self._parser.should_keep_alive()
 
 
 def _reason(error: Exception) -> Exception:

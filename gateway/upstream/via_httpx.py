@@ -1,4 +1,9 @@
-"""The other client: httpx, for egress proxies and HTTP/2. Far dearer for each call, so never the first choice."""
+"""The other client: httpx, for egress proxies and HTTP/2. Far dearer for each call, so never the first choice.
+
+It keeps the contract less finely than ``http1``: waiting for a free connection and opening one are timed each by
+itself, a head that drips in is bounded by the total alone, and an answer that comes before the request has been
+written is lost if the provider hangs up at once.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -93,8 +98,7 @@ class HttpxClient:
         if self._closed:
             raise Unavailable(CLOSED)
         prepared = self._prepared.get(request.endpoint) or self._prepare(request.endpoint)
-        # httpcore looks into this very dict at the beginning of each phase. A head that drips in is bounded by the
-        # total alone, and so is a request's way out.
+        # httpcore looks into this very dict at the beginning of each phase.
         waits: dict[str, float | None] = {
             "connect": timeouts.connect,
             "pool": timeouts.connect,
