@@ -93,14 +93,19 @@ class Endpoint(Struct, frozen=True, eq=False):
     """Where requests go, prepared once: the object itself is the key under which a client keeps its connections.
 
     ``url`` may be ``http``, ``https``, or ``http+unix://<quoted socket path>/<path>``. ``headers`` hold the
-    provider's key, so they are never shown; nor is the query, which may.
+    provider's key, so they are never shown; nor is the query, which may. ``keep_alive`` is false where a connection
+    serves one request, since the server closes it afterwards, whatever it says.
     """
 
     url: str
     headers: tuple[tuple[str, str], ...] = ()
+    keep_alive: bool = True
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url.partition('?')[0]!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("url", self.url.partition("?")[0])]
 
 
 class HttpRequest(Struct, frozen=True):

@@ -64,7 +64,7 @@ class Doors:
     def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
         self._config = config
         self._environ = environ
-        self._clients: dict[tuple[str, str | None], Upstream] = {}
+        self._clients: dict[upstream.Way, Upstream] = {}
         self._gates = {
             name: Gate(provider.concurrency, provider.queue)
             for name, provider in config.providers.items()
@@ -120,11 +120,10 @@ class Doors:
 
     def _client(self, provider: ProviderConfig, base_url: str | None) -> Upstream:
         url = base_url or configuration.BASE_URLS[provider.adapter]
-        name = upstream.choose(provider.client, self._environ, url)
-        key = (name, provider.ca_file)
-        if key not in self._clients:
-            self._clients[key] = upstream.CLIENTS[name](ca_file=provider.ca_file)
-        return self._clients[key]
+        way = upstream.way(provider.client, self._environ, url, provider.ca_file)
+        if way not in self._clients:
+            self._clients[way] = upstream.CLIENTS[way.client](way, upstream.Limits())
+        return self._clients[way]
 
     async def close(self) -> None:
         for client in self._clients.values():

@@ -122,10 +122,13 @@ class LlamaCpp:
     max_n: int | None = 1
 
     def __init__(self, host: Host) -> None:
-        self._endpoint = Endpoint(url(host, "/completion", ""), headers(host))
+        self._whole = Endpoint(url(host, "/completion", ""), headers(host))
+        # After a stream the server hangs up, although its head promises to go on.
+        self._stream = Endpoint(url(host, "/completion", ""), headers(host), keep_alive=False)
 
     def encode(self, call: Call) -> HttpRequest:
-        return HttpRequest(self._endpoint, encode_request(request(call)), call.stream)
+        endpoint = self._stream if call.stream else self._whole
+        return HttpRequest(endpoint, encode_request(request(call)), call.stream)
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
         if response.status != 200:

@@ -71,10 +71,10 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------------ what the client calls
 
     def ask(
-        self, head: bytes, body: bytes, feed: Feed | None, timeouts: Timeouts, began: float, now: float
+        self, head: bytes, body: bytes, feed: Feed | None, timeouts: Timeouts, began: float, now: float, keep: bool
     ) -> asyncio.Future[HttpResponse]:
         """Sends a request. Its future is resolved by us alone, or cancelled by whoever awaits it, then to ``drop``."""
-        self._answers.expect()
+        self._answers.expect(keep)
         self._size = 0
         self._push = None if feed is None else Push(feed, self._resumed)
         self._timeouts = timeouts

@@ -20,6 +20,7 @@ class Answers:
     """Reads one connection's answers, one at a time: ``expect`` before each request, then ``feed`` what comes."""
 
     __slots__ = (
+        "_another",
         "_barren",
         "_head_limit",
         "_lines",
@@ -52,10 +53,11 @@ class Answers:
         self.headers: Headers = []
         self.status = 0
 
-    def expect(self) -> None:
-        """One more answer may come."""
+    def expect(self, keep: bool = True) -> None:
+        """One more answer may come; unless ``keep``, it is the last."""
         self.status = 0  # until the head is there; interim answers do not count
         self.started = self.complete = False
+        self._another = keep
         self._barren = 0
         if self._lines:
             self._lines = []
@@ -140,7 +142,7 @@ class Answers:
         self.headers = headers = self._lines
         self._lines = []
         self.until_close = status not in BODILESS
-        self.keep = True
+        self.keep = self._another
         self.encoding = b""
         for name, value in headers:
             if name in TELLING:

@@ -69,7 +69,13 @@ class LeanClient:
             connection = await self._connection(prepared.pool, began, timeouts)
             now = prepared.time()
         answer = connection.ask(
-            prepared.whole if feed is None else prepared.stream, request.body, feed, timeouts, began, now
+            prepared.whole if feed is None else prepared.stream,
+            request.body,
+            feed,
+            timeouts,
+            began,
+            now,
+            request.endpoint.keep_alive,
         )
         try:
             return await answer

@@ -71,7 +71,8 @@ def _socket_path(quoted: str) -> str:
 
 def headers(endpoint: Endpoint) -> dict[str, str]:
     """The endpoint's own headers over the defaults, names in lower case. Raises ValueError for one we cannot send."""
-    return dict(DEFAULTS) | dict(_checked(endpoint))
+    close = {} if endpoint.keep_alive else {"connection": "close"}
+    return dict(DEFAULTS) | dict(_checked(endpoint)) | close
 
 
 def _checked(endpoint: Endpoint) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ import trustme
 
 from adapters.errors import Garbled, ProviderError, TimedOut, Unavailable
 from adapters.types import Endpoint, HttpRequest, HttpResponse
-from gateway.upstream import CLIENTS, LeanClient, Limits, Timeouts, Upstream, choose
+from gateway.upstream import CLIENTS, LeanClient, Limits, Timeouts, Upstream, Way, choose, way
 from gateway.upstream.via_httpx import HttpxClient
 from tests.gateway.upstream.provider import (
     Link,
@@ -647,6 +647,15 @@ async def test_no_tls_where_it_should_be(client: Upstream) -> None:
             await client.fetch(post(provider.url.replace("http:", "https:")), Timeouts(connect=0.3))
 
 
+async def test_a_connection_that_serves_once_is_not_kept(client: Upstream) -> None:
+    async with Provider(saying(answer(b"a", b"Connection: keep-alive"))) as provider:
+        once_only = HttpRequest(Endpoint(provider.url, keep_alive=False), b"{}")
+        for _ in range(2):
+            assert (await client.fetch(once_only, SOON)).body == b"a"
+        assert len(provider.links) == 2
+        assert all(b"connection: close" in link.heads[0].lower() for link in provider.links)
+
+
 async def test_closing(client: Upstream) -> None:
     async with Provider(saying(answer(b"a"))) as provider:
         await client.fetch(post(provider.url), SOON)
@@ -683,13 +692,20 @@ def test_a_proxy_chooses_httpx(name: str | None, environ: dict[str, str], url: s
     assert choose(name, environ, url) == chosen
 
 
+def test_only_httpx_goes_through_a_proxy() -> None:
+    environ = {"https_proxy": "proxy.example:3128"}
+    assert way(None, environ, "https://api.example/v1") == Way("httpx", None, "http://proxy.example:3128")
+    assert way("http1", environ, "https://api.example/v1", "ca.pem") == Way("http1", "ca.pem")
+    assert way("httpx", {}, "https://api.example/v1") == Way("httpx")
+
+
 def test_an_unknown_client_is_named() -> None:
     with pytest.raises(ValueError, match="no client 'curl'"):
         choose("curl", {}, "https://api.example")
 
 
 async def test_the_table_makes_what_it_names() -> None:
-    made: dict[str, Any] = {name: make(LIMITS) for name, make in CLIENTS.items()}
+    made: dict[str, Any] = {name: make(Way(name), LIMITS) for name, make in CLIENTS.items()}
     assert {name: type(client) for name, client in made.items()} == {"http1": LeanClient, "httpx": HttpxClient}
     for client in made.values():
         await client.close()
