@@ -245,25 +245,24 @@ class OpenAIDecoder(StreamDecoder):
         chunk = decode_answer(payload)
         if chunk.usage is not None:
             self.usage = chunk.usage.canonical()
-        if chunk.error != NULL:  # before the choices, which may say "error" too
+        if chunk.error is not NULL and chunk.error != NULL:  # before the choices, which may say "error" too
             raise reported(chunk.error)
         for choice in chunk.choices:
-            self._piece(choice, deltas)
-
-    def _piece(self, choice: WireChoice, deltas: list[Delta]) -> None:
-        piece, reason = choice.delta, choice.finish_reason
-        text = (piece.content if piece is not None else choice.text) or ""
-        if reason is not None:
-            finish = finish_of(reason)
-            self._open.discard(choice.index)
-            self._ended = True
-            self.done = not (self._marker or self._open)
-            deltas.append(Delta(choice.index, text, finish))
-        else:
+            piece, reason = choice.delta, choice.finish_reason
+            text = (choice.text if piece is None else piece.content) or ""
+            if reason is not None:
+                deltas.append(Delta(choice.index, text, finish_of(reason)))
+                self._end(choice.index)
+                continue
             self._open.add(choice.index)
             self.done = False  # without a marker, one choice may end before the next begins
             if text:
                 deltas.append(Delta(choice.index, text))
+
+    def _end(self, index: int) -> None:
+        self._open.discard(index)
+        self._ended = True
+        self.done = not (self._marker or self._open)
 
 
 def text_of(choice: WireChoice) -> str:

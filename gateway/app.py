@@ -106,7 +106,7 @@ class Doors:
         adapter = ADAPTERS[provider.adapter](configuration.host(provider, key, base_url))
         mode = target.mode or adapter.modes[0]
         return Target(
-            target.provider,
+            f"{target.provider}/{target.model}",
             target.model,
             mode,
             adapter,

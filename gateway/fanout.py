@@ -21,6 +21,10 @@ Ended = Callable[[LegResult], None]
 """Hears that a leg has its outcome, the moment it has it."""
 
 
+STRAY = "the provider's stream speaks of a choice that it was not asked for, or that has ended"
+"""Such a provider would speak in another leg's place."""
+
+
 class Deadline(TimedOut):
     code = "deadline"
 
@@ -227,10 +231,12 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
     def feed(data: bytes) -> asyncio.Future[None] | None:
         deltas = decoder.feed(data)
         for delta in deltas:
-            check(delta, n, finished)
+            index = delta.index
+            if index in finished or not 0 <= index < n:
+                raise Garbled(STRAY)
             if delta.finish is not None:
-                finished[delta.index] = delta.finish
-            sent[shift + delta.index] += len(delta.text)
+                finished[index] = delta.finish
+            sent[shift + index] += len(delta.text)
         return emit(result, deltas, shift) if deltas else None
 
     response = await target.upstream.stream(asked.request, target.timeouts, feed)
@@ -242,11 +248,3 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
         raise Garbled(f"the provider's stream ended {len(finished)} of {n} choices")
     choices = tuple(Choice(shift + i, "", finished[i]) for i in range(n))
     return Reply(choices, decoder.usage or estimate(asked.call, sent[shift : shift + n]))
-
-
-def check(delta: Delta, n: int, finished: dict[int, Finish]) -> None:
-    """A provider that speaks of choices it was not asked for would speak in another leg's place."""
-    if not 0 <= delta.index < n:
-        raise Garbled("the provider's stream holds a choice that it was not asked for")
-    if delta.index in finished:
-        raise Garbled("the provider's stream goes on after a choice has ended")

@@ -1,7 +1,7 @@
 """The outcomes of all legs to one answer. Pure, and small."""
 
 from adapters.errors import ProviderError, Rejected, Throttled, TimedOut
-from adapters.types import Finish, Reply, Usage
+from adapters.types import Reply, Usage
 from gateway.errors import LegFailure, Unanswered
 from gateway.gate import Overloaded
 from gateway.types import CompletionResponse, Fanout, LegResult, Part
@@ -12,9 +12,13 @@ NOTHING = Usage(0, 0)
 def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, elapsed: float) -> CompletionResponse:
     """The answer, or Unanswered when too few models did. ``elapsed`` is in seconds."""
     shown = told(results, fanout)
-    check(shown, fanout)
-    found = tuple(part for result in shown for part in parts_of(result))
-    return CompletionResponse(id, created, found, total(shown), milliseconds(elapsed))
+    failed = [result for result in shown if not isinstance(result.outcome, Reply)]
+    if failed and (fanout.strict or len(shown) - len(failed) < fanout.min_success):
+        raise unanswered(failed, len(shown))
+    parts: list[Part] = []
+    for result in shown:
+        parts += parts_of(result)
+    return CompletionResponse(id, created, tuple(parts), total(shown), milliseconds(elapsed))
 
 
 def told(results: list[LegResult], fanout: Fanout) -> list[LegResult]:
@@ -23,13 +27,6 @@ def told(results: list[LegResult], fanout: Fanout) -> list[LegResult]:
     if fanout.mode == "first" and (won := [r for r in results if isinstance(r.outcome, Reply)]):
         return won[:1]
     return [result for result in results if result.outcome is not None]
-
-
-def check(results: list[LegResult], fanout: Fanout) -> None:
-    """Raises Unanswered if too few models answered, or if any failed where that is one too many."""
-    failed = [result for result in results if not isinstance(result.outcome, Reply)]
-    if failed and (fanout.strict or len(results) - len(failed) < fanout.min_success):
-        raise unanswered(failed, len(results))
 
 
 def unanswered(failed: list[LegResult], asked: int) -> Unanswered:
@@ -58,17 +55,17 @@ def parts_of(result: LegResult) -> list[Part]:
     """A leg's choices at their places; a failed leg's are empty, and say why."""
     leg, outcome = result.leg, result.outcome
     elapsed = milliseconds(result.ended - result.started)
-    if isinstance(outcome, Reply):
-        lengths = result.sent or [len(choice.text) for choice in outcome.choices]
-        shares = split(outcome.usage or NOTHING, lengths)
-        return [
-            Part(leg.offset + c.index, leg.model, c.text, c.finish, c.usage or share, result.created, elapsed)
-            for c, share in zip(outcome.choices, shares, strict=True)
-        ]
-    finish: Finish | None = None
+    if not isinstance(outcome, Reply):
+        places = range(leg.offset, leg.offset + leg.call.params.n)
+        return [Part(i, leg.model, "", None, NOTHING, result.created, elapsed, outcome) for i in places]
+    usage = outcome.usage or NOTHING
+    if len(outcome.choices) == 1:
+        [c] = outcome.choices
+        return [Part(leg.offset + c.index, leg.model, c.text, c.finish, usage, result.created, elapsed)]
+    lengths = result.sent or [len(choice.text) for choice in outcome.choices]
     return [
-        Part(leg.offset + i, leg.model, "", finish, NOTHING, result.created, elapsed, outcome)
-        for i in range(leg.call.params.n)
+        Part(leg.offset + c.index, leg.model, c.text, c.finish, c.usage or share, result.created, elapsed)
+        for c, share in zip(outcome.choices, split(usage, lengths), strict=True)
     ]
 
 
@@ -78,8 +75,6 @@ def split(usage: Usage, lengths: list[int]) -> list[Usage]:
     Providers report one figure a call. Its input is told at the first choice; its output is shared in proportion to
     the texts' lengths, the remainder going to the first.
     """
-    if len(lengths) == 1:
-        return [usage]
     whole = sum(lengths)
     outputs = [usage.output * length // whole if whole else 0 for length in lengths]
     outputs[0] += usage.output - sum(outputs)

@@ -46,11 +46,10 @@ class Stream:
 
     def emit(self, result: LegResult, deltas: list[Delta], shift: int) -> asyncio.Future[None] | None:
         """What one read from a provider has brought, in one write."""
-        place, text = result.leg.offset + shift, self._chunks.text
-        if len(deltas) == 1:
-            piece = deltas[0]
-            return self._write(text(place + piece.index, piece.text)) if piece.text else None
-        return self._write(b"".join([text(place + piece.index, piece.text) for piece in deltas if piece.text]))
+        data = self._chunks.texts(result.leg.offset + shift, deltas)
+        if not data:
+            return None
+        return self._write(data) if self._held else self._exchange.write(data)
 
     def ended(self, result: LegResult) -> None:
         """A model has answered or failed: its choices end. Failures wait for another model's first piece."""

@@ -52,9 +52,10 @@ class CompletionRequest(Struct, frozen=True):
 
 
 class Target(Struct, frozen=True, eq=False):
-    """One provider's model, ready to be asked. ``gate`` bounds how many calls it gets at once."""
+    """One provider's model, ready to be asked. ``name`` is how it is shown, ``provider/model``; ``gate`` bounds how many
+    calls it gets at once."""
 
-    provider: str
+    name: str
     model: str
     mode: Mode
     adapter: Adapter
@@ -64,10 +65,6 @@ class Target(Struct, frozen=True, eq=False):
     weight: int = 1
     fallback: bool = False
     max_tokens: int | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.provider}/{self.model}"
 
 
 class Leg(Struct, frozen=True, eq=False):

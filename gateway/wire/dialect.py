@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from adapters.types import Usage
+from adapters.types import Delta, Usage
 from gateway.errors import GatewayError
 from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
 
@@ -10,8 +10,9 @@ from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
 class Chunks(Protocol):
     """Encodes one streamed answer, event by event."""
 
-    def text(self, index: int, text: str) -> bytes:
-        """A piece of the choice at this place in the answer."""
+    def texts(self, place: int, deltas: list[Delta]) -> bytes:
+        """Pieces of choices, each an event; their indexes count from this place in the answer. Empty if none has
+        a text."""
 
     def end(self, part: Part) -> bytes:
         """A choice's last event, with what it cost; a failed choice's also says why."""

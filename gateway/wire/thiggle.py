@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from adapters.errors import ProviderError, TimedOut
-from adapters.types import Finish, Params, Usage
+from adapters.types import Delta, Finish, Params, Usage
 from gateway.errors import BadRequest, GatewayError
 from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
 from gateway.wire import body as wire
@@ -137,6 +137,7 @@ class ErrorBody(Struct, omit_defaults=True):
     errors: tuple[Struct, ...] = ()
 
 
+GOES_ON = b',"finish_reason":null}]}\n\n'
 KNOWN = frozenset(RequestBody.__struct_fields__)
 decode_body = msgspec.json.Decoder(RequestBody).decode
 to_json = msgspec.json.Encoder().encode
@@ -249,9 +250,13 @@ class ThiggleChunks:
             for i in range(leg.call.params.n)
         }
 
-    def text(self, index: int, text: str) -> bytes:
-        """A piece of a choice."""
-        return self._text[index] + to_json(text) + b',"finish_reason":null}]}\n\n'
+    def texts(self, place: int, deltas: list[Delta]) -> bytes:
+        """Pieces of choices."""
+        parts: list[bytes] = []
+        for delta in deltas:
+            if delta.text:
+                parts += (self._text[place + delta.index], to_json(delta.text), GOES_ON)
+        return b"".join(parts)
 
     def end(self, part: Part) -> bytes:
         """A choice's last chunk, with what it cost; a failed choice's also says why."""

@@ -102,7 +102,7 @@ def event(value: object) -> bytes:
 
 def target(upstream: Playing, model: str, **more: Any) -> Target:
     host = Host(base_url="http://provider.test/v1", max_n=more.pop("max_n", None))
-    return Target("p", model, "chat", OpenAI(host), upstream, Timeouts(), **more)
+    return Target(f"p/{model}", model, "chat", OpenAI(host), upstream, Timeouts(), **more)
 
 
 def plan(upstream: Playing, *models: str | tuple[str, ...], n: int = 1, max_n: int | None = None) -> Plan:

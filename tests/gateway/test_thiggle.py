@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.errors import TimedOut, Unavailable
-from adapters.types import Call, Params, Usage
+from adapters.types import Call, Delta, Params, Usage
 from gateway.errors import BadRequest, LegFailure, Unanswered
 from gateway.types import CompletionRequest, CompletionResponse, Leg, Part
 from gateway.wire import thiggle
@@ -217,7 +217,7 @@ def test_a_stream() -> None:
         assert data.startswith(b"data: ") and data.endswith(b"\n\n")
         return msgspec.json.decode(data[6:])
 
-    assert event(chunks.text(1, 'x"\n')) == head | {
+    assert event(chunks.texts(1, [Delta(0, 'x"\n'), Delta(0, "", "stop")])) == head | {
         "choices": [{"index": 1, "model": "b", "text": 'x"\n', "finish_reason": None}]
     }
     ended = event(chunks.end(Part(0, "a", "", "stop", Usage(5, 3), 7, 250, Unavailable("down"))))
