@@ -88,14 +88,15 @@ class Request(Struct, omit_defaults=True):
     stream_options: StreamOptions | None = None
 
 
-class Content(Struct):
+class Content(Struct, gc=False):
     """A message, or the part of one that a chunk brings."""
 
     content: str | None = None
 
 
-class WireChoice(Struct):
-    """A choice of either route, whole or in pieces."""
+class WireChoice(Struct, gc=False):
+    """A choice of either route, whole or in pieces. One is made for each event of a stream, so that even the garbage
+    collector's eye on it costs; nothing in it can refer back to it."""
 
     index: int = 0
     message: Content | None = None
@@ -131,7 +132,7 @@ class WireUsage(Struct):
 NULL = msgspec.Raw(b"null")
 
 
-class Answer(Struct):
+class Answer(Struct, gc=False):
     """A whole answer, or one chunk. ``error`` comes with status 200 from several hosts."""
 
     choices: tuple[WireChoice, ...] = ()

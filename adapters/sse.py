@@ -10,6 +10,8 @@ from adapters.errors import Garbled
 MAX_EVENT = 16 * 1024 * 1024
 """Bytes that one unfinished event may hold before the stream is given up."""
 
+PREFIX = b"data: "
+
 
 class Events:
     """Splits one stream."""
@@ -22,8 +24,12 @@ class Events:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The payloads that these bytes complete."""
-        if self._parts or b"\n" not in data or data[-1:] == b"\r":
+        if self._parts or data[-1:] == b"\r" or b"\n" not in data:
             return self._resume(data)
+        if data[:6] == PREFIX and data[-2:] == b"\n\n":  # whole events, nearly always of one line of data each
+            payloads = data[6:-2].split(b"\n\ndata: ")
+            if data.count(b"\n") == 2 * len(payloads) and b"\r" not in data:
+                return payloads
         return self._split(data)
 
     def _resume(self, data: bytes) -> list[bytes]:
@@ -48,9 +54,7 @@ class Events:
             self._held = len(rest)
         payloads = []
         for frame in frames:
-            if frame.startswith(b"data: ") and b"\n" not in frame:  # nearly always
-                payloads.append(frame[6:])
-            elif (payload := _payload(frame)) is not None:
+            if (payload := _payload(frame)) is not None:
                 payloads.append(payload)
         return payloads
 

@@ -81,7 +81,7 @@ class Reply(Struct, frozen=True):
     usage: Usage | None = None
 
 
-class Delta(Struct, frozen=True):
+class Delta(Struct, frozen=True, gc=False):
     """A piece of a streamed choice. ``finish`` comes with its last piece, whose text may be empty."""
 
     index: int
