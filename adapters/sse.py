@@ -52,11 +52,7 @@ class Events:
         if rest:
             self._parts.append(rest)
             self._held = len(rest)
-        payloads = []
-        for frame in frames:
-            if (payload := _payload(frame)) is not None:
-                payloads.append(payload)
-        return payloads
+        return [payload for frame in frames if (payload := _payload(frame)) is not None]
 
 
 def _payload(frame: bytes) -> bytes | None:

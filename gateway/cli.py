@@ -31,7 +31,11 @@ def serve(**options: Any) -> None:
         click.echo(f"note: {warning}", err=True)
     from gateway.serve import serve as run  # brings the server, which `check` does not need
 
-    run(config, settings)
+    try:
+        run(config, settings)
+    except OSError as error:
+        where = error.filename or f"{settings.host}:{settings.port}"
+        fail(f"cannot use {where}: {error.strerror or error}; see GATEWAY_HOST, GATEWAY_PORT and GATEWAY_STATE_DIR")
 
 
 @main.command()

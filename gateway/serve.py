@@ -2,15 +2,17 @@
 
 import logging
 import os
+import socket
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from gateway import banner, keys
 from gateway.app import EMBEDDED_SOCKET
@@ -23,35 +25,59 @@ log = logging.getLogger("gateway.serve")
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 BACKLOG = 2048
+PASSIVE = socket.AI_PASSIVE
 STARTING = 10.0
 """Seconds that the embedded model gets to start; the others do not wait for it longer."""
 
 
 def serve(config: Config, settings: Settings) -> None:
-    """Serves until told to stop."""
+    """Serves until told to stop. Raises OSError when the address or the state directory cannot be used."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log a line, with the address, for each call
-    fresh = keys.bootstrap(Path(settings.state_dir), settings.bootstrap_key)
-    with embedded_model(config):
-        threading.Thread(target=banner.when_ready, args=(config, settings, fresh), daemon=True).start()
-        uvicorn.run(
-            "gateway.app:create",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            http=Protocol,
-            loop="uvloop",
-            ws="none",
-            lifespan="on",
-            backlog=BACKLOG,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            log_level="warning",
-            timeout_graceful_shutdown=30,
-        )
+    with listener(settings.host, settings.port) as listening:  # before anything is made that would be left behind
+        fresh = keys.bootstrap(Path(settings.state_dir), settings.bootstrap_key)
+        with embedded_model(config):
+            threading.Thread(target=banner.when_ready, args=(config, settings, fresh), daemon=True).start()
+            run(settings, listening)
+
+
+def listener(host: str, port: int) -> socket.socket:
+    """A socket bound to the address; all workers serve it."""
+    family, kind, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=PASSIVE)[0]
+    bound = socket.socket(family, kind)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.set_inheritable(True)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def run(settings: Settings, listening: socket.socket) -> None:
+    """uvicorn, in this process or as the parent of workers."""
+    config = uvicorn.Config(
+        "gateway.app:create",
+        factory=True,
+        workers=settings.workers,
+        http=Protocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        backlog=BACKLOG,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        log_level="warning",
+        timeout_graceful_shutdown=30,
+    )
+    with suppress(KeyboardInterrupt):  # how uvicorn passes Ctrl-C on, once it has stopped
+        if settings.workers > 1:
+            Multiprocess(config, sockets=[listening]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 @contextmanager
@@ -61,9 +87,9 @@ def embedded_model(config: Config) -> Iterator[None]:
         yield
         return
     with tempfile.TemporaryDirectory(prefix="gateway-") as folder:  # short: a socket's path has 107 bytes
-        socket = os.path.join(folder, "demo.sock")
-        child = Child("the embedded model", [sys.executable, "-m", "gateway.embedded", "--socket", socket])
-        os.environ[EMBEDDED_SOCKET] = f"http+unix://{quote(socket, safe='')}"
+        path = os.path.join(folder, "demo.sock")
+        child = Child("the embedded model", [sys.executable, "-m", "gateway.embedded", "--socket", path])
+        os.environ[EMBEDDED_SOCKET] = f"http+unix://{quote(path, safe='')}"
         child.start()
         try:
             child.wait_ready(STARTING)

@@ -52,8 +52,8 @@ class CompletionRequest(Struct, frozen=True):
 
 
 class Target(Struct, frozen=True, eq=False):
-    """One provider's model, ready to be asked. ``name`` is how it is shown, ``provider/model``; ``gate`` bounds how many
-    calls it gets at once."""
+    """One provider's model, ready to be asked. ``name`` is how it is shown, ``provider/model``; ``gate`` bounds how
+    many calls it gets at once."""
 
     name: str
     model: str
