@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -34,6 +35,8 @@ def serve(config: Config, settings: Settings) -> None:
     """Serves until told to stop. Raises OSError when the address or the state directory cannot be used."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log a line, with the address, for each call
+    # uvicorn stops at this signal and then raises it again, for whoever had it before: that is us, leaving in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with listener(settings.host, settings.port) as listening:  # before anything is made that would be left behind
         fresh = keys.bootstrap(Path(settings.state_dir), settings.bootstrap_key)
         with embedded_model(config):
@@ -71,6 +74,7 @@ def run(settings: Settings, listening: socket.socket) -> None:
         date_header=False,
         proxy_headers=False,
         log_level="warning",
+        timeout_keep_alive=75,  # longer than clients keep idle connections, so that they close first
         timeout_graceful_shutdown=30,
     )
     with suppress(KeyboardInterrupt):  # how uvicorn passes Ctrl-C on, once it has stopped
