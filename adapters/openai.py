@@ -38,6 +38,7 @@ from adapters.types import (
     Mode,
     Reply,
     Usage,
+    count,
 )
 
 FINISH: dict[str, Finish] = {
@@ -106,26 +107,31 @@ class WireChoice(Struct, gc=False):
 
 
 class InputDetails(Struct):
-    cached_tokens: int | None = None
+    cached_tokens: float | None = None
 
 
 class OutputDetails(Struct):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: float | None = None
 
 
 class WireUsage(Struct):
-    prompt_tokens: int
-    completion_tokens: int | None = None
+    prompt_tokens: float | None = None
+    completion_tokens: float | None = None
     prompt_tokens_details: InputDetails | None = None
     completion_tokens_details: OutputDetails | None = None
 
-    def canonical(self) -> Usage:
+    def canonical(self) -> Usage | None:
+        """None where the host says too little; vLLM's type leaves ``completion_tokens`` out where it is nothing."""
         into, out = self.prompt_tokens_details, self.completion_tokens_details
+        prompt = count(self.prompt_tokens)
+        completion = 0 if self.completion_tokens is None else count(self.completion_tokens)
+        if prompt is None or completion is None:
+            return None
         return Usage(
-            self.prompt_tokens,
-            self.completion_tokens or 0,
-            cached=into.cached_tokens if into else None,
-            reasoning=out.reasoning_tokens if out else None,
+            prompt,
+            completion,
+            cached=count(into.cached_tokens) if into else None,
+            reasoning=count(out.reasoning_tokens) if out else None,
         )
 
 
@@ -231,21 +237,24 @@ class OpenAI:
 class OpenAIDecoder(StreamDecoder):
     """Complete when ``[DONE]`` came, or, from hosts without it, when every choice has ended."""
 
-    __slots__ = ("_ended", "_marker", "_open")
+    __slots__ = ("_ended", "_marker", "_open", "_over")
 
     def __init__(self, marker: bool = True) -> None:
         super().__init__(Events())
         self._marker = marker
         self._ended = False  # whether any choice has
+        self._over = False  # [DONE] has come
         self._open: set[int] = set()
 
     def read(self, payload: bytes, deltas: list[Delta]) -> None:
         if payload == b"[DONE]":
             self.done = self._ended and not self._open
-            return
+            self._over = True
+        if self._over:
+            return  # whatever follows is no part of the answer
         chunk = decode_answer(payload)
         if chunk.usage is not None:
-            self.usage = chunk.usage.canonical()
+            self.usage = chunk.usage.canonical() or self.usage
         if chunk.error is not NULL and chunk.error != NULL:  # before the choices, which may say "error" too
             raise reported(chunk.error)
         for choice in chunk.choices:

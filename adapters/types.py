@@ -64,6 +64,11 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     estimated: bool = False
 
 
+def count(reported: float | None) -> int | None:
+    """A number of tokens as a provider tells it: some write 12.0, and what cannot be a count was not reported."""
+    return int(reported) if reported is not None and 0 <= reported < 2**53 else None
+
+
 class Choice(Struct, frozen=True):
     """One alternative of an answer; ``index`` counts from 0 within its call. ``usage`` is there only where a choice has
     one of its own, since it was asked for by itself."""

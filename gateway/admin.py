@@ -12,10 +12,9 @@ from starlette.routing import Route
 from gateway.errors import GatewayError, MethodNotAllowed, NoSuchRoute
 from gateway.keys import Keys
 from gateway.routing import Router
+from gateway.wire.superset import superset
 
 to_json = msgspec.json.Encoder().encode
-
-TYPES = {401: "authentication_error", 404: "invalid_request_error", 405: "invalid_request_error"}
 
 
 class Admin:
@@ -49,8 +48,8 @@ class Admin:
 
     async def models(self, request: Request) -> Response:
         """The models that the caller can ask, in OpenAI's form."""
-        authorization = request.headers.get("authorization")
-        self._keys.team(None if authorization is None else authorization.encode("latin-1"))
+        given = request.headers.getlist("authorization")
+        self._keys.team(", ".join(given).encode("latin-1") if given else None)
         data = [
             {"id": name, "object": "model", "created": self._created, "owned_by": "gateway"}
             for name in self._router().offered()
@@ -59,13 +58,17 @@ class Admin:
 
 
 def answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(to_json(value), status, headers, "application/json")
+    return rendered(to_json(value), status, headers)
+
+
+def rendered(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, status, headers, "application/json")
 
 
 async def on_gateway_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)
     headers = {"www-authenticate": "Bearer"} if error.status == 401 else None
-    return answer(superset(error), error.status, headers)
+    return rendered(superset(error), error.status, headers)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
@@ -74,12 +77,5 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "GET")
         refusal: GatewayError = MethodNotAllowed(f"{method} is not allowed here; use {allowed}")
-        return answer(superset(refusal), 405, {"allow": allowed})
-    return answer(superset(NoSuchRoute(f"there is no {method} {path[:100]}")), 404)
-
-
-def superset(error: GatewayError) -> dict[str, object]:
-    """A body that clients of every dialect can read: OpenAI's look at ``error``, Lamini's at ``detail``."""
-    kind = TYPES.get(error.status, "server_error" if error.status >= 500 else "invalid_request_error")
-    detail = {"message": error.message, "type": kind, "param": error.param, "code": error.code}
-    return {"error": detail, "detail": error.message}
+        return rendered(superset(refusal), 405, {"allow": allowed})
+    return rendered(superset(NoSuchRoute(f"there is no {method} {path[:100]}")), 404)

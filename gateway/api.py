@@ -89,7 +89,7 @@ def error_headers(error: GatewayError) -> HeaderLines:
         headers.append((b"allow", b"POST"))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if error.legs:  # the targets have been tried already: asking again at once multiplies an outage
+    if error.final:  # repeated at once, it would only multiply an outage
         headers.append((b"x-should-retry", b"false"))
     return headers
 

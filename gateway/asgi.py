@@ -40,7 +40,7 @@ class AsgiExchange:
         self.content_length: bytes | None = None
         for name, value in scope["headers"]:
             if name == b"authorization":
-                self.authorization = value
+                self.authorization = value if self.authorization is None else b"%b, %b" % (self.authorization, value)
             elif name == b"content-type":
                 self.content_type = value
             elif name == b"content-length":

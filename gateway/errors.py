@@ -8,6 +8,7 @@
     ├─ MethodNotAllowed   405
     ├─ TooLarge           413   the body is over the limit
     ├─ UnsupportedMedia   415   the body is not said to be JSON
+    ├─ HeadTooLarge       431   the headers are over the limit
     ├─ Internal           500   a bug of ours
     ├─ Unanswered         4xx/5xx   no model answered, or too few; names each leg
     └─ NotOffered         503   the model is configured, but its provider's key is not set
@@ -41,6 +42,7 @@ class GatewayError(Exception):
         self.param = param
         self.retry_after = retry_after
         self.legs: tuple[LegFailure, ...] = ()
+        self.final = False
 
 
 class BadRequest(GatewayError):
@@ -78,6 +80,11 @@ class UnsupportedMedia(GatewayError):
     code = "unsupported_media_type"
 
 
+class HeadTooLarge(GatewayError):
+    status = 431
+    code = "request_head_too_large"
+
+
 class Internal(GatewayError):
     status = 500
     code = "internal_error"
@@ -89,13 +96,20 @@ class NotOffered(GatewayError):
 
 
 class Unanswered(GatewayError):
-    """The call as a whole failed at its providers. ``status`` says what the caller can do about it."""
+    """The call as a whole failed at its providers. ``status`` says what the caller can do about it, ``final`` that they
+    should not try again by themselves: other targets were tried already, or the request itself is refused."""
 
     code = "no_answer"
 
     def __init__(
-        self, message: str, status: int, legs: tuple[LegFailure, ...], retry_after: float | None = None
+        self,
+        message: str,
+        status: int,
+        legs: tuple[LegFailure, ...],
+        retry_after: float | None = None,
+        final: bool = False,
     ) -> None:
         super().__init__(message, retry_after=retry_after)
+        self.final = final
         self.status = status
         self.legs = legs

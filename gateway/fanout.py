@@ -25,6 +25,10 @@ STRAY = "the provider's stream speaks of a choice that it was not asked for, or 
 """Such a provider would speak in another leg's place."""
 
 
+AT_ONCE = 4
+"""Requests of one leg that are under way together, where a provider gives fewer choices at a time than are asked."""
+
+
 class Deadline(TimedOut):
     code = "deadline"
 
@@ -68,9 +72,7 @@ class Race:
         self._over = loop.create_future()
         emit = self._first_only if self._emit and self._fanout.mode == "first" else self._emit
         for result in self._results:
-            task = loop.create_task(ask(result, self._clock, emit))
-            task.add_done_callback(self._note)
-            self._tasks.append(task)
+            self._tasks.append(loop.create_task(self._ask(result, emit)))
         timer = loop.call_later(self._fanout.deadline, self._time_up) if self._fanout.deadline is not None else None
         try:
             await self._over
@@ -81,13 +83,16 @@ class Race:
         if self._late:
             self._mark_late()
 
-    def _note(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            return
-        if (bug := task.exception()) is not None:
+    async def _ask(self, result: LegResult, emit: Emit | None) -> None:
+        """One leg. It is noted before its task ends, so that once all tasks have, nothing more can be said."""
+        try:
+            await ask(result, self._clock, emit)
+        except Exception as bug:
             self._finish(bug)
-            return
-        result = self._results[self._tasks.index(task)]
+        else:
+            self._note(result)
+
+    def _note(self, result: LegResult) -> None:
         self._left -= 1
         self._answered += isinstance(result.outcome, Reply)
         if self._ended and (self._fanout.mode != "first" or self._winner in (None, result)):
@@ -162,26 +167,35 @@ def close(result: LegResult, outcome: Outcome, clock: Clock) -> None:
 
 
 async def attempt(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Reply:
-    """One target's whole answer. Raises a ProviderError."""
-    if target.gate is None:
-        return await exchange(result, target, asked, emit)
-    async with target.gate:
-        return await exchange(result, target, asked, emit)
-
-
-async def exchange(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Reply:
+    """One target's whole answer, from one request or several. Raises a ProviderError."""
     if len(asked) == 1:
-        return await one(result, target, asked[0], 0, emit)
+        return await gated(result, target, asked[0], 0, emit)
     share = asked[0].call.params.n
+    rest = iter(enumerate(asked))
+    replies: dict[int, Reply] = {}
+
+    async def some() -> None:
+        for i, part in rest:
+            replies[i] = await gated(result, target, part, i * share, emit)
+
     failure: ProviderError | None = None
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(result, target, part, i * share, emit)) for i, part in enumerate(asked)]
+            for _ in range(min(len(asked), AT_ONCE)):
+                group.create_task(some())
     except* ProviderError as failures:
         failure = next(exc for exc in failures.exceptions if isinstance(exc, ProviderError))
     if failure is not None:  # raised out here, since what an except* clause raises comes out as a group
         raise failure
-    return joined([task.result() for task in tasks])
+    return joined([replies[i] for i in range(len(asked))])
+
+
+async def gated(result: LegResult, target: Target, asked: Asked, shift: int, emit: Emit | None) -> Reply:
+    """One request, in its turn where the provider's are bounded."""
+    if target.gate is None:
+        return await one(result, target, asked, shift, emit)
+    async with target.gate:
+        return await one(result, target, asked, shift, emit)
 
 
 def joined(replies: list[Reply]) -> Reply:

@@ -36,13 +36,14 @@ def unanswered(failed: list[LegResult], asked: int) -> Unanswered:
     reasons = "; ".join(f"{leg.model}: {leg.message}" for leg in legs)
     message = reasons if asked == 1 else f"{len(failed)} of {asked} models did not answer ({reasons})"
     waits = min([error.retry_after for error in errors if error.retry_after is not None], default=1.0)
+    final = any(result.attempts > 1 for result in failed)
     if all(isinstance(error, Throttled) for error in errors):
-        return Unanswered(message, 429, legs, waits)
+        return Unanswered(message, 429, legs, waits, final)
     if all(isinstance(error, Overloaded) for error in errors):
-        return Unanswered(message, 503, legs, waits)
+        return Unanswered(message, 503, legs, waits, final)
     if all(isinstance(error, Rejected) for error in errors):
-        return Unanswered(message, 400, legs)
-    return Unanswered(message, 504 if all(isinstance(error, TimedOut) for error in errors) else 502, legs)
+        return Unanswered(message, 400, legs, final=True)
+    return Unanswered(message, 504 if all(isinstance(error, TimedOut) for error in errors) else 502, legs, final=final)
 
 
 def failure(result: LegResult) -> LegFailure:

@@ -1,18 +1,22 @@
 """The short way: generating routes answered inside uvicorn's HTTP protocol, without an ASGI cycle between.
 
-Everything else about the connection stays uvicorn's: parsing, keep-alive, pipelining, shutdown, all other routes, and
-bodies too large to be taken before their sender is known. Measured against the ASGI way, a call costs a fifth less and
-a streamed event a third.
+The rest stays uvicorn's: parsing, pipelining, shutdown, all other routes, and bodies too large to be taken before
+their sender is known. Measured against the ASGI way, a call costs a fifth less and a streamed event a third. Beyond
+speed this class closes what uvicorn leaves open: heads without a bound, requests that never end, trailers that pass
+for headers, and bodies lost to an upgrade that nobody offers.
 """
 
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.api import Api
+from gateway.errors import BadRequest, GatewayError, HeadTooLarge
 from gateway.exchange import EVENTS, JSON, HeaderLines, too_large
 from gateway.wire.dialect import Dialect
+from gateway.wire.superset import superset
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -21,7 +25,12 @@ LARGE = 256 * 1024
 """Bodies over this many bytes go the ASGI way, which asks for the key before it reads."""
 
 MAX_HEAD = 64 * 1024
-"""Bytes that a request's headers may have."""
+"""Bytes that a request's line and headers may have."""
+
+PATIENCE = 30.0
+"""Seconds in which a request's head must have come, and all of it where it goes the short way."""
+
+UPGRADING = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
 class Silent:
@@ -38,6 +47,7 @@ class DirectExchange:
     """An Exchange, and to uvicorn's protocol the cycle that is under way."""
 
     __slots__ = (
+        "_chunked",
         "_head",
         "_protocol",
         "_task",
@@ -56,8 +66,9 @@ class DirectExchange:
 
     message_event = SILENT
 
-    def __init__(self, protocol: "Protocol", keep_alive: bool) -> None:
+    def __init__(self, protocol: "Protocol", keep_alive: bool, chunked: bool = True) -> None:
         self._protocol = protocol
+        self._chunked = chunked  # HTTP/1.0 has no chunks: there the end of the connection ends a stream
         self._transport = protocol.transport
         self._task: asyncio.Task[Any] | None = None
         self._waiting: asyncio.Future[None] | None = None
@@ -91,16 +102,19 @@ class DirectExchange:
         self._complete()
 
     def open(self, headers: HeaderLines) -> None:
-        self._head = [*EVENTS, (b"transfer-encoding", b"chunked"), (b"x-request-id", self.id.encode()), *headers]
+        self._head = [*EVENTS, (b"x-request-id", self.id.encode()), *headers]
+        if self._chunked:
+            self._head.append((b"transfer-encoding", b"chunked"))
 
     def write(self, data: bytes) -> asyncio.Future[None] | None:
         if self.left:
             return None
-        if self.started:
-            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-        else:
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if not self.started:
             self.started = True
-            self._transport.write(self._encode(200, self._head) + b"%x\r\n%b\r\n" % (len(data), data))
+            data = self._encode(200, self._head) + data
+        self._transport.write(data)
         if not self._protocol.flow.write_paused:
             return None
         if self._waiting is None:
@@ -112,7 +126,8 @@ class DirectExchange:
         if waiting is not None:
             await waiting
         if not self.left:
-            self._transport.write(b"0\r\n\r\n")
+            if self._chunked:
+                self._transport.write(b"0\r\n\r\n")
             self._complete()
 
     def abort(self) -> None:
@@ -151,10 +166,22 @@ class Protocol(HttpToolsProtocol):
 
     _exchange: DirectExchange | None = None
     _dialect: Dialect | None = None
-    _direct = False
+    _direct = False  # the body now coming belongs to ``_exchange``
+    _in_head = True
     _head_size = 0
+    _since = 0.0  # when the connection began to wait for a request, or for the rest of one
+    _watch: asyncio.TimerHandle | None = None
+
+    # ------------------------------------------------------------------ the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
+        self._since = self.loop.time()
+        self._watch = self.loop.call_later(PATIENCE, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
         if self._exchange is not None:
             self._exchange.gone()
         super().connection_lost(exc)
@@ -165,20 +192,70 @@ class Protocol(HttpToolsProtocol):
         if self._exchange is not None:
             self._exchange.writable()
 
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            if not self._head_size:
+                self._since = self.loop.time()
+            self._head_size += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on_without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(BadRequest("this is not HTTP that can be understood"))
+        else:
+            if self._in_head and self._head_size > MAX_HEAD:
+                self._refuse(HeadTooLarge(f"the request's head is larger than {MAX_HEAD} bytes"))
+
+    def on_response_complete(self) -> None:
+        """What uvicorn does, with one timer for the connection instead of one for each answer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._since = self.loop.time()
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+
+    def _look(self) -> None:
+        """Closes a connection on which nothing was asked for too long, or whose request does not end."""
+        self._watch = self.loop.call_later(PATIENCE / 2, self._look)
+        if self.cycle is not None and not self.cycle.response_complete and not self._direct:
+            return  # a request is being answered, or uvicorn's reader waits for its body
+        allowed = PATIENCE if self._head_size or self._direct else self.timeout_keep_alive
+        if self.loop.time() - self._since > allowed:
+            self.transport.close()
+
+    def _refuse(self, error: GatewayError) -> None:
+        """Answers what is no request, and closes. An answer that is under way comes first, and is the last."""
+        self.flow.pause_reading()
+        if self.cycle is not None and not self.cycle.response_complete and not self._direct:
+            self.pipeline.clear()
+            self.cycle.keep_alive = False
+            return
+        body = superset(error)
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[error.status] + head + body)
+        self.transport.close()
+
+    # ------------------------------------------------------------------ what the parser calls
+
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
         self._direct = False
-        self._head_size = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_size += len(name) + len(value)
-        if self._head_size > MAX_HEAD:
-            raise ValueError("the request's head is too large")  # becomes uvicorn's 400
-        self.headers.append((name.lower(), value))
+        if self._in_head:  # else it is a trailer, which must not pass for a header
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_size = 0
+        if self.parser.should_upgrade():  # see _go_on_without_upgrade
+            return
         if isinstance(self.app, Api) and (self.cycle is None or self.cycle.response_complete):
             self._dialect = self.app.dialect(self.url)
             if self._dialect is not None and self._take():
@@ -192,6 +269,9 @@ class Protocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._in_head = True
+        if self.parser.should_upgrade():
+            return
         if not self._direct:
             super().on_message_complete()
             return
@@ -202,19 +282,21 @@ class Protocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
 
     def _take(self) -> bool:
-        """Whether this request goes the short way: a POST over HTTP/1.1 whose body is said to be of bearable size."""
-        if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
+        """Whether this request goes the short way: a POST whose body is said to be of bearable size."""
+        if self.parser.get_method() != b"POST":
             return False
-        exchange = DirectExchange(self, self.parser.should_keep_alive())
+        modern = self.parser.get_http_version() == "1.1"
+        exchange = DirectExchange(self, modern and self.parser.should_keep_alive(), modern)
         size = -1
         for name, value in self.headers:
             if name == b"authorization":
-                exchange.authorization = value
+                given = exchange.authorization
+                exchange.authorization = value if given is None else b"%b, %b" % (given, value)
             elif name == b"content-type":
                 exchange.content_type = value
             elif name == b"content-length":
                 size = int(value)
-            elif name in (b"expect", b"upgrade"):
+            elif name == b"expect":
                 return False
         if not 0 <= size <= LARGE:
             return False
@@ -230,3 +312,13 @@ class Protocol(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+
+    def _go_on_without_upgrade(self, rest: bytes) -> None:
+        """Some clients offer HTTP/2 with each request (Java's by default, curl with --http2). Such an offer may be
+        passed over, but the parser has stopped behind the head: another one reads the request again, less the offer."""
+        method = self.parser.get_method()
+        lines = [b"%b %b HTTP/1.1\r\n" % (method, self.url)]
+        lines += [b"%b: %b\r\n" % line for line in self.headers if line[0] not in UPGRADING]
+        self.parser = httptools.HttpRequestParser(self)
+        self._in_head = True
+        self.data_received(b"".join([*lines, b"\r\n", rest]))

@@ -33,7 +33,7 @@ gateway.config.check    gateway.config.schema
 gateway.config.load
 gateway.config
 gateway.wire.body
-gateway.wire.dialect
+gateway.wire.dialect  gateway.wire.superset
 gateway.wire.thiggle
 gateway.wire
 gateway.keys  gateway.merge  gateway.routing

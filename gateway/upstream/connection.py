@@ -18,7 +18,8 @@ SMALL = 32 * 1024
 """Up to here, copying a body behind its head is cheaper than handing both to the kernel."""
 
 UNUSED = 1.0
-"""Seconds after which an idle connection is looked at before it is used again."""
+"""Seconds after which an idle connection is looked at before it is used again; one that has served only once is always
+looked at, since some servers hang up after each answer without a word."""
 
 
 class Connection(asyncio.Protocol):
@@ -36,6 +37,7 @@ class Connection(asyncio.Protocol):
         "_loop",
         "_mark",
         "_paused",
+        "_proved",
         "_pieces",
         "_push",
         "_sending",
@@ -44,6 +46,7 @@ class Connection(asyncio.Protocol):
         "_timeouts",
         "_total_at",
         "_transport",
+        "_used",
         "answered",
         "closed",
         "lost",
@@ -64,6 +67,7 @@ class Connection(asyncio.Protocol):
         self._paused = self._sending = False
         self.closed = False
         self.since = 0.0  # when it last became idle
+        self._proved = self._used = False  # whether it has served again, after an answer; or at all
         self.released: Callable[[Connection], None] | None = None
         self.lost: Callable[[Connection], None] | None = None
         self.answered: Callable[[asyncio.Transport], None] | None = None
@@ -101,7 +105,7 @@ class Connection(asyncio.Protocol):
         idle = now - self.since
         if self.closed or idle >= self._limits.keep_alive or self._transport.is_closing():
             return False
-        return idle < UNUSED or not stirring(self._transport)
+        return (self._proved and idle < UNUSED) or not stirring(self._transport)
 
     def abort(self) -> None:
         """Closes at once, whatever is under way."""
@@ -229,6 +233,7 @@ class Connection(asyncio.Protocol):
             self.answered(self._transport)
             self.answered = None
         self._future = self._push = None
+        self._proved, self._used = self._used, True
         if answers.keep and not self._sending and not self.closed and self.released is not None:
             self.since = self._time()
             self.released(self)

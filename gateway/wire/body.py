@@ -15,7 +15,10 @@ T = TypeVar("T")
 Fields = dict[str, msgspec.Raw]
 
 decode_fields = msgspec.json.Decoder(Fields).decode
-TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
+STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+RAW = re.compile(rb"[\x00-\x1f]")
+OTHERS = bytes(set(range(256)) - set(b"[]{}"))
+ALIKE = bytes.maketrans(b"{}", b"[]")
 SHOWN = 40
 """Characters of a caller's value that an error repeats."""
 
@@ -26,8 +29,10 @@ def fields(body: bytes, max_depth: int) -> Fields:
         found = decode_fields(body)
     except msgspec.ValidationError:
         raise BadRequest('the body must be a JSON object such as {"prompt": "..."}') from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise_malformed(body, max_depth)
+    except RecursionError:
+        raise too_deep(max_depth) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise_malformed(body)
     if body.count(b"[") + body.count(b"{") > max_depth:
         check_depth(body, max_depth)
     if not is_spelled(found, body):
@@ -42,7 +47,7 @@ def convert(decode: Any, body: bytes, found: Fields, expected: dict[str, str]) -
     except msgspec.ValidationError as exc:
         raise_wrong(str(exc), found, expected)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise_malformed(body, 1 << 30)
+        raise_malformed(body)
 
 
 def is_spelled(found: Fields, body: bytes) -> bool:
@@ -58,21 +63,24 @@ def is_spelled(found: Fields, body: bytes) -> bool:
 
 
 def check_depth(body: bytes, max_depth: int) -> None:
-    depth = 0
-    for match in TOKENS.finditer(body):
-        token = match[0]
-        if token in b"[{":
-            depth += 1
-            if depth > max_depth:
-                raise BadRequest(f"the body is nested deeper than {max_depth} levels")
-        elif token in b"]}":
-            depth -= 1
+    """Of valid JSON: strings out, all else but brackets out, and then each pass takes the innermost level away."""
+    brackets = STRINGS.sub(b"", body).translate(ALIKE, OTHERS)
+    for _ in range(max_depth):
+        if not brackets:
+            return
+        brackets = brackets.replace(b"[]", b"")
+    if brackets:
+        raise too_deep(max_depth)
+
+
+def too_deep(max_depth: int) -> BadRequest:
+    return BadRequest(f"the body is nested deeper than {max_depth} levels")
 
 
 def check_repeats(body: bytes) -> None:
     """Refuses a key that has two different values: readers would not agree on which of them counts."""
     try:
-        json.loads(body, object_pairs_hook=unrepeated)
+        json.loads(body, object_pairs_hook=unrepeated, parse_int=str)  # as text: a number may be too long for an int
     except (RecursionError, ValueError):
         raise BadRequest("the body is not valid JSON") from None
 
@@ -86,20 +94,31 @@ def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return seen
 
 
-def raise_malformed(body: bytes, max_depth: int) -> NoReturn:
+def raise_malformed(body: bytes) -> NoReturn:
     if not body.strip():
         raise BadRequest('the body is empty; send a JSON object such as {"prompt": "..."}')
-    check_depth(body, max_depth)
     try:
-        json.loads(body)
+        json.loads(body, parse_int=str)
     except json.JSONDecodeError as exc:
-        where = f"line {exc.lineno}, column {exc.colno}"
-        raise BadRequest(f"the body is not valid JSON: {exc.msg.lower()} at {where}") from None
+        what = exc.msg.lower().removesuffix(" at")
+        raise BadRequest(f"the body is not valid JSON: {what} at line {exc.lineno}, column {exc.colno}") from None
     except UnicodeDecodeError as exc:
         raise BadRequest(f"the body is not valid UTF-8 at byte {exc.start}") from None
     except RecursionError:
         raise BadRequest("the body is nested too deeply") from None
     raise BadRequest("the body is not valid JSON: it holds NaN, Infinity, or half of a surrogate pair")
+
+
+def mended(body: bytes) -> bytes | None:
+    """The body with the raw line breaks and tabs in its strings escaped, as some examples of old have them; None if
+    that is not what is wrong with it."""
+    if not RAW.search(body):
+        return None
+    return STRINGS.sub(lambda string: RAW.sub(escaped, string[0]), body)
+
+
+def escaped(control: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % control[0][0]
 
 
 def raise_wrong(message: str, found: Fields, expected: dict[str, str]) -> NoReturn:
@@ -108,7 +127,7 @@ def raise_wrong(message: str, found: Fields, expected: dict[str, str]) -> NoRetu
     path = path.rstrip("`").lstrip(".")
     param = re.split(r"[.\[]", path)[0]
     if not param:
-        raise BadRequest(missing(problem))
+        raise missing(problem)
     must = expected.get(path) or expected.get(param)
     value = found.get(param)
     if must is None or value is None:
@@ -116,10 +135,10 @@ def raise_wrong(message: str, found: Fields, expected: dict[str, str]) -> NoRetu
     raise BadRequest(f"{path}: must be {must}, not {shown(bytes(value).decode(errors='replace'))}", param=param)
 
 
-def missing(problem: str) -> str:
+def missing(problem: str) -> BadRequest:
     """msgspec's sentence about a required field, in our words."""
     name = re.search(r"missing required field `(\w+)`", problem)
-    return f"{name[1]} is missing" if name else problem.replace("`", "")
+    return BadRequest(f"{name[1]} is missing", param=name[1]) if name else BadRequest(problem.replace("`", ""))
 
 
 def shown(value: str) -> str:

@@ -144,8 +144,18 @@ to_json = msgspec.json.Encoder().encode
 
 
 def decode(body: bytes, max_depth: int) -> CompletionRequest:
-    """The request, or BadRequest naming the field that is wrong."""
-    found = wire.fields(body, max_depth)
+    """The request, or BadRequest naming the field that is wrong.
+
+    The documentation's own example has raw line breaks inside a string, so they are taken here.
+    """
+    try:
+        found = wire.fields(body, max_depth)
+    except BadRequest:
+        mended = wire.mended(body)
+        if mended is None:
+            raise
+        body = mended
+        found = wire.fields(body, max_depth)
     asked: RequestBody = wire.convert(decode_body, body, found, EXPECTED)
     if len(found) > len(KNOWN) or not KNOWN.issuperset(found):
         refuse_constraints(found)

@@ -120,6 +120,22 @@ async def test_first_to_speak_wins_a_streamed_race_and_the_others_are_never_hear
     assert told(results)[1] == "streamed" and up.cancelled == ["a"]
 
 
+@pytest.mark.parametrize("mode", ["first", "quorum"])
+async def test_nothing_is_said_after_the_end(mode: str) -> None:
+    """Models that answer in the same moment: each is told of before the call is over, or never."""
+    for second in (says("B"), fails(500)):
+        up = Playing(a=says("A"), b=second, c=says("C"))
+        heard: Heard = []
+        ends: list[str] = []
+        results = await ask(plan(up, "a", "b", "c"), heard, ends, mode=mode, min_success=1)
+        told_at_the_end = list(ends)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert ends == told_at_the_end
+        answered = [r.leg.model for r in results if isinstance(r.outcome, Reply)]
+        assert answered and set(answered) <= set(ends)
+
+
 async def test_quorum_ends_with_enough_answers() -> None:
     up = Playing(a=says("A"), b=hangs(), c=says("C"))
     assert told(await ask(plan(up, "a", "b", "c"), mode="quorum", min_success=2)) == ["A", "given up", "C"]

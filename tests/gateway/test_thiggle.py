@@ -1,5 +1,7 @@
 """The thiggle dialect, byte by byte: what is taken, what is refused and with which words, what is answered."""
 
+import contextlib
+import time
 from typing import Any
 
 import msgspec
@@ -74,7 +76,7 @@ def test_other_spellings(more: dict[str, Any], expected: dict[str, Any]) -> None
         (b'{"prompt":"a","n":1,"n":2}', "n is given twice", "n"),
         (b'{"prompt" : "a", "n" : 1 , "n":2}', "n is given twice", "n"),
         (b'{"prompt": "a", "fanout": {"mode": "all", "mode": "first"}}', "mode is given twice", "mode"),
-        ({}, "prompt is missing", None),
+        ({}, "prompt is missing", "prompt"),
         ({"prompt": None}, "prompt: must be a text", "prompt"),
         ({"prompt": ""}, "prompt: must be a text that is not empty", "prompt"),
         ({"prompt": ["a"]}, 'prompt: must be a text that is not empty, not ["a"]', "prompt"),
@@ -131,6 +133,29 @@ def test_refusals_say_what_is_wrong_and_what_would_be_right(body: object, words:
 
 def test_sixty_four_levels_are_allowed() -> None:
     decode(b'{"prompt": "a", "x": ' + b"[" * 63 + b"]" * 63 + b"}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"prompt": "' + b'\\"' * 200_000,
+        b'{"prompt": "a", "x": [' + b"[],{}," * 200_000 + b"1]}",
+        b'{"prompt": "hi", "a": ' + b"1" * 5000 + b", }",
+        b'{"prompt": "hi" , "a": ' + b"1" * 5000 + b"}",
+        b'{"prompt": "hi", "x": ' + b'["\\"[",' * 60 + b"1" + b"]" * 60 + b"}",
+    ],
+    ids=["quotes", "brackets", "digits", "digits oddly spaced", "brackets in strings"],
+)
+def test_a_nasty_body_is_read_in_no_time(body: bytes) -> None:
+    began = time.process_time()
+    with contextlib.suppress(BadRequest):
+        decode(body)
+    assert time.process_time() - began < 1
+
+
+def test_raw_line_breaks_in_strings_are_taken() -> None:
+    assert decode(b'{"prompt": "one\ntwo\t\\"three\\"", "n": 2}').input == 'one\ntwo\t"three"'
+    assert refusal(b'{"prompt": "one\ntwo",, "n": 2}').message.startswith("the body is not valid JSON")
 
 
 @pytest.mark.parametrize("body", [b'{"prompt":"a","n":1,"n":1}', b'{ "prompt" : "a\\u0041" , "\\u006e" : 1 }'])
