@@ -51,7 +51,17 @@ async def serving(app: Any, http: Any = Protocol) -> AsyncIterator[str]:
     """Serves with uvicorn; yields the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(
-            uvicorn.Config(app, http=http, ws="none", lifespan="on", access_log=False, log_level="warning")
+            uvicorn.Config(
+                app,
+                http=http,
+                ws="none",
+                lifespan="on",
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,  # its wrapper would hide the application from our protocol
+                log_level="warning",
+            )
         )
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:

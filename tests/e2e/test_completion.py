@@ -12,6 +12,7 @@ import httpx
 import msgspec
 import pytest
 
+from gateway.api import Api
 from gateway.protocol import Protocol
 from tests.provider import Provider, Script
 from tests.serving import AUTH, application, serving
@@ -48,6 +49,21 @@ def events(body: bytes) -> list[Any]:
 
 def text_of(found: list[Any], index: int) -> str:
     return "".join(c["text"] for event in found for c in event["choices"] if c["index"] == index)
+
+
+async def test_each_way_is_really_taken(
+    request: pytest.FixtureRequest, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+    answer = Api.answer
+
+    async def noted(self: Api, exchange: Any, *rest: Any) -> None:
+        taken.append(type(exchange).__name__)
+        await answer(self, exchange, *rest)
+
+    monkeypatch.setattr(Api, "answer", noted)
+    await client.post(URL, json={"model": "a", "prompt": "hi"})
+    assert taken == ["AsgiExchange" if "asgi" in request.node.name else "DirectExchange"]
 
 
 async def test_one_model(client: httpx.AsyncClient, provider: Provider) -> None:
