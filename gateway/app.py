@@ -1,7 +1,11 @@
 """The composition root: the only place where the parts are made and given to each other."""
 
+import asyncio
 import contextlib
+import multiprocessing
+import os
 import random
+import signal
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -95,13 +99,13 @@ class Doors:
         )
 
     def _target(self, target: TargetConfig) -> Target | str:
-        """The target, or the name of the variable without which it cannot be asked."""
+        """The target, or what must be so before it can be asked."""
         provider = self._config.providers[target.provider]
         key = self._environ.get(provider.key_env) if provider.key_env else None
         if provider.key_env and not key:
-            return provider.key_env
+            return f"{provider.key_env} must be set at the gateway"
         if provider.embedded and self.embedded is None:
-            return EMBEDDED_SOCKET
+            return "the embedded model must be running (the gateway's log says why it is not)"
         base_url = self.embedded if provider.embedded else provider.base_url
         adapter = ADAPTERS[provider.adapter](configuration.host(provider, key, base_url))
         mode = target.mode or adapter.modes[0]
@@ -135,11 +139,21 @@ def lifespan(admin: Admin, doors: Doors) -> Any:
 
     @contextlib.asynccontextmanager
     async def run(app: Starlette) -> AsyncIterator[None]:
+        bound = asyncio.create_task(leave_with(os.getppid())) if multiprocessing.parent_process() else None
         admin.ready = True
         try:
             yield
         finally:
             admin.ready = False
+            if bound:
+                bound.cancel()
             await doors.close()
 
     return run
+
+
+async def leave_with(parent: int) -> None:
+    """Stops this worker when its parent has died without a word: nobody else would."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells us but looking
+        await asyncio.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,6 +1,7 @@
 """What the operator reads when the gateway is ready: where it is, the key, and a call that works when pasted."""
 
 import http.client
+import os
 import sys
 import time
 
@@ -27,7 +28,7 @@ def is_ready(settings: Settings) -> bool:
     try:
         connection.request("GET", "/ready")
         return connection.getresponse().status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
@@ -40,7 +41,10 @@ def lines(config: Config, settings: Settings, fresh_key: str | None) -> list[str
     if fresh_key is not None:
         found += [f"  key of team default, shown this once: {fresh_key}", ""]
     elif settings.bootstrap_key is None:
-        found += ["  the key was shown at the first start; put it into GATEWAY_KEY for this line:", ""]
+        found += [
+            "  the key was shown at the first start; put it into GATEWAY_KEY for this line (lost: see README)",
+            "",
+        ]
     else:
         found += ["  the key is the one in GATEWAY_BOOTSTRAP_KEY", ""]
     found.append(curl(address, example(config), shown_key(settings, fresh_key)))
@@ -56,7 +60,16 @@ def lines(config: Config, settings: Settings, fresh_key: str | None) -> list[str
 def shown_key(settings: Settings, fresh_key: str | None) -> str:
     if fresh_key is not None:
         return fresh_key
-    return "$GATEWAY_KEY" if settings.bootstrap_key is None else "$GATEWAY_BOOTSTRAP_KEY"
+    if settings.bootstrap_key is None:
+        return "$GATEWAY_KEY"
+    if "GATEWAY_BOOTSTRAP_KEY" in os.environ:
+        return "$GATEWAY_BOOTSTRAP_KEY"
+    return "$(sed -n 's/^GATEWAY_BOOTSTRAP_KEY=//p' .env)"
+
+
+def program() -> str:
+    """How this program was called, so that what we advise can be typed."""
+    return "python -m gateway" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
 
 
 def example(config: Config) -> str:

@@ -9,6 +9,7 @@ import click
 from gateway import __version__
 from gateway import config as configuration
 from gateway.config import Config, ConfigError
+from gateway.keys import KeysError
 from gateway.settings import Settings, SettingsError
 
 
@@ -33,9 +34,12 @@ def serve(**options: Any) -> None:
 
     try:
         run(config, settings)
+    except KeysError as error:
+        fail(str(error))
     except OSError as error:
-        where = error.filename or f"{settings.host}:{settings.port}"
-        fail(f"cannot use {where}: {error.strerror or error}; see GATEWAY_HOST, GATEWAY_PORT and GATEWAY_STATE_DIR")
+        if error.filename is not None:
+            fail(f"cannot use {error.filename}: {error.strerror}; set GATEWAY_STATE_DIR to another directory")
+        fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another --host or --port")
 
 
 @main.command()

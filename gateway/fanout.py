@@ -5,6 +5,7 @@ and waited for before it passes.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from adapters.errors import Garbled, ProviderError, TimedOut
@@ -12,6 +13,8 @@ from adapters.types import Asked, Choice, Delta, Finish, Reply, Usage
 from gateway.routing import requests
 from gateway.tokens import estimate
 from gateway.types import Clock, Fanout, LegResult, Outcome, Plan, Target
+
+log = logging.getLogger("gateway.fanout")
 
 Emit = Callable[[LegResult, list[Delta], int], asyncio.Future[None] | None]
 """Takes the pieces that one read has brought for a leg, and how far their indexes are from their places in it. What it
@@ -153,6 +156,7 @@ async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
             asked = leg.first if target is leg.targets[0] else requests(target, leg.call)
             outcome = await attempt(result, target, asked, emit)
         except ProviderError as failure:
+            log.warning("%s: %s (%s)", target.name, failure.message, failure.code)
             outcome = failure
         if isinstance(outcome, Reply) or not outcome.fall_back or any(result.sent):
             break  # what the caller has read cannot be unsaid

@@ -20,8 +20,8 @@ PARAMETERS = Params.__struct_fields__
 
 
 class Route(Struct, frozen=True):
-    """One model as it is offered. ``missing`` names the environment variables whose lack keeps it from being
-    offered; ``defaults`` are the parameters that apply where the caller gives none."""
+    """One model as it is offered. ``missing`` says what must be so before it can be, where it cannot; ``defaults`` are
+    the parameters that apply where the caller gives none."""
 
     name: str
     targets: tuple[Target, ...]
@@ -56,7 +56,7 @@ class Router:
 
     def plan(self, request: CompletionRequest, team: Team) -> tuple[Plan, Fanout]:
         """A leg for each model in the caller's order, or the error that stops the whole call."""
-        routes = self._resolve(request.models)
+        routes = self._resolve(request)
         n = request.params.n
         if len(routes) * n > self._max_choices:
             raise BadRequest(
@@ -66,16 +66,19 @@ class Router:
         legs = tuple(self._leg(name, route, request, i * n) for i, (name, route) in enumerate(routes))
         return legs, fanout_of(request, len(legs))
 
-    def _resolve(self, models: tuple[str, ...]) -> list[tuple[str, Route]]:
-        names = models or self._default_model()
-        if len(names) == 1 and names[0] not in self._routes and "," in names[0]:
+    def _resolve(self, request: CompletionRequest) -> list[tuple[str, Route]]:
+        names = request.models or self._default_model()
+        if request.one_text and names[0] not in self._routes and "," in names[0]:
             names = tuple(name.strip() for name in names[0].split(","))
         if len(names) > self._max_models:
             raise BadRequest(
-                f"model: {len(names)} models in one call; at most {self._max_models} are allowed",
-                param="model",
+                f"model: {len(names)} models in one call; at most {self._max_models} are allowed", param="model"
             )
-        return [(name, self._route(name)) for name in names]
+        found = [(name, self._route(name)) for name in names]
+        for name, route in found:  # after all names are known: what will never work is said before what may, later
+            if not route.targets:
+                raise NotOffered(f"model '{name}' is not offered: {' or '.join(route.missing)}", param="model")
+        return found
 
     def _default_model(self) -> tuple[str, ...]:
         if self._default is None:
@@ -86,11 +89,6 @@ class Router:
         route = self._routes.get(name)
         if route is None:
             raise self._unknown(name)
-        if not route.targets:
-            raise NotOffered(
-                f"model '{name}' is not offered: {' or '.join(route.missing)} must be set at the gateway",
-                param="model",
-            )
         return route
 
     def _unknown(self, name: str) -> BadRequest | UnknownModel:

@@ -96,7 +96,8 @@ def embedded_model(config: Config) -> Iterator[None]:
         os.environ[EMBEDDED_SOCKET] = f"http+unix://{quote(path, safe='')}"
         child.start()
         try:
-            child.wait_ready(STARTING)
+            if not child.wait_ready(STARTING):
+                del os.environ[EMBEDDED_SOCKET]  # its models are then not offered
             yield
         finally:
             child.stop()

@@ -5,11 +5,13 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from msgspec import Struct, field
 
 PREFIX = "GATEWAY_"
@@ -77,7 +79,13 @@ def read(environ: Mapping[str, str]) -> Settings:
 def dotenv(path: Path) -> dict[str, str]:
     """The file's variables; none if there is no file. It is read as text: nothing in it is executed."""
     try:
-        found = dotenv_values(path, encoding="utf-8") if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        content = path.read_text("utf-8")
+        lines = [binding.original.line for binding in parse_stream(StringIO(content)) if binding.error]
+        if lines:
+            raise SettingsError([f"{path}:{line}: is not NAME=value" for line in lines])
+        found = dotenv_values(stream=StringIO(content))
     except UnicodeDecodeError as exc:
         raise SettingsError([f"{path}: is not UTF-8 text (save the file as UTF-8)"]) from exc
     except OSError as exc:

@@ -39,7 +39,8 @@ class Fanout(Struct, frozen=True):
 
 
 class CompletionRequest(Struct, frozen=True):
-    """What a caller asked, whatever the dialect. ``models`` is empty when the caller named none."""
+    """What a caller asked, whatever the dialect. ``models`` is empty when the caller named none; ``one_text`` says that
+    it came as one text, which may name several models with commas between."""
 
     models: tuple[str, ...]
     input: str | tuple[Message, ...]
@@ -49,6 +50,7 @@ class CompletionRequest(Struct, frozen=True):
     min_success: int | None = None
     deadline_ms: int | None = None
     strict: bool = False
+    one_text: bool = False
 
 
 class Target(Struct, frozen=True, eq=False):

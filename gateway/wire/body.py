@@ -19,6 +19,9 @@ STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 RAW = re.compile(rb"[\x00-\x1f]")
 OTHERS = bytes(set(range(256)) - set(b"[]{}"))
 ALIKE = bytes.maketrans(b"{}", b"[]")
+PRIVATE = frozenset({"prompt", "messages", "input"})
+"""Fields whose values are nobody's business: no error repeats them."""
+
 SHOWN = 40
 """Characters of a caller's value that an error repeats."""
 
@@ -130,8 +133,10 @@ def raise_wrong(message: str, found: Fields, expected: dict[str, str]) -> NoRetu
         raise missing(problem)
     must = expected.get(path) or expected.get(param)
     value = found.get(param)
-    if must is None or value is None:
-        raise BadRequest(f"{path}: {problem[0].lower()}{problem[1:].replace('`', '')}", param=param)
+    if must is None or value is None or "unknown field" in problem:
+        raise BadRequest(f"{path}: {problem[0].lower()}{problem[1:].replace('`', '')}", param=path)
+    if param in PRIVATE or path != param:
+        raise BadRequest(f"{path}: must be {must}", param=path)
     raise BadRequest(f"{path}: must be {must}, not {shown(bytes(value).decode(errors='replace'))}", param=param)
 
 

@@ -46,8 +46,8 @@ Text = Annotated[str, Meta(min_length=1)]
 EXPECTED = {
     "prompt": "a text that is not empty",
     "model": "a model's name, or a list of at least one",
-    "max_tokens": "a whole number of at least 1",
-    "max_new_tokens": "a whole number of at least 1",
+    "max_tokens": "a whole number from 1 to 2147483647",
+    "max_new_tokens": "a whole number from 1 to 2147483647",
     "temperature": "a number from 0 to 1",
     "top_p": "a number from 0 to 1",
     "stop": f"a text, or a list of up to {MAX_STOPS} texts, none of them empty",
@@ -58,8 +58,8 @@ EXPECTED = {
     "stream": "true or false",
     "fanout": 'an object such as {"mode": "quorum", "min_success": 2, "deadline_ms": 5000}',
     "fanout.mode": '"all", "first" or "quorum"',
-    "fanout.min_success": "a whole number of at least 1",
-    "fanout.deadline_ms": "a whole number of at least 1",
+    "fanout.min_success": "a whole number from 1 to 2147483647",
+    "fanout.deadline_ms": "a whole number from 1 to 2147483647",
     "fanout.strict": "true or false",
 }
 
@@ -180,6 +180,7 @@ def decode(body: bytes, max_depth: int) -> CompletionRequest:
         fanout.min_success,
         fanout.deadline_ms,
         fanout.strict or False,
+        isinstance(asked.model, str),
     )
 
 
@@ -245,7 +246,7 @@ def rfc3339(second: int) -> str:
 
 def encode_error(error: GatewayError) -> bytes:
     # The Go client uses the whole body as a format string: a percent sign would be read as a verb.
-    return to_json(ErrorBody(error.message.replace("%", "%%"), error.status, error.param, error.legs))
+    return to_json(ErrorBody(error.message, error.status, error.param, error.legs)).replace(b"%", b"%%")
 
 
 class ThiggleChunks:

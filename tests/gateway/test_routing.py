@@ -22,7 +22,7 @@ def router(**more: Any) -> Router:
         "b": Route("b", (target(UP, "b-up", weight=3), target(UP, "b2-up"), target(UP, "b3-up", fallback=True))),
         "raw": Route("raw", (msgspec.structs.replace(target(UP, "raw-up"), mode="completion", max_tokens=99),)),
         "warm": Route("warm", (target(UP, "warm-up"),), defaults=(("temperature", 0.8), ("max_tokens", 20))),
-        "keyless": Route("keyless", (), missing=("SOME_KEY",)),
+        "keyless": Route("keyless", (), missing=("SOME_KEY must be set",)),
         "x,y": Route("x,y", (target(UP, "xy-up"),)),
     }
     options: dict[str, Any] = {
@@ -34,6 +34,7 @@ def router(**more: Any) -> Router:
 
 def ask(*models: str, **more: Any) -> CompletionRequest:
     params = more.pop("params", Params())
+    more.setdefault("one_text", len(models) == 1)
     return CompletionRequest(models, more.pop("input", "hi"), params, **more)
 
 
@@ -58,6 +59,8 @@ def test_an_alias_keeps_the_callers_name() -> None:
 def test_names_with_commas_are_lists_unless_a_model_is_called_so() -> None:
     assert [leg.model for leg in router().plan(ask("a, b"), TEAM)[0]] == ["a", "b"]
     assert [leg.model for leg in router().plan(ask("x,y"), TEAM)[0]] == ["x,y"]
+    with pytest.raises(GatewayError, match="no model 'a,b'"):
+        router().plan(ask("a,b", one_text=False, mode="all"), TEAM)
 
 
 def test_a_prompt_becomes_a_chat_only_where_the_target_chats() -> None:
@@ -92,6 +95,7 @@ def test_a_models_defaults_give_way_to_the_caller() -> None:
         (ask("../../etc"), 400, "is not a model's name"),
         (ask("keyless"), 503, "SOME_KEY must be set"),
         (ask("a", "keyless"), 503, "SOME_KEY"),
+        (ask("keyless", "nope"), 404, "nope"),
         (ask("a", "a", "a", "a", "a"), 400, "5 models in one call; at most 4"),
         (ask("a,a,a,a,a"), 400, "at most 4"),
         (ask("a", "b", params=Params(n=9)), 400, "more than 16 choices"),

@@ -79,12 +79,12 @@ def test_other_spellings(more: dict[str, Any], expected: dict[str, Any]) -> None
         ({}, "prompt is missing", "prompt"),
         ({"prompt": None}, "prompt: must be a text", "prompt"),
         ({"prompt": ""}, "prompt: must be a text that is not empty", "prompt"),
-        ({"prompt": ["a"]}, 'prompt: must be a text that is not empty, not ["a"]', "prompt"),
+        ({"prompt": ["a private text"]}, "prompt: must be a text that is not empty", "prompt"),
         ({"prompt": 5}, "prompt: must be a text", "prompt"),
         ({"prompt": "a", "model": []}, "model: must be a model's name, or a list of at least one, not []", "model"),
         ({"prompt": "a", "model": ""}, "model: must be", "model"),
-        ({"prompt": "a", "model": ["x", ""]}, "model[1]: must be", "model"),
-        ({"prompt": "a", "model": ["x", 3]}, "model[1]: must be", "model"),
+        ({"prompt": "a", "model": ["x", ""]}, "model[1]: must be", "model[1]"),
+        ({"prompt": "a", "model": ["x", 3]}, "model[1]: must be", "model[1]"),
         ({"prompt": "a", "model": {"x": 1}}, "model: must be", "model"),
         ({"prompt": "a", "temperature": 1.5}, "temperature: must be a number from 0 to 1, not 1.5", "temperature"),
         ({"prompt": "a", "temperature": "hot"}, 'temperature: must be a number from 0 to 1, not "hot"', "temperature"),
@@ -96,7 +96,11 @@ def test_other_spellings(more: dict[str, Any], expected: dict[str, Any]) -> None
             "presence_penalty",
         ),
         ({"prompt": "a", "frequency_penalty": -3}, "frequency_penalty: must be", "frequency_penalty"),
-        ({"prompt": "a", "max_tokens": 0}, "max_tokens: must be a whole number of at least 1, not 0", "max_tokens"),
+        (
+            {"prompt": "a", "max_tokens": 0},
+            "max_tokens: must be a whole number from 1 to 2147483647, not 0",
+            "max_tokens",
+        ),
         ({"prompt": "a", "max_tokens": -5}, "max_tokens: must be", "max_tokens"),
         ({"prompt": "a", "max_tokens": 1.5}, "max_tokens: must be a whole number", "max_tokens"),
         ({"prompt": "a", "max_tokens": 10**30}, "max_tokens: must be", "max_tokens"),
@@ -104,15 +108,15 @@ def test_other_spellings(more: dict[str, Any], expected: dict[str, Any]) -> None
         ({"prompt": "a", "n": 0}, "n: must be a whole number from 1 to 128", "n"),
         ({"prompt": "a", "n": 129}, "n: must be", "n"),
         ({"prompt": "a", "seed": 2**64}, "seed: must be", "seed"),
-        ({"prompt": "a", "stop": [""]}, "stop[0]: must be", "stop"),
+        ({"prompt": "a", "stop": [""]}, "stop[0]: must be", "stop[0]"),
         ({"prompt": "a", "stop": ["x"] * 17}, "stop: must be", "stop"),
         ({"prompt": "a", "stop": 7}, "stop: must be", "stop"),
         ({"prompt": "a", "stream": "yes"}, "stream: must be true or false", "stream"),
         ({"prompt": "a", "fanout": "first"}, "fanout: must be an object", "fanout"),
-        ({"prompt": "a", "fanout": {"mode": "any"}}, 'fanout.mode: must be "all", "first" or "quorum"', "fanout"),
-        ({"prompt": "a", "fanout": {"min_success": 0}}, "fanout.min_success: must be", "fanout"),
-        ({"prompt": "a", "fanout": {"deadline_ms": -1}}, "fanout.deadline_ms: must be", "fanout"),
-        ({"prompt": "a", "fanout": {"modes": "all"}}, "modes", "fanout"),
+        ({"prompt": "a", "fanout": {"mode": "any"}}, 'fanout.mode: must be "all", "first" or "quorum"', "fanout.mode"),
+        ({"prompt": "a", "fanout": {"min_success": 0}}, "fanout.min_success: must be", "fanout.min_success"),
+        ({"prompt": "a", "fanout": {"deadline_ms": -1}}, "fanout.deadline_ms: must be", "fanout.deadline_ms"),
+        ({"prompt": "a", "fanout": {"modes": "all"}}, "unknown field modes", "fanout"),
         ({"prompt": "a", "guided_json": {"type": "object"}}, "cannot constrain", "guided_json"),
         ({"prompt": "a", "response_format": {"type": "json_object"}}, "cannot constrain", "response_format"),
         ({"prompt": "a", "x": "[" * 100}, None, None),
@@ -128,6 +132,7 @@ def test_refusals_say_what_is_wrong_and_what_would_be_right(body: object, words:
     error = refusal(body)
     assert words in error.message
     assert error.param == param
+    assert "private" not in error.message
     assert len(error.message) < 300
 
 
