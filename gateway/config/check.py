@@ -52,6 +52,8 @@ OWN_HEADERS = frozenset(
 )
 """What the client itself writes; a second one would break the request, or the connection for the next."""
 
+ELSEWHERE = "; chats of a server of your own are asked for with adapter: llama and its /v1 address"
+
 
 def check(config: Reading) -> Found:
     """Every mistake beyond the types, of all that could be read."""
@@ -204,7 +206,8 @@ def target_mode(value: TargetConfig, path: Path, config: Reading) -> Found:
         return
     modes = modes_of(provider)
     if modes and value.mode not in modes:
-        yield (*path, "mode"), f"{value.provider} cannot be asked that way (only: {', '.join(modes)})"
+        elsewhere = ELSEWHERE if provider.adapter == "local" else ""
+        yield (*path, "mode"), f"{value.provider} cannot be asked that way (only: {', '.join(modes)}{elsewhere})"
 
 
 def modes_of(provider: ProviderConfig) -> tuple[Mode, ...]:
