@@ -7,14 +7,12 @@ import msgspec
 from msgspec import Struct, field
 
 from adapters.errors import (
-    UNREADABLE,
-    Garbled,
     ProviderError,
     Rule,
     TimedOut,
     Unavailable,
-    failure,
     inexpressible,
+    read,
     require,
 )
 from adapters.openai import headers, url
@@ -178,12 +176,7 @@ class Cohere:
         return HttpRequest(self._endpoint, encode_request(request(call)), call.stream)
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
-        if response.status != 200:
-            raise failure(response)
-        try:
-            answer = decode_answer(response.body)
-        except UNREADABLE as exc:
-            raise Garbled("the provider's answer is not what its interface promises", status=200) from exc
+        answer = read(response, decode_answer)
         text = "".join(part.text or "" for part in answer.message.content or ())
         choice = Choice(0, text, finish_of(answer.finish_reason))
         return Reply((choice,), answer.usage.canonical() if answer.usage else None)

@@ -16,11 +16,13 @@ prompt. Policy is a class attribute, so nobody tests types to decide what to do 
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import msgspec
 
 from adapters.types import HttpResponse, Params
+
+T = TypeVar("T")
 
 
 class ProviderError(Exception):
@@ -123,6 +125,21 @@ def failure(response: HttpResponse, kind: type[ProviderError] | None = None) -> 
     """The error that a response other than 200 stands for; an adapter that knows better names the kind."""
     kind = kind or class_of(response.status)
     return kind(f"{MEANING[kind]} (HTTP {response.status})", status=response.status, retry_after=retry_after(response))
+
+
+def read(
+    response: HttpResponse,
+    decode: Callable[[bytes], T],
+    kind_of: Callable[[HttpResponse], type[ProviderError] | None] | None = None,
+) -> T:
+    """A whole answer's body as a Struct. Raises what another status than 200 means, of the kind that ``kind_of`` finds
+    in the body if it finds one, and ``Garbled`` for what is not the JSON that was promised."""
+    if response.status != 200:
+        raise failure(response, kind_of(response) if kind_of else None)
+    try:
+        return decode(response.body)
+    except UNREADABLE as exc:
+        raise Garbled("the provider's answer is not what its interface promises", status=200) from exc
 
 
 def inexpressible(param: str, why: str) -> Rejected:

@@ -21,6 +21,7 @@ from adapters.errors import (
     class_of,
     failure,
     inexpressible,
+    read,
 )
 from adapters.sse import Events
 from adapters.stream import StreamDecoder
@@ -209,12 +210,7 @@ class OpenAI:
         )
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
-        if response.status != 200:
-            raise failure(response, kind_of(response))
-        try:
-            answer = decode_answer(response.body)
-        except UNREADABLE as exc:
-            raise Garbled("the provider's answer is not what its interface promises", status=200) from exc
+        answer = read(response, decode_answer, kind_of)
         if answer.error != NULL:
             raise reported(answer.error)
         if not answer.choices:

@@ -7,7 +7,7 @@ Its ``repeat_last_n`` is left to it: how far back its penalties look has no coun
 import msgspec
 from msgspec import Struct
 
-from adapters.errors import UNREADABLE, Garbled, Rule, TooLong, failure, inexpressible, require
+from adapters.errors import Garbled, Rule, TooLong, inexpressible, read, require
 from adapters.openai import NULL, headers, kind_of, reported, url
 from adapters.sse import Events
 from adapters.stream import StreamDecoder
@@ -131,12 +131,7 @@ class LlamaCpp:
         return HttpRequest(endpoint, encode_request(request(call)), call.stream)
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
-        if response.status != 200:
-            raise failure(response, kind_of(response))
-        try:
-            answer = decode_answer(response.body)
-        except UNREADABLE as exc:
-            raise Garbled("the provider's answer is not what its interface promises", status=200) from exc
+        answer = read(response, decode_answer, kind_of)
         if answer.error != NULL:
             raise reported(answer.error)
         if answer.content is None:

@@ -7,7 +7,7 @@ from the prompt.
 import msgspec
 from msgspec import Struct
 
-from adapters.errors import UNREADABLE, Garbled, Rule, Unavailable, failure, inexpressible, require
+from adapters.errors import Garbled, Rule, Unavailable, inexpressible, read, require
 from adapters.openai import headers, url
 from adapters.stream import Lines, StreamDecoder
 from adapters.types import (
@@ -121,12 +121,7 @@ class Ollama:
         return HttpRequest(self._endpoint, encode_request(request(call)), call.stream)
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
-        if response.status != 200:
-            raise failure(response)
-        try:
-            answer = decode_answer(response.body)
-        except UNREADABLE as exc:
-            raise Garbled("the provider's answer is not what its interface promises", status=200) from exc
+        answer = read(response, decode_answer)
         if answer.error is not None:
             raise failed()
         if answer.response is None or not answer.done:

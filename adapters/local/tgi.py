@@ -16,6 +16,7 @@ from adapters.errors import (
     Unavailable,
     failure,
     inexpressible,
+    read,
     require,
 )
 from adapters.openai import headers, url
@@ -140,12 +141,7 @@ class Tgi:
         return HttpRequest(endpoint, encode_request(request(call)), call.stream)
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
-        if response.status != 200:
-            raise failure(response, kind_of(response))
-        try:
-            answer = decode_answer(response.body)
-        except UNREADABLE as exc:
-            raise Garbled("the provider's answer is not what its interface promises", status=200) from exc
+        answer = read(response, decode_answer, kind_of)
         if answer.error is not None:
             raise reported(answer)
         if answer.generated_text is None or answer.details is None:

@@ -315,8 +315,8 @@ def test_mistakes_of_a_provider(entry: str, told: str) -> None:
         ),
         (
             "{targets: [{provider: gpu, model: m, mode: chat}]}",
-            "targets[0].mode: gpu cannot be asked that way (only: completion; chats of a server of your own are asked for "
-            "with adapter: llama and its /v1 address)",
+            "targets[0].mode: gpu cannot be asked that way (only: completion; chats of a server of your own are "
+            "asked for with adapter: llama and its /v1 address)",
         ),
         (
             "{targets: [{provider: openai, model: m, fallback: true}]}",
