@@ -18,7 +18,7 @@ UV      = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3
           --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench model lock clean
+.PHONY: help run test lint bench schema model lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ lint: $(VENV)/dev  ## formatting, rules and types
 
 bench: $(VENV)/dev  ## measure the gateway (ARGS="--help")
 	$(BIN)/python -m bench $(ARGS)
+
+schema: $(VENV)/dev  ## write what an editor needs to check routing.yaml
+	$(BIN)/python -c 'import sys, gateway.config; sys.stdout.buffer.write(gateway.config.json_schema())' \
+	    > deploy/routing.schema.json
 
 model: $(VENV)/dev  ## make the demo model that is checked in
 	$(BIN)/python -m tools.demo_model $(ARGS)

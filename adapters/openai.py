@@ -238,13 +238,13 @@ class OpenAIDecoder(StreamDecoder):
     def __init__(self, marker: bool = True) -> None:
         super().__init__(Events())
         self._marker = marker
-        self._ended = False  # whether any choice has
+        self._ended: set[int] = set()
         self._over = False  # [DONE] has come
         self._open: set[int] = set()
 
     def read(self, payload: bytes, deltas: list[Delta]) -> None:
         if payload == b"[DONE]":
-            self.done = self._ended and not self._open
+            self.done = bool(self._ended) and not self._open
             self._over = True
         if self._over:
             return  # whatever follows is no part of the answer
@@ -254,20 +254,22 @@ class OpenAIDecoder(StreamDecoder):
         if chunk.error is not NULL and chunk.error != NULL:  # before the choices, which may say "error" too
             raise reported(chunk.error)
         for choice in chunk.choices:
-            piece, reason = choice.delta, choice.finish_reason
+            index, piece, reason = choice.index, choice.delta, choice.finish_reason
             text = (choice.text if piece is None else piece.content) or ""
-            if reason is not None:
-                deltas.append(Delta(choice.index, text, finish_of(reason)))
-                self._end(choice.index)
+            if not text and index in self._ended:
+                continue  # OpenRouter's usage rides on an empty piece behind the end, and some say the end twice
+            if reason:
+                deltas.append(Delta(index, text, finish_of(reason)))
+                self._end(index)
                 continue
-            self._open.add(choice.index)
+            self._open.add(index)
             self.done = False  # without a marker, one choice may end before the next begins
             if text:
-                deltas.append(Delta(choice.index, text))
+                deltas.append(Delta(index, text))
 
     def _end(self, index: int) -> None:
         self._open.discard(index)
-        self._ended = True
+        self._ended.add(index)
         self.done = not (self._marker or self._open)
 
 

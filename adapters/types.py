@@ -64,6 +64,25 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     estimated: bool = False
 
 
+def summed(usages: list[Usage]) -> Usage:
+    """Several calls' usage; of a kind of token that none of them reports, nothing is known."""
+    if len(usages) == 1:
+        return usages[0]
+
+    def kind(name: str) -> int | None:
+        known = [value for usage in usages if (value := getattr(usage, name)) is not None]
+        return sum(known) if known else None
+
+    return Usage(
+        sum([usage.input for usage in usages]),
+        sum([usage.output for usage in usages]),
+        kind("cached"),
+        kind("cache_write"),
+        kind("reasoning"),
+        any(usage.estimated for usage in usages),
+    )
+
+
 def count(reported: float | None) -> int | None:
     """A number of tokens as a provider tells it: some write 12.0, and what cannot be a count was not reported."""
     return int(reported) if reported is not None and 0 <= reported < 2**53 else None

@@ -9,9 +9,10 @@ import logging
 import random
 
 from gateway.asgi import AsgiApp, AsgiExchange, Receive, Scope, Send
-from gateway.completion import Completion, current_task
+from gateway.completion import Completion
 from gateway.errors import GatewayError, Internal, MethodNotAllowed, UnsupportedMedia
 from gateway.exchange import Exchange, HeaderLines
+from gateway.fanout import current_task
 from gateway.wire.dialect import Dialect
 
 log = logging.getLogger("gateway.api")

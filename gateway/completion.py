@@ -5,11 +5,11 @@
 Plain calls in the order in which they happen; whatever says no raises a GatewayError, which ``api`` answers.
 """
 
-import asyncio
 import random
 
+from adapters.types import Reply
 from gateway.exchange import Exchange, HeaderLines
-from gateway.fanout import ask_all
+from gateway.fanout import ask_all, current_task
 from gateway.keys import Keys
 from gateway.merge import merge
 from gateway.routing import Router
@@ -58,13 +58,7 @@ class Completion:
 
 
 def explained(results: list[LegResult]) -> HeaderLines:
-    """Which target answered for each model, and how many were asked in all."""
-    targets = ",".join([result.target.name for result in results if result.target is not None])
+    """Which targets answered, in the order of the models, and how many were asked in all."""
+    targets = ",".join([r.target.name for r in results if r.target is not None and isinstance(r.outcome, Reply)])
     attempts = sum([result.attempts for result in results])
     return [(b"x-gateway-target", targets.encode()), (b"x-gateway-attempts", b"%d" % attempts)]
-
-
-def current_task() -> asyncio.Task[None]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from adapters.errors import Garbled, ProviderError, TimedOut
-from adapters.types import Asked, Choice, Delta, Finish, Reply, Usage
+from adapters.types import Asked, Choice, Delta, Finish, Reply, summed
 from gateway.routing import requests
 from gateway.tokens import estimate
 from gateway.types import Clock, Fanout, LegResult, Outcome, Plan, Target
@@ -82,7 +82,7 @@ class Race:
         finally:
             if timer:
                 timer.cancel()
-            await self._give_up_rest()
+            await give_up(self._tasks)
         if self._late:
             self._mark_late()
 
@@ -90,10 +90,11 @@ class Race:
         """One leg. It is noted before its task ends, so that once all tasks have, nothing more can be said."""
         try:
             await ask(result, self._clock, emit)
-        except Exception as bug:
-            self._finish(bug)
-        else:
             self._note(result)
+        except Exception as bug:
+            if self._over.done():
+                log.exception("a bug after the call was over")
+            self._finish(bug)
 
     def _note(self, result: LegResult) -> None:
         self._left -= 1
@@ -101,7 +102,8 @@ class Race:
         if self._ended and (self._fanout.mode != "first" or self._winner in (None, result)):
             self._ended(result)
         enough = self._fanout.mode != "all" and self._answered >= self._fanout.min_success
-        hopeless = self._answered + self._left < self._fanout.min_success
+        failed = not isinstance(result.outcome, Reply)
+        hopeless = self._answered + self._left < self._fanout.min_success or (failed and self._fanout.strict)
         if not self._left or enough or hopeless:
             self._finish()
 
@@ -128,13 +130,6 @@ class Race:
             return None
         return self._emit(result, deltas, shift)
 
-    async def _give_up_rest(self) -> None:
-        rest = [task for task in self._tasks if not task.done()]
-        for task in rest:
-            task.cancel()
-        if rest:
-            await asyncio.wait(rest)
-
     def _mark_late(self) -> None:
         """Legs still open at the deadline have failed."""
         for result in self._results:
@@ -143,6 +138,15 @@ class Race:
                 close(result, late, self._clock)
                 if self._ended:
                     self._ended(result)
+
+
+async def give_up(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancels those that still run, and waits until they have ended."""
+    rest = [task for task in tasks if not task.done()]
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest)
 
 
 async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
@@ -182,15 +186,15 @@ async def attempt(result: LegResult, target: Target, asked: tuple[Asked, ...], e
         for i, part in rest:
             replies[i] = await gated(result, target, part, i * share, emit)
 
-    failure: ProviderError | None = None
+    workers = min(len(asked), AT_ONCE, target.gate.concurrency if target.gate else AT_ONCE)
+    tasks = [asyncio.create_task(some()) for _ in range(workers)]
     try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(len(asked), AT_ONCE)):
-                group.create_task(some())
-    except* ProviderError as failures:
-        failure = next(exc for exc in failures.exceptions if isinstance(exc, ProviderError))
-    if failure is not None:  # raised out here, since what an except* clause raises comes out as a group
-        raise failure
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:  # not a TaskGroup: before 3.13, one that fails while it is cancelled forgets that it was
+        await give_up(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
     return joined([replies[i] for i in range(len(asked))])
 
 
@@ -202,13 +206,14 @@ async def gated(result: LegResult, target: Target, asked: Asked, shift: int, emi
         return await one(result, target, asked, shift, emit)
 
 
+def current_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
 def joined(replies: list[Reply]) -> Reply:
-    usages = [reply.usage for reply in replies if reply.usage is not None]
-    usage = Usage(
-        sum(usage.input for usage in usages),
-        sum(usage.output for usage in usages),
-        estimated=any(usage.estimated for usage in usages),
-    )
+    usage = summed([reply.usage for reply in replies if reply.usage is not None])
     return Reply(tuple(choice for reply in replies for choice in priced(reply)), usage)
 
 

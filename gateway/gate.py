@@ -18,6 +18,7 @@ class Gate:
     """First come, first served. Used as ``async with gate``; raises ``Overloaded`` when the queue is full."""
 
     def __init__(self, concurrency: int, queue: int) -> None:
+        self.concurrency = concurrency
         self._free = concurrency
         self._queue = queue
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -35,7 +36,7 @@ class Gate:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._pass_on()  # the turn came while we were leaving
-            else:
+            elif turn in self._waiting:  # else it was passed over, cancelled as it is
                 self._waiting.remove(turn)
             raise
         return self

@@ -1,7 +1,7 @@
 """The outcomes of all legs to one answer. Pure, and small."""
 
 from adapters.errors import ProviderError, Rejected, Throttled, TimedOut
-from adapters.types import Reply, Usage
+from adapters.types import Reply, Usage, summed
 from gateway.errors import LegFailure, Unanswered
 from gateway.gate import Overloaded
 from gateway.types import CompletionResponse, Fanout, LegResult, Part
@@ -14,7 +14,7 @@ def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, el
     shown = told(results, fanout)
     failed = [result for result in shown if not isinstance(result.outcome, Reply)]
     if failed and (fanout.strict or len(shown) - len(failed) < fanout.min_success):
-        raise unanswered(failed, len(shown))
+        raise unanswered(failed, len(results))
     parts: list[Part] = []
     for result in shown:
         parts += parts_of(result)
@@ -25,7 +25,7 @@ def told(results: list[LegResult], fanout: Fanout) -> list[LegResult]:
     """The legs that the answer speaks of: not those that were given up because enough had answered, and of a race
     only the winner."""
     if fanout.mode == "first" and (won := [r for r in results if isinstance(r.outcome, Reply)]):
-        return won[:1]
+        return [min(won, key=lambda result: result.ended)]
     return [result for result in results if result.outcome is not None]
 
 
@@ -84,10 +84,7 @@ def split(usage: Usage, lengths: list[int]) -> list[Usage]:
 
 def total(results: list[LegResult]) -> Usage:
     """The sum over the legs that answered."""
-    if len(results) == 1 and isinstance(results[0].outcome, Reply):
-        return results[0].outcome.usage or NOTHING
-    found = [r.outcome.usage for r in results if isinstance(r.outcome, Reply) and r.outcome.usage is not None]
-    return Usage(sum(usage.input for usage in found), sum(usage.output for usage in found))
+    return summed([r.outcome.usage for r in results if isinstance(r.outcome, Reply) and r.outcome.usage is not None])
 
 
 def milliseconds(seconds: float) -> int:

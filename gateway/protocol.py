@@ -13,7 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.api import Api
-from gateway.errors import BadRequest, GatewayError, HeadTooLarge
+from gateway.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed
 from gateway.exchange import EVENTS, JSON, HeaderLines, too_large
 from gateway.wire.dialect import Dialect
 from gateway.wire.superset import superset
@@ -168,6 +168,7 @@ class Protocol(HttpToolsProtocol):
     _dialect: Dialect | None = None
     _direct = False  # the body now coming belongs to ``_exchange``
     _in_head = True
+    _last = False  # nothing that comes after the answer under way can be understood
     _head_size = 0
     _since = 0.0  # when the connection began to wait for a request, or for the rest of one
     _watch: asyncio.TimerHandle | None = None
@@ -210,6 +211,8 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """What uvicorn does, with one timer for the connection instead of one for each answer."""
         self.server_state.total_requests += 1
+        if self._last:
+            self.transport.close()
         if self.transport.is_closing():
             return
         self._since = self.loop.time()
@@ -232,7 +235,7 @@ class Protocol(HttpToolsProtocol):
         self.flow.pause_reading()
         if self.cycle is not None and not self.cycle.response_complete and not self._direct:
             self.pipeline.clear()
-            self.cycle.keep_alive = False
+            self._last = True
             return
         body = superset(error)
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
@@ -317,6 +320,9 @@ class Protocol(HttpToolsProtocol):
         """Some clients offer HTTP/2 with each request (Java's by default, curl with --http2). Such an offer may be
         passed over, but the parser has stopped behind the head: another one reads the request again, less the offer."""
         method = self.parser.get_method()
+        if method == b"CONNECT":  # an upgrade whatever its headers say
+            self._refuse(MethodNotAllowed("CONNECT is not allowed here: this is no proxy"))
+            return
         lines = [b"%b %b HTTP/1.1\r\n" % (method, self.url)]
         lines += [b"%b: %b\r\n" % line for line in self.headers if line[0] not in UPGRADING]
         self.parser = httptools.HttpRequestParser(self)

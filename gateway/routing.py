@@ -16,8 +16,6 @@ from gateway.wire.body import shown
 Order = Callable[[Sequence[Target]], tuple[Target, ...]]
 """Says in which order the targets of a model are asked."""
 
-PARAMETERS = Params.__struct_fields__
-
 
 class Route(Struct, frozen=True):
     """One model as it is offered. ``missing`` says what must be so before it can be, where it cannot; ``defaults`` are

@@ -60,6 +60,8 @@ gateway.cli
 gateway.__main__
 """
 RANK = {name: row for row, line in enumerate(ROWS.splitlines()) for name in line.split()}
+ADAPTER_ROW = RANK["adapters.cohere"]
+"""Where a new provider's module stands without being placed: adding one is a file, a line and a folder."""
 
 DOORS = ("gateway.upstream", "gateway.store")
 INWARD = {("gateway.banner", "http.client")}  # asks this very gateway, through its own port
@@ -112,6 +114,7 @@ def name_of(path: Path) -> str:
 
 
 PATHS = {name_of(path): path for top in ("adapters", "gateway") for path in sorted((ROOT / top).rglob("*.py"))}
+RANK |= {name: ADAPTER_ROW for name in PATHS if re.fullmatch(r"adapters\.\w+", name) and name not in RANK}
 TREES = {name: ast.parse(path.read_bytes(), str(path)) for name, path in PATHS.items()}
 
 

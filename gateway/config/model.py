@@ -4,14 +4,18 @@ Secrets are never in the file, only the names of the environment variables that 
 """
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from adapters import ADAPTERS
 from adapters.types import Host, Mode
 from gateway.upstream.types import Timeouts
 
-AdapterName = Literal["gpt", "cohere", "llama", "local"]
+if TYPE_CHECKING:
+    AdapterName = str
+else:
+    AdapterName = Literal[tuple(ADAPTERS)]  # so that a new adapter is known by its line in the registry
 Engine = Literal["llama.cpp", "vllm", "sglang", "tgi", "ollama"]
 
 BASE_URLS: dict[str, str] = {

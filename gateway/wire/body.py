@@ -92,12 +92,14 @@ def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     for key, value in pairs:
         if key in seen and seen[key] != value:
-            raise BadRequest(f"{shown(key)} is given twice, with different values", param=key)
+            raise BadRequest(f"{shown(key)} is given twice, with different values", param=shown(key))
         seen[key] = value
     return seen
 
 
 def raise_malformed(body: bytes) -> NoReturn:
+    if body.startswith(b"\xef\xbb\xbf"):
+        raise BadRequest("the body begins with a byte order mark, which JSON does not have")
     if not body.strip():
         raise BadRequest('the body is empty; send a JSON object such as {"prompt": "..."}')
     try:

@@ -210,7 +210,7 @@ def limit_of(asked: RequestBody) -> int | None:
 def refuse_constraints(found: wire.Fields) -> None:
     for name, value in found.items():
         if name not in KNOWN and name.startswith(CONSTRAINTS) and bytes(value) != b"null":
-            raise BadRequest(f"{wire.shown(name)}: this route cannot constrain its answers", param=name)
+            raise BadRequest(f"{wire.shown(name)}: this route cannot constrain its answers", param=wire.shown(name))
 
 
 def encode(response: CompletionResponse) -> bytes:

@@ -14,6 +14,7 @@ import pytest
 
 from gateway.api import Api
 from gateway.protocol import Protocol
+from gateway.wire.thiggle import ThiggleChunks
 from tests.provider import Provider, Script
 from tests.serving import AUTH, application, serving
 
@@ -215,6 +216,32 @@ async def test_a_model_that_breaks_in_mid_stream_leaves_the_other_alone(
     [failed] = [c for event in found for c in event["choices"] if c["index"] == 0 and c["finish_reason"]]
     assert failed["finish_reason"] == "error" and failed["error"]["code"] in ("garbled", "unavailable")
     assert "secret" not in response.text and "error" not in found[-1]
+
+
+async def test_a_choice_that_was_begun_ends_when_it_is_given_up(client: httpx.AsyncClient, provider: Provider) -> None:
+    provider.scripts["a"] = Script(("x",) * 1000, pause=0.02)
+    provider.scripts["b"] = Script(("y", "z"), pause=0.05)
+    body = {"model": ["a", "b"], "prompt": "hi", "stream": True, "fanout": {"mode": "quorum", "min_success": 1}}
+    found = events((await client.post(URL, json=body)).content)
+    ends = {c["index"]: c["finish_reason"] for event in found for c in event["choices"] if c["finish_reason"]}
+    assert ends == {0: "error", 1: "stop"} and text_of(found, 1) == "yz"
+    await asyncio.wait_for(provider.calls("a")[0].gone.wait(), 1)
+
+
+async def test_a_bug_in_mid_stream_breaks_it_off(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stream that merely stopped would look complete to some clients."""
+
+    def bug(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ThiggleChunks, "end", bug)
+    with pytest.raises(httpx.RemoteProtocolError):
+        await client.post(URL, json={"model": "a", "prompt": "hi", "stream": True})
+    assert "failed by a bug" in caplog.text
+    monkeypatch.undo()
+    assert (await client.post(URL, json={"model": "a", "prompt": "hi"})).status_code == 200
 
 
 async def test_a_stream_in_which_all_break_ends_with_an_error(client: httpx.AsyncClient, provider: Provider) -> None:

@@ -127,6 +127,17 @@ async def test_nonsense_behind_a_request_does_not_take_its_answer(address: tuple
     assert statuses(answer) == [200] and b"Hello, world." in answer
 
 
+async def test_nonsense_behind_several_requests_ends_the_connection(
+    address: tuple[str, int], provider: Provider
+) -> None:
+    provider.scripts["a"] = Script(pause=0.1)
+    assert statuses(await talk(address, post() + post() + b"\x00\x01 nonsense\r\n\r\n")) == [200]
+
+
+async def test_connect_is_refused(address: tuple[str, int]) -> None:
+    assert statuses(await talk(address, b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n")) == [405]
+
+
 @pytest.mark.parametrize("start", [b"", b"POST /v1/comp", post()[:-5]])
 async def test_a_request_that_does_not_end_is_given_up(
     address: tuple[str, int], start: bytes, monkeypatch: pytest.MonkeyPatch

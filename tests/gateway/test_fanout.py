@@ -177,6 +177,41 @@ async def test_repeated_choices_stream_at_their_own_places() -> None:
     assert isinstance(result.outcome, Reply) and [c.usage for c in result.outcome.choices] == [Usage(5, 3)] * 3
 
 
+async def test_a_caller_who_leaves_while_repetitions_fail_asks_nobody_else() -> None:
+    async def clings(request: object, feed: object) -> Any:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.05)
+            raise
+
+    turns = iter([fails(500, pause=0.01), clings, clings])
+
+    async def by_turns(request: Any, feed: Any) -> Any:
+        return await next(turns)(request, feed)
+
+    up = Playing(a=by_turns, b=says("B"))
+    task = asyncio.create_task(ask(plan(up, ("a", "b"), n=3, max_n=1)))
+    await asyncio.sleep(0.03)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert "b" not in up.asked
+
+
+async def test_a_bug_in_the_listener_is_raised() -> None:
+    def ended(result: LegResult) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await ask_all(plan(Playing(a=says("A"), b=says("B")), "a", "b"), Fanout(), CLOCK, None, ended)
+
+
+async def test_strict_gives_up_at_the_first_failure() -> None:
+    up = Playing(a=fails(500), b=hangs())
+    assert told(await ask(plan(up, "a", "b"), strict=True)) == ["unavailable", "given up"]
+
+
 async def test_one_failed_repetition_fails_the_leg() -> None:
     assert told(await ask(plan(Playing(a=fails(500)), "a", n=3, max_n=1))) == ["unavailable"]
 
@@ -223,6 +258,23 @@ async def test_a_gate_bounds_calls_and_its_queue() -> None:
     gated = target(up, "a", gate=Gate(1, 1))
     legs = tuple(leg_of((gated,), 1, i) for i in range(3))
     assert sorted(told(await ask(legs))) == ["A", "A", "overloaded"]
+
+
+async def test_a_gate_that_all_leave_at_once_stays_whole() -> None:
+    gate = Gate(1, 5)
+    up = Playing(a=hangs(), b=says("B"))
+    calls = [asyncio.create_task(ask((leg_of((target(up, "a", gate=gate),), 1, 0),))) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    for call in calls:
+        call.cancel()
+    assert {type(e) for e in await asyncio.gather(*calls, return_exceptions=True)} == {asyncio.CancelledError}
+    assert told(await ask((leg_of((target(up, "b", gate=gate),), 1, 0),))) == ["B"]
+
+
+async def test_many_choices_pass_a_narrow_gate() -> None:
+    gated = target(Playing(a=says("A")), "a", gate=Gate(1, 0), max_n=1)
+    [result] = await ask((leg_of((gated,), 9, 0),))
+    assert isinstance(result.outcome, Reply) and len(result.outcome.choices) == 9
 
 
 async def test_a_gate_is_free_again_after_its_waiters_left() -> None:
