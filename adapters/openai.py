@@ -216,7 +216,7 @@ class OpenAI:
         if not answer.choices:
             raise Garbled("the provider's answer holds no choices", status=200)
         return Reply(
-            tuple(Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices),
+            tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices]),
             answer.usage.canonical() if answer.usage else None,
         )
 

@@ -14,7 +14,7 @@ def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, el
     shown = told(results, fanout)
     failed = [result for result in shown if not isinstance(result.outcome, Reply)]
     if failed and (fanout.strict or len(shown) - len(failed) < fanout.min_success):
-        raise unanswered(failed, len(results))
+        raise unanswered(failed, [result for result in results if result.outcome is None], len(results))
     parts: list[Part] = []
     for result in shown:
         parts += parts_of(result)
@@ -29,12 +29,13 @@ def told(results: list[LegResult], fanout: Fanout) -> list[LegResult]:
     return [result for result in results if result.outcome is not None]
 
 
-def unanswered(failed: list[LegResult], asked: int) -> Unanswered:
-    """One error for the call: 429 or 503 if waiting helps, 400 if only another request does, else 504 or 502."""
+def unanswered(failed: list[LegResult], given_up: list[LegResult], asked: int) -> Unanswered:
+    """One error for the call, naming each model that did not answer: 429 or 503 if waiting helps, 400 if only another
+    request does, else 504 or 502."""
     errors = [result.outcome for result in failed if isinstance(result.outcome, ProviderError)]
-    legs = tuple(failure(result) for result in failed)
+    legs = tuple(failure(result) for result in sorted(failed + given_up, key=lambda result: result.leg.offset))
     reasons = "; ".join(f"{leg.model}: {leg.message}" for leg in legs)
-    message = reasons if asked == 1 else f"{len(failed)} of {asked} models did not answer ({reasons})"
+    message = reasons if asked == 1 else f"{len(legs)} of {asked} models did not answer ({reasons})"
     waits = min([error.retry_after for error in errors if error.retry_after is not None], default=1.0)
     final = any(result.attempts > 1 for result in failed)
     if all(isinstance(error, Throttled) for error in errors):
@@ -47,9 +48,10 @@ def unanswered(failed: list[LegResult], asked: int) -> Unanswered:
 
 
 def failure(result: LegResult) -> LegFailure:
-    error = result.outcome
-    assert isinstance(error, ProviderError)
-    return LegFailure(result.leg.offset, result.leg.model, error.code, error.message)
+    error, leg = result.outcome, result.leg
+    if isinstance(error, ProviderError):
+        return LegFailure(leg.offset, leg.model, error.code, error.message)
+    return LegFailure(leg.offset, leg.model, "cancelled", "given up, since the call had failed already")
 
 
 def parts_of(result: LegResult) -> list[Part]:

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from gateway.api import Api
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed
 from gateway.exchange import EVENTS, JSON, HeaderLines, too_large
+from gateway.fanout import current_task
 from gateway.wire.dialect import Dialect
 from gateway.wire.superset import superset
 
@@ -280,9 +281,14 @@ class Protocol(HttpToolsProtocol):
             return
         self._direct = False
         exchange, dialect = cast(DirectExchange, self._exchange), cast(Dialect, self._dialect)
-        task = self.loop.create_task(cast(Api, self.app).answer(exchange, dialect))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(self.loop.create_task(self._answer(exchange, dialect)))
+
+    async def _answer(self, exchange: DirectExchange, dialect: Dialect) -> None:
+        """The task says itself that it is over: a callback would be one more turn of the loop."""
+        try:
+            await cast(Api, self.app).answer(exchange, dialect)
+        finally:
+            self.tasks.discard(current_task())
 
     def _take(self) -> bool:
         """Whether this request goes the short way: a POST whose body is said to be of bearable size."""

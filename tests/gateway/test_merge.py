@@ -98,6 +98,13 @@ def test_an_error_names_each_leg() -> None:
     assert caught.value.legs == (LegFailure(1, "b", "unavailable", "down"),)
 
 
+def test_an_error_names_those_that_were_given_up_for_it() -> None:
+    with pytest.raises(Unanswered) as caught:
+        merged(result(0, None), result(1, Unavailable("down")), result(2, says("C")), fanout=Fanout(strict=True))
+    assert [(leg.model, leg.code) for leg in caught.value.legs] == [("a", "cancelled"), ("b", "unavailable")]
+    assert caught.value.status == 502 and caught.value.message.startswith("2 of 3 models did not answer (a: given up")
+
+
 def test_too_few_answers_are_none() -> None:
     results = [result(0, says("A")), result(1, Unavailable("down")), result(2, says("C"))]
     assert len(merged(*results, fanout=Fanout(min_success=2)).parts) == 3
