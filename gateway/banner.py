@@ -52,7 +52,7 @@ def lines(config: Config, settings: Settings, fresh_key: str | None) -> list[str
     if unset:
         found += [
             "",
-            f"  {len(unset)} of {len(config.models)} models wait for a provider's key: gateway check",
+            f"  {len(unset)} of {len(config.models)} models wait for a provider's key: {program()} check",
         ]
     return [*found, ""]
 
