@@ -32,6 +32,7 @@ from adapters.types import (
     Mode,
     Reply,
     Usage,
+    count,
 )
 
 FINISH: dict[str, Finish] = {
@@ -129,8 +130,10 @@ class WireUsage(Struct):
     def canonical(self) -> Usage | None:
         if self.tokens is None:
             return None
-        cached = None if self.cached_tokens is None else int(self.cached_tokens)
-        return Usage(int(self.tokens.input_tokens), int(self.tokens.output_tokens), cached=cached)
+        read, written = count(self.tokens.input_tokens), count(self.tokens.output_tokens)
+        if read is None or written is None:
+            return None
+        return Usage(read, written, cached=count(self.cached_tokens))
 
 
 class Answer(Struct):
