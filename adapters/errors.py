@@ -20,7 +20,7 @@ from typing import ClassVar, TypeVar
 
 import msgspec
 
-from adapters.types import HttpResponse, Params
+from adapters.types import Call, HttpResponse, Params
 
 T = TypeVar("T")
 
@@ -156,6 +156,13 @@ def require(asked: Params, rules: tuple[Rule, ...]) -> None:
     for param, kept, why in rules:
         if not kept(asked):
             raise inexpressible(param, why)
+
+
+def bare(call: Call) -> str:
+    """The text to be continued. Raises for a chat, which an engine's own route for texts has no words for."""
+    if not isinstance(call.input, str):
+        raise inexpressible("messages", "this engine continues a text: send a prompt")
+    return call.input
 
 
 def retry_after(response: HttpResponse) -> float | None:

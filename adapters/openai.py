@@ -190,12 +190,13 @@ class OpenAI:
     def body(self, call: Call) -> Any:
         """The request in the host's words: a Struct to be sent as JSON."""
         asked, text = call.params, call.input
-        raw = isinstance(text, str)
-        limit = "max_tokens" if raw else self.chat_limit
+        prompt = text if isinstance(text, str) else None
+        messages = None if isinstance(text, str) else text
+        limit = self.chat_limit if prompt is None else "max_tokens"
         return Request(
             model=call.model,
-            prompt=text if raw else None,  # type: ignore[arg-type]
-            messages=None if raw else text,  # type: ignore[arg-type]
+            prompt=prompt,
+            messages=messages,
             n=asked.n,
             max_tokens=asked.max_tokens if limit == "max_tokens" else None,
             max_completion_tokens=asked.max_tokens if limit != "max_tokens" else None,

@@ -6,6 +6,7 @@ object; everything else is the Starlette application of ``admin``.
 
 import asyncio
 import logging
+import math
 import random
 
 from gateway.asgi import AsgiApp, AsgiExchange, Receive, Scope, Send
@@ -85,7 +86,7 @@ async def refuse(exchange: Exchange, dialect: Dialect, error: GatewayError) -> N
 def error_headers(error: GatewayError) -> HeaderLines:
     headers: HeaderLines = []
     if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, min(60, -int(-error.retry_after // 1)))))
+        headers.append((b"retry-after", b"%d" % max(1, min(60, math.ceil(error.retry_after)))))
     if error.status == 405:
         headers.append((b"allow", b"POST"))
     if error.status == 401:

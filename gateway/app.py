@@ -53,9 +53,7 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     doors = Doors(config, settings.environ)
     known = keys.Keys(keys.load(Path(settings.state_dir)))
     server = config.server
-    completion = Completion(
-        doors.router(rng), known, clock, rng, max_body=server.max_body_bytes, max_depth=server.max_depth
-    )
+    completion = Completion(doors.router(rng), known, clock, max_body=server.max_body_bytes, max_depth=server.max_depth)
     admin = Admin(lambda: completion.router, known, int(clock.wall()))
     rest = admin.app()
     rest.router.lifespan_context = lifespan(admin, doors)

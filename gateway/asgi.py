@@ -1,4 +1,5 @@
-"""An exchange over ASGI, for any server: the way of large bodies, and of everything that ``protocol`` leaves alone.
+"""An exchange over ASGI: the way of large bodies, and of everything that ``protocol`` leaves alone. For uvicorn, or a
+server like it, whose ``send`` and ``receive`` wait on asyncio's futures.
 
 ``send`` and ``receive`` are coroutines. Where they need not wait, which is nearly always, they are stepped by hand
 instead of being given a task: a piece of a stream goes from the provider's socket to the caller's within one callback.
@@ -9,7 +10,7 @@ import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
 from typing import Any
 
-from gateway.exchange import EVENTS, JSON, HeaderLines, too_large
+from gateway.exchange import HeaderLines, both, stream_head, too_large, whole_head
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -40,7 +41,7 @@ class AsgiExchange:
         self.content_length: bytes | None = None
         for name, value in scope["headers"]:
             if name == b"authorization":
-                self.authorization = value if self.authorization is None else b"%b, %b" % (self.authorization, value)
+                self.authorization = both(self.authorization, value)
             elif name == b"content-type":
                 self.content_type = value
             elif name == b"content-length":
@@ -96,12 +97,12 @@ class AsgiExchange:
 
     async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
         self.started = True
-        lines = [JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", self.id.encode()), *headers]
+        lines = whole_head(self.id, len(body), headers)
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
         await self._send({"type": "http.response.body", "body": body})
 
     def open(self, headers: HeaderLines) -> None:
-        self._head = [*EVENTS, (b"x-request-id", self.id.encode()), *headers]
+        self._head = stream_head(self.id, headers)
 
     def write(self, data: bytes) -> asyncio.Future[None] | None:
         if self._draining is not None:

@@ -5,8 +5,6 @@
 Plain calls in the order in which they happen; whatever says no raises a GatewayError, which ``api`` answers.
 """
 
-import random
-
 from adapters.types import Reply
 from gateway.exchange import Exchange, HeaderLines
 from gateway.fanout import ask_all, current_task
@@ -21,13 +19,10 @@ from gateway.wire.dialect import Dialect
 class Completion:
     """``router`` may be replaced at any time: a request keeps the one that it began with."""
 
-    def __init__(
-        self, router: Router, keys: Keys, clock: Clock, rng: random.Random, *, max_body: int, max_depth: int
-    ) -> None:
+    def __init__(self, router: Router, keys: Keys, clock: Clock, *, max_body: int, max_depth: int) -> None:
         self.router = router
         self._keys = keys
         self._clock = clock
-        self._rng = rng
         self._max_body = max_body
         self._max_depth = max_depth
 

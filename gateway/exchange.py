@@ -1,6 +1,7 @@
 """One HTTP exchange with a caller: their bytes in, within limits; our bytes out, at the pace they read.
 
-There are two ways to it with one contract: ``asgi``, which any server can serve, and ``protocol``, which is shorter.
+There are two ways to it with one contract: ``asgi``, for servers like uvicorn, and ``protocol``, which is shorter and
+is taken by every POST of at most 256 KiB that is alone on its connection.
 """
 
 import asyncio
@@ -48,6 +49,19 @@ class Exchange(Protocol):
 
     def abort(self) -> None:
         """Breaks off an answer that has begun, so that it cannot be taken for complete."""
+
+
+def both(given: bytes | None, value: bytes) -> bytes:
+    """A header that may come once: said twice, it becomes what no key can be, and nobody chooses between them."""
+    return value if given is None else b"%b, %b" % (given, value)
+
+
+def whole_head(id: str, size: int, headers: HeaderLines) -> HeaderLines:
+    return [JSON, (b"content-length", b"%d" % size), (b"x-request-id", id.encode()), *headers]
+
+
+def stream_head(id: str, headers: HeaderLines) -> HeaderLines:
+    return [*EVENTS, (b"x-request-id", id.encode()), *headers]
 
 
 def too_large(limit: int) -> TooLarge:

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.api import Api
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed
-from gateway.exchange import EVENTS, JSON, HeaderLines, too_large
+from gateway.exchange import HeaderLines, both, stream_head, too_large, whole_head
 from gateway.fanout import current_task
 from gateway.wire.dialect import Dialect
 from gateway.wire.superset import superset
@@ -98,12 +98,11 @@ class DirectExchange:
 
     async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
         self.started = True
-        lines = [JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", self.id.encode()), *headers]
-        self._transport.write(self._encode(status, lines) + body)
+        self._transport.write(self._encode(status, whole_head(self.id, len(body), headers)) + body)
         self._complete()
 
     def open(self, headers: HeaderLines) -> None:
-        self._head = [*EVENTS, (b"x-request-id", self.id.encode()), *headers]
+        self._head = stream_head(self.id, headers)
         if self._chunked:
             self._head.append((b"transfer-encoding", b"chunked"))
 
@@ -299,8 +298,7 @@ class Protocol(HttpToolsProtocol):
         size = -1
         for name, value in self.headers:
             if name == b"authorization":
-                given = exchange.authorization
-                exchange.authorization = value if given is None else b"%b, %b" % (given, value)
+                exchange.authorization = both(exchange.authorization, value)
             elif name == b"content-type":
                 exchange.content_type = value
             elif name == b"content-length":

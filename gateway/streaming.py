@@ -34,15 +34,15 @@ class Stream:
         """Asks and streams. Raises Unanswered while nothing has been sent."""
         results = await ask_all(plan, self._fanout, self._clock, self.emit, self.ended)
         elapsed = self._clock.steady() - began
-        self._end_unfinished(results)
         try:
             merged = merge(results, self._fanout, id="", created=0, elapsed=elapsed)
+            last = self._chunks.usage(merged.usage, merged.elapsed_ms)
         except Unanswered as error:
             if not self._exchange.started:
                 raise
-            await self._exchange.finish(self._chunks.failed(error))
-        else:
-            await self._exchange.finish(self._chunks.usage(merged.usage, merged.elapsed_ms))
+            last = self._chunks.failed(error)
+        self._end_unfinished(results)
+        await self._exchange.finish(last)
 
     def emit(self, result: LegResult, deltas: list[Delta], shift: int) -> asyncio.Future[None] | None:
         """What one read from a provider has brought, in one write."""
@@ -53,11 +53,14 @@ class Stream:
 
     def ended(self, result: LegResult) -> None:
         """A model has answered or failed: its choices end. Failures wait for another model's first piece."""
-        data = b"".join([self._chunks.end(part) for part in parts_of(result)])
+        data = self._end(result)
         if isinstance(result.outcome, Reply) or self._exchange.started:
             self._write(data)
         elif self._fanout.mode != "first":
             self._held.append(data)
+
+    def _end(self, result: LegResult) -> bytes:
+        return b"".join([self._chunks.end(part) for part in parts_of(result)])
 
     def _write(self, data: bytes) -> asyncio.Future[None] | None:
         if self._held:
@@ -70,8 +73,7 @@ class Stream:
         for result in results:
             if result.outcome is None and any(result.sent):
                 close(result, given_up(), self._clock)
-                self._write(b"".join([self._chunks.end(part) for part in parts_of(result)]))
-                result.outcome = None
+                self._write(self._end(result))
 
 
 def given_up() -> ProviderError:

@@ -7,7 +7,7 @@ Its ``repeat_last_n`` is left to it: how far back its penalties look has no coun
 import msgspec
 from msgspec import Struct
 
-from adapters.errors import Garbled, Rule, TooLong, inexpressible, read, require
+from adapters.errors import Garbled, Rule, TooLong, bare, read, require
 from adapters.openai import NULL, headers, kind_of, reported, url
 from adapters.sse import Events
 from adapters.stream import StreamDecoder
@@ -163,13 +163,12 @@ class LlamaCppDecoder(StreamDecoder):
 
 
 def request(call: Call) -> Request:
-    if not isinstance(call.input, str):
-        raise inexpressible("messages", "this engine continues a text: send a prompt")
+    prompt = bare(call)
     asked = call.params
     require(asked, RULES)
     return Request(
         model=call.model,
-        prompt=call.input,
+        prompt=prompt,
         temperature=1.0 if asked.temperature is None else asked.temperature,
         top_p=1.0 if asked.top_p is None else asked.top_p,
         presence_penalty=asked.presence_penalty or 0.0,

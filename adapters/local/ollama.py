@@ -7,7 +7,7 @@ from the prompt.
 import msgspec
 from msgspec import Struct
 
-from adapters.errors import Garbled, Rule, Unavailable, inexpressible, read, require
+from adapters.errors import Garbled, Rule, Unavailable, bare, read, require
 from adapters.openai import headers, url
 from adapters.stream import Lines, StreamDecoder
 from adapters.types import (
@@ -158,10 +158,9 @@ def failed() -> Unavailable:
 
 
 def request(call: Call) -> Request:
-    if not isinstance(call.input, str):
-        raise inexpressible("messages", "this engine continues a text: send a prompt")
+    prompt = bare(call)
     require(call.params, RULES)
-    return Request(call.model, call.input, options(call.params), call.stream)
+    return Request(call.model, prompt, options(call.params), call.stream)
 
 
 def options(asked: Params) -> Options:

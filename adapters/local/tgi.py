@@ -14,8 +14,8 @@ from adapters.errors import (
     Rule,
     Throttled,
     Unavailable,
+    bare,
     failure,
-    inexpressible,
     read,
     require,
 )
@@ -183,10 +183,9 @@ class TgiDecoder(StreamDecoder):
 def request(call: Call) -> Request:
     """The call in TGI's words. What would change nothing has no words there: a top_p of 1, a penalty of 0, and,
     where temperature 0 leaves no choice between tokens, any top_p."""
-    if not isinstance(call.input, str):
-        raise inexpressible("messages", "this engine continues a text: send a prompt")
+    prompt = bare(call)
     require(call.params, RULES)
-    return Request(call.input, parameters(call.params))
+    return Request(prompt, parameters(call.params))
 
 
 def parameters(asked: Params) -> Parameters:

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from adapters.errors import Rule, inexpressible, require
+from adapters.errors import Rule, bare, require
 from adapters.openai import OpenAI, Request
 from adapters.types import Call, Mode
 
@@ -40,8 +40,7 @@ class Vllm(OpenAI):
     rules: tuple[Rule, ...] = RULES
 
     def body(self, call: Call) -> Struct:
-        if not isinstance(call.input, str):
-            raise inexpressible("messages", "this engine continues a text: send a prompt")
+        bare(call)
         require(call.params, self.rules)
         return explicit(super().body(call))
 
