@@ -15,6 +15,7 @@ from adapters.errors import (
     Filtered,
     Garbled,
     ProviderError,
+    Rejected,
     TooLong,
     Unauthorized,
     Unavailable,
@@ -26,17 +27,22 @@ from adapters.errors import (
 from adapters.sse import Events
 from adapters.stream import StreamDecoder
 from adapters.types import (
+    AnyJson,
     Call,
+    Chat,
     Choice,
+    Constraint,
     Decoder,
     Delta,
     Endpoint,
+    Fields,
     Finish,
     Host,
     HttpRequest,
     HttpResponse,
-    Message,
+    JsonSchema,
     Mode,
+    Prompts,
     Reply,
     Usage,
     count,
@@ -75,8 +81,8 @@ class Request(Struct, omit_defaults=True):
     """Both routes' requests: ``messages`` on the one, ``prompt`` on the other."""
 
     model: str
-    messages: tuple[Message, ...] | None = None
-    prompt: str | None = None
+    messages: msgspec.Raw | None = None
+    prompt: str | tuple[Any, ...] | None = None
     n: int = 1
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
@@ -121,7 +127,7 @@ class WireUsage(Struct):
     prompt_tokens_details: InputDetails | None = None
     completion_tokens_details: OutputDetails | None = None
 
-    def canonical(self) -> Usage | None:
+    def canonical(self, raw: msgspec.Raw | None = None) -> Usage | None:
         """None where the host says too little; vLLM's type leaves ``completion_tokens`` out where it is nothing."""
         into, out = self.prompt_tokens_details, self.completion_tokens_details
         prompt = count(self.prompt_tokens)
@@ -133,10 +139,16 @@ class WireUsage(Struct):
             completion,
             cached=count(into.cached_tokens) if into else None,
             reasoning=count(out.reasoning_tokens) if out else None,
+            raw=raw,
         )
 
 
 NULL = msgspec.Raw(b"null")
+
+LIMITS = ("max_tokens", "max_completion_tokens")
+
+READ_HERE = frozenset({"choices", "usage", "error"})
+"""Fields of an answer that have a place of their own among the canonical values."""
 
 
 class Answer(Struct, gc=False):
@@ -150,6 +162,7 @@ class Answer(Struct, gc=False):
 class ErrorDetail(Struct):
     code: str | int | None = None
     type: str | None = None
+    param: Any = None
 
 
 class ErrorBody(Struct):
@@ -158,18 +171,23 @@ class ErrorBody(Struct):
     error: ErrorDetail | str | None = None
     code: str | int | None = None
     type: str | None = None
+    param: Any = None
 
 
 encode_request = msgspec.json.Encoder().encode
 decode_answer = msgspec.json.Decoder(Answer).decode
 decode_error = msgspec.json.Decoder(ErrorBody).decode
 decode_detail = msgspec.json.Decoder(ErrorDetail | str).decode
+decode_fields = msgspec.json.Decoder(Fields).decode
+decode_choices = msgspec.json.Decoder(tuple[Fields, ...]).decode
+decode_pieces = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
 
 
 class OpenAI:
     """The adapter. Relatives override ``body`` for what they say differently."""
 
     modes: tuple[Mode, ...] = ("chat", "completion")
+    takes: frozenset[str] = frozenset({"prompts", "tokens", "echo", "best_of"})
     max_n: int | None = None
     chat_limit = "max_completion_tokens"
 
@@ -181,22 +199,68 @@ class OpenAI:
         self.max_n = host.max_n or (self.max_n if host.done_marker else 1)
         self.chat_limit = host.max_tokens_field or self.chat_limit
 
+    def most(self, call: Call) -> int | None:
+        return self.max_n
+
     def encode(self, call: Call) -> HttpRequest:
-        if self.max_n is not None and call.params.n > self.max_n:
-            raise inexpressible("n", f"this provider gives n = {self.max_n} at most")
-        route = "/completions" if isinstance(call.input, str) else "/chat/completions"
+        most = self.most(call)
+        if most is not None and call.params.n > most:
+            raise inexpressible("n", f"this provider gives n = {most} at most")
+        route = "/chat/completions" if isinstance(call.input, Chat) else "/completions"
         return HttpRequest(self._endpoint(route, call.model), encode_request(self.body(call)), call.stream)
 
     def body(self, call: Call) -> Any:
-        """The request in the host's words: a Struct to be sent as JSON."""
+        """The request in the host's words, to be sent as JSON."""
+        if call.fields is not None:
+            return self.forwarded(call, call.fields)
+        if call.constraint is None:
+            return self.asked(call)
+        return msgspec.to_builtins(self.asked(call)) | self.constrained(call, call.constraint)
+
+    def forwarded(self, call: Call, fields: Fields) -> dict[str, Any]:
+        """A request that came in this wire, as the caller wrote it."""
+        body: dict[str, Any] = {"model": call.model, **fields}
+        chat = isinstance(call.input, Chat)
+        body["messages" if chat else "prompt"] = spoken(call)
+        limit = self.chat_limit if chat else "max_tokens"
+        if call.params.max_tokens is not None and not any(name in fields for name in LIMITS):
+            body[limit] = call.params.max_tokens
+        if call.constraint is not None and "response_format" not in fields:
+            body |= self.constrained(call, call.constraint)
+        if call.stream:
+            body["stream"] = True
+            if self._host.stream_usage:
+                body["stream_options"] = self.stream_options(fields.get("stream_options"))
+        return body
+
+    def constrained(self, call: Call, constraint: Constraint) -> dict[str, Any]:
+        """The fields that make the answer keep a constraint. Raises ``Rejected`` where there are none."""
+        if not isinstance(call.input, Chat):
+            raise inexpressible("response_format", "this provider's completion route cannot constrain an answer")
+        if isinstance(constraint, AnyJson):
+            return {"response_format": {"type": "json_object"}}
+        if isinstance(constraint, JsonSchema):
+            schema = {"name": constraint.name, "schema": constraint.schema, "strict": constraint.strict}
+            if constraint.description is not None:
+                schema["description"] = constraint.description
+            return {"response_format": {"type": "json_schema", "json_schema": schema}}
+        raise inexpressible(type(constraint).__name__.lower(), "this provider can be constrained by a JSON schema only")
+
+    def stream_options(self, asked: msgspec.Raw | None) -> Any:
+        """What a stream is asked to tell: its usage, which is needed whether or not the caller wants to see it."""
+        if asked is None:
+            return WITH_USAGE
+        return {**decode_fields(asked), "include_usage": True}
+
+    def asked(self, call: Call) -> Request:
+        """A request of another dialect in this one's words."""
         asked, text = call.params, call.input
-        prompt = text if isinstance(text, str) else None
-        messages = None if isinstance(text, str) else text
-        limit = self.chat_limit if prompt is None else "max_tokens"
+        chat = isinstance(text, Chat)
+        limit = self.chat_limit if chat else "max_tokens"
         return Request(
             model=call.model,
-            prompt=prompt,
-            messages=messages,
+            prompt=None if chat else spoken(call),
+            messages=text.messages if isinstance(text, Chat) else None,
             n=asked.n,
             max_tokens=asked.max_tokens if limit == "max_tokens" else None,
             max_completion_tokens=asked.max_tokens if limit != "max_tokens" else None,
@@ -211,18 +275,23 @@ class OpenAI:
         )
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
-        answer = read(response, decode_answer, kind_of)
+        try:
+            answer = read(response, decode_answer, kind_of)
+        except Rejected as refusal:
+            raise named(refusal, call, response) from refusal.__cause__
         if answer.error != NULL:
             raise reported(answer.error)
         if not answer.choices:
             raise Garbled("the provider's answer holds no choices", status=200)
+        if call.fields is not None:
+            return rich(answer, response.body)
         return Reply(
             tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices]),
             answer.usage.canonical() if answer.usage else None,
         )
 
     def decoder(self, call: Call) -> Decoder:
-        return OpenAIDecoder(self._host.done_marker)
+        return OpenAIDecoder(self._host.done_marker, rich=call.fields is not None)
 
     def _endpoint(self, route: str, model: str) -> Endpoint:
         found = self._endpoints.get((route, model))
@@ -234,11 +303,13 @@ class OpenAI:
 class OpenAIDecoder(StreamDecoder):
     """Complete when ``[DONE]`` came, or, from hosts without it, when every choice has ended."""
 
-    __slots__ = ("_ended", "_marker", "_open", "_over")
+    __slots__ = ("_ended", "_marker", "_more", "_open", "_over", "_rich")
 
-    def __init__(self, marker: bool = True) -> None:
+    def __init__(self, marker: bool = True, rich: bool = False) -> None:
         super().__init__(Events())
         self._marker = marker
+        self._rich = rich
+        self._more: Fields = {}
         self._ended: set[int] = set()
         self._over = False  # [DONE] has come
         self._open: set[int] = set()
@@ -250,28 +321,82 @@ class OpenAIDecoder(StreamDecoder):
         if self._over:
             return  # whatever follows is no part of the answer
         chunk = decode_answer(payload)
-        if chunk.usage is not None:
+        raws: tuple[msgspec.Raw | None, ...] = ()
+        more: Fields | None = None
+        if self._rich:
+            top = decode_fields(payload)
+            raws = decode_pieces(top["choices"]) if chunk.choices else ()
+            more = self._further(top)
+            if chunk.usage is not None:
+                self.usage = chunk.usage.canonical(top["usage"]) or self.usage
+        elif chunk.usage is not None:
             self.usage = chunk.usage.canonical() or self.usage
         if chunk.error is not NULL and chunk.error != NULL:  # before the choices, which may say "error" too
             raise reported(chunk.error)
-        for choice in chunk.choices:
+        for choice, raw in zip(chunk.choices, raws or [None] * len(chunk.choices), strict=True):
             index, piece, reason = choice.index, choice.delta, choice.finish_reason
             text = (choice.text if piece is None else piece.content) or ""
             if not text and index in self._ended:
                 continue  # OpenRouter's usage rides on an empty piece behind the end, and some say the end twice
             if reason:
-                deltas.append(Delta(index, text, finish_of(reason)))
+                deltas.append(Delta(index, text, finish_of(reason), raw, more))
                 self._end(index)
                 continue
             self._open.add(index)
             self.done = False  # without a marker, one choice may end before the next begins
-            if text:
-                deltas.append(Delta(index, text))
+            if text or raw is not None:
+                deltas.append(Delta(index, text, None, raw, more))
+
+    def _further(self, top: Fields) -> Fields | None:
+        """An event's other fields; the same object as long as nothing in them changes."""
+        more = {name: value for name, value in top.items() if name not in READ_HERE}
+        if more != self._more:
+            self._more = more
+        return self._more or None
 
     def _end(self, index: int) -> None:
         self._open.discard(index)
         self._ended.add(index)
         self.done = not (self._marker or self._open)
+
+
+def spoken(call: Call) -> Any:
+    """The messages or the prompt, as they are sent."""
+    if isinstance(call.input, Chat):
+        return call.input.messages
+    if isinstance(call.input, Prompts):
+        return call.input.items[0] if len(call.input.items) == 1 else call.input.items
+    return call.input
+
+
+def rich(answer: Answer, body: bytes) -> Reply:
+    """The whole answer, with all that the provider wrote."""
+    top = decode_fields(body)
+    raws = decode_choices(top["choices"])
+    return Reply(
+        tuple(
+            [
+                Choice(c.index, text_of(c), finish_of(c.finish_reason), None, raw)
+                for c, raw in zip(answer.choices, raws, strict=True)
+            ]
+        ),
+        answer.usage.canonical(top["usage"]) if answer.usage else None,
+        {name: value for name, value in top.items() if name not in READ_HERE},
+    )
+
+
+def named(refusal: Rejected, call: Call, response: HttpResponse) -> Rejected:
+    """The refusal with the name of the parameter that the provider complains of, if it is one that was sent."""
+    try:
+        body = decode_error(response.body)
+    except UNREADABLE:
+        return refusal
+    detail = body.error if isinstance(body.error, ErrorDetail) else body
+    param = detail.param if isinstance(detail.param, str) else None
+    if param is None or param.partition("[")[0].partition(".")[0] not in {*(call.fields or ()), "messages", "prompt"}:
+        return refusal
+    param = param.partition("[")[0].partition(".")[0]
+    return type(refusal)(f"{refusal.message}: {param}", status=refusal.status, param=param)
 
 
 def text_of(choice: WireChoice) -> str:

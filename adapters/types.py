@@ -7,7 +7,7 @@ used without the gateway. Nothing here knows a provider's wire.
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 Finish = Literal["stop", "length", "filtered", "tool_calls", "other"]
 """Why a choice ended: by itself or at a stop string, at the token limit, by the provider's content policy, to call
@@ -20,15 +20,36 @@ Headers = list[tuple[bytes, bytes]]
 """Header lines as received: names in lower case, in order, repeats kept."""
 
 
-class Message(Struct, frozen=True):
-    """One turn of a chat."""
+Fields = dict[str, Raw]
+"""Keys of a JSON object with their values unread."""
 
-    role: str
-    content: str
+
+class Chat(Struct, frozen=True):
+    """A conversation: the JSON list of messages in OpenAI's form, as the caller wrote it. ``adapters.chat`` reads it,
+    for the wires that say it otherwise."""
+
+    messages: Raw
+
+
+Prompt = str | tuple[int, ...]
+"""A text to be continued, or the same as token ids of the model's own vocabulary."""
+
+
+class Prompts(Struct, frozen=True):
+    """What is not just one text: several prompts, or token ids."""
+
+    items: tuple[Prompt, ...]
+
+
+Input = str | Prompts | Chat
 
 
 class Params(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Sampling. ``None`` and ``()`` mean "not asked": the provider's own default applies."""
+    """What is asked of the answer. ``None``, ``False`` and ``()`` mean "not asked": the provider's own default applies.
+
+    ``logprobs`` is the number of alternatives told beside each token, 0 for the token alone. ``best_of`` choices are
+    made of which the ``n`` likeliest are told. ``echo`` puts the prompt in front of the answer.
+    """
 
     n: int = 1
     max_tokens: int | None = None
@@ -38,23 +59,86 @@ class Params(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    logprobs: int | None = None
+    best_of: int | None = None
+    echo: bool = False
+    suffix: str | None = None
+    logit_bias: dict[str, float] | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    min_tokens: int | None = None
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    include_stop: bool = False
+    truncate: int | None = None
+
+
+class JsonSchema(Struct, frozen=True):
+    """The answer is JSON that this JSON Schema allows. ``name``, ``description`` and ``strict`` are OpenAI's;
+    ``options`` are vLLM's, beside the constraint in ``structured_outputs`` (``whitespace_pattern`` and more)."""
+
+    schema: Raw
+    name: str = "answer"
+    strict: bool = True
+    description: str | None = None
+    options: Fields | None = None
+
+
+class AnyJson(Struct, frozen=True):
+    """The answer is a JSON object."""
+
+
+class Regex(Struct, frozen=True):
+    """The whole answer matches the pattern."""
+
+    pattern: str
+
+
+class OneOf(Struct, frozen=True):
+    """The answer is one of these texts."""
+
+    choices: tuple[str, ...]
+
+
+class Grammar(Struct, frozen=True):
+    """The answer is a sentence of this grammar: a text that holds ``::=`` is EBNF (llama.cpp's GBNF), any other Lark."""
+
+    text: str
+
+
+Constraint = JsonSchema | AnyJson | Regex | OneOf | Grammar
+"""What the answer's text must be. An adapter says it in its engine's words or refuses; it never drops it. Whether the
+answer keeps it is checked in the gateway all the same."""
 
 
 class Call(Struct, frozen=True):
-    """One question to one model: all that an adapter may know.
+    """One question to one model: all that an adapter may know. ``model`` is the provider's own name for the model.
 
-    ``input`` is either a raw text to be continued, or a chat. ``model`` is the provider's own name for the model.
+    ``fields`` is what the caller wrote beyond model, input, stream and constraint, in OpenAI's words of the route that
+    ``input`` belongs to: chat completions for a Chat, else completions. What ``params`` holds of it stands there, too,
+    under the caller's name for it. A speaker of OpenAI's wire sends these fields as they are; others translate
+    ``params`` and see with ``adapters.fields.refuse_rest`` that no other field is passed over that means something.
+    None means that the caller speaks another dialect: then only texts are wanted of the answer, and not its ``raw``.
     """
 
     model: str
-    input: str | tuple[Message, ...]
+    input: Input
     params: Params = Params()
     stream: bool = False
+    fields: Fields | None = None
+    constraint: Constraint | None = None
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts it holds; each gets ``n`` choices, and the choices count prompt by prompt."""
+        return len(self.input.items) if isinstance(self.input, Prompts) else 1
 
 
 class Usage(Struct, frozen=True, omit_defaults=True):
     """Tokens of one call. ``input`` includes ``cached`` and ``cache_write``, ``output`` includes ``reasoning``;
-    ``None`` means that the provider did not say, and ``0`` is zero. ``estimated`` marks figures that are ours."""
+    ``None`` means that the provider did not say, and ``0`` is zero. ``estimated`` marks figures that are ours; ``raw``
+    is the provider's own account, if it is in OpenAI's form."""
 
     input: int
     output: int
@@ -62,6 +146,7 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     cache_write: int | None = None
     reasoning: int | None = None
     estimated: bool = False
+    raw: Raw | None = None
 
 
 def summed(usages: list[Usage]) -> Usage:
@@ -90,27 +175,41 @@ def count(reported: float | None) -> int | None:
 
 class Choice(Struct, frozen=True):
     """One alternative of an answer; ``index`` counts from 0 within its call. ``usage`` is there only where a choice has
-    one of its own, since it was asked for by itself."""
+    one of its own, since it was asked for by itself.
+
+    ``raw`` is the choice in OpenAI's form (of the route that was asked: ``message`` or ``text``, ``logprobs``,
+    ``finish_reason`` and whatever else the provider wrote). It is there where the call has ``fields`` and the answer
+    is more than its text.
+    """
 
     index: int
     text: str
     finish: Finish
     usage: Usage | None = None
+    raw: Fields | None = None
 
 
 class Reply(Struct, frozen=True):
-    """A whole answer. ``usage`` is None when the provider did not report it."""
+    """A whole answer. ``usage`` is None when the provider did not report it. ``raw`` holds the answer's further
+    top-level fields as the provider wrote them, where the call has ``fields``."""
 
     choices: tuple[Choice, ...]
     usage: Usage | None = None
+    raw: Fields | None = None
 
 
 class Delta(Struct, frozen=True, gc=False):
-    """A piece of a streamed choice. ``finish`` comes with its last piece, whose text may be empty."""
+    """A piece of a streamed choice. ``finish`` comes with its last piece, whose text may be empty.
+
+    ``raw`` is the piece in OpenAI's form, an object with ``index`` and ``delta`` or ``text``: there where the call has
+    ``fields`` and the piece is more than its text. ``more`` are further top-level fields of the event that brought it.
+    """
 
     index: int
     text: str = ""
     finish: Finish | None = None
+    raw: Raw | None = None
+    more: Fields | None = None
 
 
 class Endpoint(Struct, frozen=True, eq=False):
@@ -168,6 +267,7 @@ class Host(Struct, frozen=True, kw_only=True):
     ``base_url`` may hold ``{model}``, which becomes the quoted model name (Azure's deployments). What follows
     ``engine`` are differences between hosts of one wire that are data rather than behaviour; None means the adapter's
     own habit. ``stream_usage``: streams can be asked for usage; ``done_marker``: streams end with ``[DONE]``.
+    ``guided``: vLLM's spelling of constraints, from 0.12 on or before.
     """
 
     base_url: str
@@ -180,6 +280,7 @@ class Host(Struct, frozen=True, kw_only=True):
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     stream_usage: bool = True
     done_marker: bool = True
+    guided: Literal["structured_outputs", "guided"] = "structured_outputs"
 
     def __repr__(self) -> str:
         return f"Host({self.base_url!r}, engine={self.engine!r})"
@@ -208,8 +309,13 @@ class Adapter(Protocol):
     modes: tuple[Mode, ...]
     """What the provider can be asked; the first is what it is asked unless the target says otherwise."""
 
-    max_n: int | None
-    """The most choices one request can ask for; None if the provider sets the limit. More are asked by repeating."""
+    takes: frozenset[str]
+    """What the completion route can do by itself, so that the gateway does not have to: ``prompts`` (several in one
+    request), ``tokens`` (prompts as token ids), ``echo``, ``best_of``."""
+
+    def most(self, call: Call) -> int | None:
+        """The most choices one request of this kind can ask for; None if the provider sets the limit. More are asked
+        by repeating."""
 
     def encode(self, call: Call) -> HttpRequest:
         """The request. Raises ``Rejected`` naming the parameter when the wire cannot express the call."""
