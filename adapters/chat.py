@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from adapters.errors import UNREADABLE, inexpressible
-from adapters.types import Call, Chat, Fields, Prompts
+from adapters.types import Call, Chat, Delta, Fields, Prompts
 
 NULL = Raw(b"null")
 
@@ -50,6 +50,8 @@ class Turn(Struct):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: Any = None
+    audio: Any = None
+    function_call: Any = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -123,6 +125,13 @@ def text_of(turn: Turn, who: str) -> str:
     return "".join([part.text or "" for part in turn.parts])
 
 
+def refuse_keys(turn: Turn, who: str, *names: str) -> None:
+    """Raises ``Rejected`` for the first of these keys of a message that has a value."""
+    for name in names:
+        if getattr(turn, name) is not None:
+            raise inexpressible("messages", f"{who} has no word for {name} in a message of role {turn.role[:40]}")
+
+
 def tools_of(call: Call) -> tuple[Tool, ...]:
     """The tools that may be called; raises ``Rejected`` if the list is not what OpenAI's reference says."""
     return read_field(call, "tools", decode_tools) or ()
@@ -141,6 +150,11 @@ def read_field(call: Call, name: str, decode: Any) -> Any:
         return decode(raw)
     except UNREADABLE as exc:
         raise inexpressible(name, f"{name}: {str(exc).replace('`', '')}") from None
+
+
+def logprob(token: str, value: float) -> dict[str, Any]:
+    """An entry of a choice's ``logprobs.content``, without alternatives."""
+    return {"token": token, "logprob": value, "bytes": list(token.encode()), "top_logprobs": []}
 
 
 def message(text: str | None, calls: list[AnswerCall] | None = None, **more: Any) -> Fields:
@@ -182,3 +196,15 @@ def as_chat(call: Call) -> Call:
 COMPLETION_ONLY = frozenset({"best_of", "echo", "logprobs", "max_tokens", "suffix"})
 """What a chat has no word for (``echo`` and ``best_of`` are then the gateway's to do), or another one: ``logprobs`` is
 a flag there, and the limit of tokens is written by the adapter under the name that its host has for it."""
+
+
+SPOKEN = (b'"tool_calls":[', b'"function_call":{', b'"reasoning', b'"refusal":"', b'"audio":{')
+"""What a piece holds that says something without a text."""
+
+
+def weight(delta: Delta) -> int:
+    """About how many characters a piece of a stream brings; 0 if it only opens or ends its choice."""
+    if delta.text or delta.raw is None:
+        return len(delta.text)
+    raw = bytes(delta.raw)
+    return len(raw) // 8 + 1 if any(word in raw for word in SPOKEN) else 0

@@ -9,7 +9,8 @@
     ├─ Unavailable    down, unreachable, or failing inside
     │  └─ Unknown     ... or up, but without this model or route
     ├─ TimedOut       no answer within the time allowed
-    └─ Garbled        an answer that cannot be read
+    ├─ Garbled        an answer that cannot be read
+    └─ Invalid        an answer that does not keep the constraint it was asked under
 
 The message is ours, short, and fit for the caller's eyes: it never holds a provider's body, a URL, a key or the
 prompt. Policy is a class attribute, so nobody tests types to decide what to do next.
@@ -85,6 +86,10 @@ class TimedOut(ProviderError):
 
 class Garbled(ProviderError):
     code = "garbled"
+
+
+class Invalid(ProviderError):
+    code = "constraint_violated"
 
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -16,7 +16,7 @@ NULL = msgspec.Raw(b"null")
 
 HINTS = frozenset(
     {"cache_salt", "metadata", "moderation", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"}
-    | {"priority", "request_id", "safety_identifier", "service_tier", "session_id", "store", "user"}
+    | {"guided_decoding_backend", "priority", "request_id", "safety_identifier", "service_tier", "session_id", "store", "user"}
     | {"spaces_between_special_tokens", "skip_special_tokens", "stream_interval", "watermarking"}
 )
 """Fields that change nothing in the answer's text, so that an engine without a word for them may go without."""
@@ -80,7 +80,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "top_logprobs": (0,),
     "top_p": (),
     "truncate_prompt_tokens": (),
-    "truncation_side": ("right", "left"),
+    "truncation_side": ("right", "left"),  # without truncate_prompt_tokens, nothing is cut at either side
     "use_beam_search": (False,),
     "verbosity": ("medium",),
     "vllm_xargs": ({},),
@@ -93,9 +93,12 @@ CONSTRAINTS = ("guided_", "structured_", "json_schema", "grammar", "regex", "ebn
 
 
 def refuse_rest(call: Call, handled: frozenset[str], who: str) -> None:
-    """Raises ``Rejected`` for the first field that is neither among the handled nor without consequence."""
+    """Raises ``Rejected`` for the first field that is neither among the handled nor without consequence. A
+    ``response_format`` that the call holds as its constraint is the constraint's to be said."""
     for name, value in (call.fields or {}).items():
         if name in handled or name in HINTS or value == NULL:
+            continue
+        if name == "response_format" and call.constraint is not None:
             continue
         if name in NEUTRAL:
             if not is_neutral(name, value):

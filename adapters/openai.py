@@ -203,9 +203,8 @@ class OpenAI:
         return self.max_n
 
     def encode(self, call: Call) -> HttpRequest:
-        most = self.most(call)
-        if most is not None and call.params.n > most:
-            raise inexpressible("n", f"this provider gives n = {most} at most")
+        if self.max_n is not None and call.params.n > self.max_n:
+            raise inexpressible("n", f"this provider gives n = {self.max_n} at most")
         route = "/chat/completions" if isinstance(call.input, Chat) else "/completions"
         return HttpRequest(self._endpoint(route, call.model), encode_request(self.body(call)), call.stream)
 
@@ -329,6 +328,8 @@ class OpenAIDecoder(StreamDecoder):
             more = self._further(top)
             if chunk.usage is not None:
                 self.usage = chunk.usage.canonical(top["usage"]) or self.usage
+                if chunk.choices:
+                    more = {**(more or {}), "usage": top["usage"]}  # the running usage that vLLM can be asked for
         elif chunk.usage is not None:
             self.usage = chunk.usage.canonical() or self.usage
         if chunk.error is not NULL and chunk.error != NULL:  # before the choices, which may say "error" too

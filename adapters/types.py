@@ -134,6 +134,12 @@ class Call(Struct, frozen=True):
         """How many prompts it holds; each gets ``n`` choices, and the choices count prompt by prompt."""
         return len(self.input.items) if isinstance(self.input, Prompts) else 1
 
+    @property
+    def choices(self) -> int:
+        """How many choices answer it."""
+        n = self.params.n
+        return n * len(self.input.items) if isinstance(self.input, Prompts) else n
+
 
 class Usage(Struct, frozen=True, omit_defaults=True):
     """Tokens of one call. ``input`` includes ``cached`` and ``cache_write``, ``output`` includes ``reasoning``;
@@ -240,10 +246,12 @@ class HttpRequest(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """A call in a provider's own terms, and the request that says it."""
+    """A call in a provider's own terms, and the request that says it. ``echo`` is what the gateway puts in front of
+    each answer, since the provider does not."""
 
     call: Call
     request: HttpRequest
+    echo: str = ""
 
 
 class HttpResponse(Struct, frozen=True):

@@ -8,57 +8,63 @@ import asyncio
 import logging
 import math
 import random
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct
 
 from gateway.asgi import AsgiApp, AsgiExchange, Receive, Scope, Send
-from gateway.completion import Completion
 from gateway.errors import GatewayError, Internal, MethodNotAllowed, UnsupportedMedia
 from gateway.exchange import Exchange, HeaderLines
 from gateway.fanout import current_task
-from gateway.wire.dialect import Dialect
+from gateway.wire.dialect import Door
 
 log = logging.getLogger("gateway.api")
 
 JSON_TYPES = (b"application/json", b"text/json")
 
 
-class Api:
-    """The application. ``generating`` maps each path to its dialect; ``rest`` serves all others."""
+class Route(Struct, frozen=True, eq=False):
+    """A path: how its callers' dialect is found, and what answers them."""
 
-    def __init__(
-        self, completion: Completion, generating: dict[str, Dialect], rest: AsgiApp, rng: random.Random
-    ) -> None:
-        self._completion = completion
-        self._dialects = {**generating, **{f"{path}/": dialect for path, dialect in generating.items()}}
-        self._targets = {path.encode(): dialect for path, dialect in self._dialects.items()}
+    door: Door
+    serve: Callable[[Exchange, Door], Awaitable[None]]
+
+
+class Api:
+    """The application. ``routes`` are the paths that ask models; ``rest`` serves all others."""
+
+    def __init__(self, routes: dict[str, Route], rest: AsgiApp, rng: random.Random) -> None:
+        self._routes = {**routes, **{f"{path}/": route for path, route in routes.items()}}
+        self._targets = {path.encode(): route for path, route in self._routes.items()}
         self._rest = rest
         self._rng = rng
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        dialect = self._dialects.get(scope["path"]) if scope["type"] == "http" else None
-        if dialect is None:
+        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        if route is None:
             await self._rest(scope, receive, send)
         else:
-            await self.answer(AsgiExchange(scope, receive, send), dialect, scope["method"])
+            await self.answer(AsgiExchange(scope, receive, send), route, scope["method"])
 
-    def dialect(self, target: bytes) -> Dialect | None:
-        """What a path speaks, by the request's target as it was sent; None if it is no generating route."""
+    def route(self, target: bytes) -> Route | None:
+        """The route of a request's target as it was sent; None if it asks no model."""
         return self._targets.get(target)
 
-    async def answer(self, exchange: Exchange, dialect: Dialect, method: str = "POST") -> None:
+    async def answer(self, exchange: Exchange, route: Route, method: str = "POST") -> None:
         """Answers one exchange, whatever happens."""
         exchange.id = new_id(self._rng.getrandbits(128))
         try:
             check_head(method, exchange.content_type)
-            await self._completion.complete(exchange, dialect)
+            await route.serve(exchange, route.door)
         except GatewayError as error:
-            await refuse(exchange, dialect, error)
+            await refuse(exchange, route, error)
         except asyncio.CancelledError:
             if not exchange.left:
                 raise
             current_task().uncancel()  # nobody is there to be answered
         except Exception:
             log.exception("request %s failed by a bug", exchange.id)
-            await refuse(exchange, dialect, Internal(f"an internal error; the log has it under {exchange.id}"))
+            await refuse(exchange, route, Internal(f"an internal error; the log has it under {exchange.id}"))
         finally:
             exchange.stop_watching()
 
@@ -74,13 +80,14 @@ def check_head(method: str, content_type: bytes | None) -> None:
         raise UnsupportedMedia("the body must be JSON; send the header 'Content-Type: application/json'")
 
 
-async def refuse(exchange: Exchange, dialect: Dialect, error: GatewayError) -> None:
+async def refuse(exchange: Exchange, route: Route, error: GatewayError) -> None:
     """Answers with an error, or breaks off a stream that has begun, so that it cannot be taken for complete."""
     if exchange.started:
         exchange.abort()
         return
     exchange.stop_watching()
-    await exchange.answer(error.status, error_headers(error), dialect.encode_error(error))
+    dialect = exchange.dialect or route.door.early(exchange.lamini)
+    await exchange.answer(dialect.status(error), error_headers(error), dialect.encode_error(error))
 
 
 def error_headers(error: GatewayError) -> HeaderLines:

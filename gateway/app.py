@@ -15,8 +15,8 @@ import msgspec
 from starlette.applications import Starlette
 
 from adapters import ADAPTERS
+from gateway import api, keys, upstream
 from gateway import config as configuration
-from gateway import keys, upstream
 from gateway.admin import Admin
 from gateway.api import Api
 from gateway.completion import Completion
@@ -26,13 +26,17 @@ from gateway.routing import Route, Router, weighted
 from gateway.settings import Settings
 from gateway.types import Clock, Target
 from gateway.upstream.types import Upstream
-from gateway.wire import thiggle
-from gateway.wire.dialect import Dialect
+from gateway.wire import chat, completions, thiggle
+from gateway.wire.dialect import Door, Only
 
 EMBEDDED_SOCKET = "GATEWAY_EMBEDDED_SOCKET"
 """Where the process that serves the embedded model listens; set by ``serve`` for its workers."""
 
-GENERATING: dict[str, Dialect] = {"/v1/completion": thiggle}
+GENERATING: dict[str, Door] = {
+    "/v1/completion": Only(thiggle),
+    "/v1/chat/completions": Only(chat),
+    "/v1/completions": Only(completions),
+}
 """The routes that ask models, each with the dialect that it speaks."""
 
 
@@ -57,7 +61,8 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     admin = Admin(lambda: completion.router, known, int(clock.wall()))
     rest = admin.app()
     rest.router.lifespan_context = lifespan(admin, doors)
-    return Api(completion, GENERATING, rest, rng)
+    routes = {path: api.Route(door, completion.complete) for path, door in GENERATING.items()}
+    return Api(routes, rest, rng)
 
 
 class Doors:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMa
 from typing import Any
 
 from gateway.exchange import HeaderLines, both, stream_head, too_large, whole_head
+from gateway.wire.dialect import Dialect
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -23,7 +24,7 @@ class AsgiExchange:
 
     __slots__ = (
         "_backlog", "_draining", "_head", "_leaving", "_receive", "_send", "authorization", "content_length",
-        "content_type", "id", "left", "started",
+        "content_type", "dialect", "id", "lamini", "left", "started",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,8 +35,9 @@ class AsgiExchange:
         self._draining: asyncio.Task[None] | None = None
         self._backlog: list[bytes] = []
         self._head: HeaderLines = []
-        self.left = False
+        self.lamini = self.left = False
         self.started = False
+        self.dialect: Dialect | None = None
         self.authorization: bytes | None = None
         self.content_type: bytes | None = None
         self.content_length: bytes | None = None
@@ -46,6 +48,8 @@ class AsgiExchange:
                 self.content_type = value
             elif name == b"content-length":
                 self.content_length = value
+            elif name == b"lamini-version":
+                self.lamini = True
 
     async def read(self, limit: int) -> bytes:
         if self.content_length is not None and self.content_length.isdigit() and int(self.content_length) > limit:

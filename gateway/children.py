@@ -4,6 +4,7 @@ import logging
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Mapping
 
 log = logging.getLogger("gateway.children")
 
@@ -14,11 +15,23 @@ STEADY = 30.0
 
 class Child:
     """A child prints one line on standard output when it is ready, and ends when its standard input does: we hold the
-    other end, so it goes when we do, however we die. One that ends before it was ever ready is not started again."""
+    other end, so it goes when we do, however we die. One that ends before it was ever ready is not started again.
 
-    def __init__(self, name: str, command: list[str]) -> None:
+    ``environ`` is its environment, if not ours. ``changed`` is told whenever it starts or ends: its process, None when
+    there is none, and how often it has been started again."""
+
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        environ: Mapping[str, str] | None = None,
+        changed: Callable[[int | None, int], None] | None = None,
+    ) -> None:
         self._name = name
         self._command = command
+        self._environ = environ
+        self._changed = changed or (lambda pid, restarts: None)
+        self._restarts = 0
         self._stopping = threading.Event()
         self._settled = threading.Event()  # ready, or never to be
         self._was_ready = False
@@ -50,13 +63,22 @@ class Child:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C at the terminal is for the gateway, which then ends the child in its turn.
-        return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env=self._environ,
+        )
+        self._changed(process.pid, self._restarts)
+        return process
 
     def _watch(self) -> None:
         pause = FIRST_PAUSE
         while self._process is not None:
             began = time.monotonic()
             status = self._run(self._process)
+            self._changed(None, self._restarts)
             if self._stopping.is_set():
                 return
             if not self._was_ready:
@@ -66,6 +88,7 @@ class Child:
             log.error("%s ended with status %s; starting it again in %.1f s", self._name, status, pause)
             if self._stopping.wait(pause):
                 return
+            self._restarts += 1
             self._process = self._spawn()
 
     def _run(self, process: subprocess.Popen[bytes]) -> int:

@@ -7,13 +7,13 @@ Plain calls in the order in which they happen; whatever says no raises a Gateway
 
 from adapters.types import Reply
 from gateway.exchange import Exchange, HeaderLines
-from gateway.fanout import ask_all, current_task
+from gateway.fanout import Emit, ask_all, current_task
 from gateway.keys import Keys
 from gateway.merge import merge
 from gateway.routing import Router
 from gateway.streaming import Stream
-from gateway.types import Clock, Fanout, LegResult, Plan
-from gateway.wire.dialect import Dialect
+from gateway.types import Clock, CompletionRequest, CompletionResponse, Fanout, LegResult, Plan, Team
+from gateway.wire.dialect import Dialect, Door
 
 
 class Completion:
@@ -26,28 +26,58 @@ class Completion:
         self._max_body = max_body
         self._max_depth = max_depth
 
-    async def complete(self, exchange: Exchange, dialect: Dialect) -> None:
+    async def complete(self, exchange: Exchange, door: Door) -> None:
         """Answers the exchange. Raises GatewayError only while nothing has been sent."""
         began = self._clock.steady()
         team = self._keys.team(exchange.authorization)
         body = await exchange.read(self._max_body)
-        request = dialect.decode(body, self._max_depth)
+        dialect, fields = door.enter(body, self._max_depth, exchange.lamini)
+        exchange.dialect = dialect
+        request = dialect.decode(fields)
         plan, fanout = self.router.plan(request, team)
         exchange.cancel_when_left(current_task())
         if request.stream:
-            await self._stream(exchange, dialect, plan, fanout, began)
+            await self._stream(exchange, dialect, request, plan, fanout, began)
         else:
-            await self._whole(exchange, dialect, plan, fanout, began)
+            await self._whole(exchange, dialect, request, plan, fanout, began)
 
-    async def _whole(self, exchange: Exchange, dialect: Dialect, plan: Plan, fanout: Fanout, began: float) -> None:
-        results = await ask_all(plan, fanout, self._clock)
+    async def answer(
+        self, request: CompletionRequest, team: Team, id: str, emit: Emit | None = None
+    ) -> CompletionResponse:
+        """The answer to a request that is nobody's connection. ``emit`` hears the pieces of a streamed one as they
+        come; its choices then have no texts. Raises GatewayError."""
+        began = self._clock.steady()
+        plan, fanout = self.router.plan(request, team)
+        return self._merged(await ask_all(plan, fanout, self._clock, emit), fanout, id, began)
+
+    def _merged(self, results: list[LegResult], fanout: Fanout, id: str, began: float) -> CompletionResponse:
         elapsed, created = self._clock.steady() - began, int(self._clock.wall())
-        answer = merge(results, fanout, id=exchange.id, created=created, elapsed=elapsed)
-        exchange.stop_watching()
-        await exchange.answer(200, explained(results), dialect.encode(answer))
+        return merge(results, fanout, id=id, created=created, elapsed=elapsed)
 
-    async def _stream(self, exchange: Exchange, dialect: Dialect, plan: Plan, fanout: Fanout, began: float) -> None:
-        chunks = dialect.chunks(exchange.id, int(self._clock.wall()), plan)
+    async def _whole(
+        self,
+        exchange: Exchange,
+        dialect: Dialect,
+        request: CompletionRequest,
+        plan: Plan,
+        fanout: Fanout,
+        began: float,
+    ) -> None:
+        results = await ask_all(plan, fanout, self._clock)
+        answer = self._merged(results, fanout, exchange.id, began)
+        exchange.stop_watching()
+        await exchange.answer(200, explained(results), dialect.encode(request, answer))
+
+    async def _stream(
+        self,
+        exchange: Exchange,
+        dialect: Dialect,
+        request: CompletionRequest,
+        plan: Plan,
+        fanout: Fanout,
+        began: float,
+    ) -> None:
+        chunks = dialect.chunks(request, exchange.id, int(self._clock.wall()), plan)
         exchange.open([])
         await Stream(exchange, chunks, fanout, self._clock).run(plan, began)
 

@@ -108,8 +108,9 @@ class Unanswered(GatewayError):
         legs: tuple[LegFailure, ...],
         retry_after: float | None = None,
         final: bool = False,
+        param: str | None = None,
     ) -> None:
-        super().__init__(message, retry_after=retry_after)
+        super().__init__(message, param=param, retry_after=retry_after)
         self.final = final
         self.status = status
         self.legs = legs

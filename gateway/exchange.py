@@ -8,6 +8,7 @@ import asyncio
 from typing import Any, Protocol
 
 from gateway.errors import TooLarge
+from gateway.wire.dialect import Dialect
 
 HeaderLines = list[tuple[bytes, bytes]]
 
@@ -16,10 +17,13 @@ EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-contr
 
 
 class Exchange(Protocol):
-    """Lives as long as one request. ``id`` names it to the caller, in ``x-request-id`` of every answer; ``started``
-    says that an answer has begun, ``left`` that the caller has gone before its end."""
+    """Lives as long as one request. ``id`` names it to the caller, in ``x-request-id`` of every answer; ``dialect`` is
+    what they speak, once it is known; ``started`` says that an answer has begun, ``left`` that the caller has gone
+    before its end. ``lamini`` says that a client of Lamini's asks."""
 
     id: str
+    dialect: Dialect | None
+    lamini: bool
     authorization: bytes | None
     content_type: bytes | None
     started: bool

@@ -7,10 +7,13 @@ and waited for before it passes.
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import accumulate
 
+from adapters.chat import weight
 from adapters.errors import Garbled, ProviderError, TimedOut
-from adapters.types import Asked, Choice, Delta, Finish, Reply, summed
-from gateway.routing import requests
+from adapters.types import Asked, Call, Choice, Delta, Fields, Finish, Reply, summed
+from gateway.asking import requests
+from gateway.best import likeliest
 from gateway.tokens import estimate
 from gateway.types import Clock, Fanout, LegResult, Outcome, Plan, Target
 
@@ -43,7 +46,7 @@ async def ask_all(
 
     ``outcome`` is None in those that were given up because enough others had answered.
     """
-    results = [LegResult(leg, clock.steady(), sent=[0] * leg.call.params.n if emit else []) for leg in plan]
+    results = [LegResult(leg, clock.steady(), sent=[0] * leg.call.choices if emit else []) for leg in plan]
     if len(results) == 1 and fanout.deadline is None:
         await ask(results[0], clock, emit)
         if ended:
@@ -120,7 +123,7 @@ class Race:
 
     def _first_only(self, result: LegResult, deltas: list[Delta], shift: int) -> asyncio.Future[None] | None:
         """The first model to speak has won: the others are cancelled before they are heard."""
-        if self._winner is None and any(delta.text for delta in deltas):
+        if self._winner is None and any(weight(delta) for delta in deltas):
             self._winner = result
             for task, other in zip(self._tasks, self._results, strict=True):
                 if other is not result:
@@ -159,6 +162,8 @@ async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
         try:
             asked = leg.first if target is leg.targets[0] else requests(target, leg.call)
             outcome = await attempt(result, target, asked, emit)
+            if leg.call.params.best_of is not None:
+                outcome = best(outcome, leg.call)
         except ProviderError as failure:
             log.warning("%s: %s (%s)", target.name, failure.message, failure.code)
             outcome = failure
@@ -178,13 +183,13 @@ async def attempt(result: LegResult, target: Target, asked: tuple[Asked, ...], e
     """One target's whole answer, from one request or several. Raises a ProviderError."""
     if len(asked) == 1:
         return await gated(result, target, asked[0], 0, emit)
-    share = asked[0].call.params.n
+    shifts = list(accumulate([part.call.choices for part in asked], initial=0))
     rest = iter(enumerate(asked))
     replies: dict[int, Reply] = {}
 
     async def some() -> None:
         for i, part in rest:
-            replies[i] = await gated(result, target, part, i * share, emit)
+            replies[i] = await gated(result, target, part, shifts[i], emit)
 
     workers = min(len(asked), AT_ONCE, target.gate.concurrency if target.gate else AT_ONCE)
     tasks = [asyncio.create_task(some()) for _ in range(workers)]
@@ -196,6 +201,14 @@ async def attempt(result: LegResult, target: Target, asked: tuple[Asked, ...], e
         if not task.cancelled():
             task.result()
     return joined([replies[i] for i in range(len(asked))])
+
+
+def best(reply: Reply, call: Call) -> Reply:
+    """Of more choices than were wanted, the likeliest."""
+    params = call.params
+    if params.best_of is None or len(reply.choices) <= call.choices:
+        return reply
+    return likeliest(reply, params.best_of, params.n)
 
 
 async def gated(result: LegResult, target: Target, asked: Asked, shift: int, emit: Emit | None) -> Reply:
@@ -214,7 +227,7 @@ def current_task() -> asyncio.Task[None]:
 
 def joined(replies: list[Reply]) -> Reply:
     usage = summed([reply.usage for reply in replies if reply.usage is not None])
-    return Reply(tuple(choice for reply in replies for choice in priced(reply)), usage)
+    return Reply(tuple(choice for reply in replies for choice in priced(reply)), usage, replies[0].raw)
 
 
 def priced(reply: Reply) -> tuple[Choice, ...]:
@@ -222,7 +235,7 @@ def priced(reply: Reply) -> tuple[Choice, ...]:
     if len(reply.choices) != 1:
         return reply.choices
     [choice] = reply.choices
-    return (Choice(choice.index, choice.text, choice.finish, reply.usage),)
+    return (Choice(choice.index, choice.text, choice.finish, reply.usage, choice.raw),)
 
 
 async def one(result: LegResult, target: Target, asked: Asked, shift: int, emit: Emit | None) -> Reply:
@@ -231,8 +244,16 @@ async def one(result: LegResult, target: Target, asked: Asked, shift: int, emit:
         return await streamed(result, target, asked, shift, emit)
     response = await target.upstream.fetch(asked.request, target.timeouts)
     reply = target.adapter.decode(asked.call, response)
-    choices = placed(reply.choices, asked.call.params.n, shift)
-    return Reply(choices, reply.usage or estimate(asked.call, [len(choice.text) for choice in choices]))
+    choices = placed(reply.choices, asked.call.choices, shift)
+    usage = reply.usage or estimate(asked.call, [len(choice.text) for choice in choices])
+    if asked.echo:
+        choices = tuple([Choice(c.index, asked.echo + c.text, c.finish, c.usage, echoed(c.raw)) for c in choices])
+    return Reply(choices, usage, reply.raw)
+
+
+def echoed(raw: Fields | None) -> Fields | None:
+    """A choice as the provider wrote it, without its text, which the gateway has put the prompt in front of."""
+    return raw and {name: value for name, value in raw.items() if name not in ("text", "message")}
 
 
 def placed(choices: tuple[Choice, ...], n: int, shift: int) -> tuple[Choice, ...]:
@@ -242,14 +263,15 @@ def placed(choices: tuple[Choice, ...], n: int, shift: int) -> tuple[Choice, ...
     ordered = sorted(choices, key=lambda choice: choice.index)
     if [choice.index for choice in ordered] != list(range(n)):
         raise Garbled(f"the provider answered with other choices than the {n} it was asked for")
-    return tuple(Choice(shift + choice.index, choice.text, choice.finish) for choice in ordered)
+    return tuple([Choice(shift + c.index, c.text, c.finish, c.usage, c.raw) for c in ordered])
 
 
 async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, emit: Emit) -> Reply:
     decoder = target.adapter.decoder(asked.call)
-    n = asked.call.params.n
+    n = asked.call.choices
     finished: dict[int, Finish] = {}
     sent = result.sent
+    echo = Echo(asked.echo) if asked.echo else None
 
     def feed(data: bytes) -> asyncio.Future[None] | None:
         deltas = decoder.feed(data)
@@ -259,7 +281,9 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
                 raise Garbled(STRAY)
             if delta.finish is not None:
                 finished[index] = delta.finish
-            sent[shift + index] += len(delta.text)
+            sent[shift + index] += len(delta.text) if delta.raw is None else weight(delta)
+        if echo:
+            deltas = [echo.of(delta) for delta in deltas]
         return emit(result, deltas, shift) if deltas else None
 
     response = await target.upstream.stream(asked.request, target.timeouts, feed)
@@ -271,3 +295,17 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
         raise Garbled(f"the provider's stream ended {len(finished)} of {n} choices")
     choices = tuple(Choice(shift + i, "", finished[i]) for i in range(n))
     return Reply(choices, decoder.usage or estimate(asked.call, sent[shift : shift + n]))
+
+
+class Echo:
+    """Puts the prompt in front of the first piece of each choice."""
+
+    def __init__(self, prompt: str) -> None:
+        self._prompt = prompt
+        self._begun: set[int] = set()
+
+    def of(self, delta: Delta) -> Delta:
+        if delta.index in self._begun:
+            return delta
+        self._begun.add(delta.index)
+        return Delta(delta.index, self._prompt + delta.text, delta.finish, None, delta.more)

@@ -1,6 +1,6 @@
 """The outcomes of all legs to one answer. Pure, and small."""
 
-from adapters.errors import ProviderError, Rejected, Throttled, TimedOut
+from adapters.errors import Invalid, ProviderError, Rejected, Throttled, TimedOut
 from adapters.types import Reply, Usage, summed
 from gateway.errors import LegFailure, Unanswered
 from gateway.gate import Overloaded
@@ -18,7 +18,9 @@ def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, el
     parts: list[Part] = []
     for result in shown:
         parts += parts_of(result)
-    return CompletionResponse(id, created, tuple(parts), total(shown), milliseconds(elapsed))
+    outcome = results[0].outcome if len(results) == 1 else None
+    raw = outcome.raw if isinstance(outcome, Reply) else None
+    return CompletionResponse(id, created, tuple(parts), total(shown), milliseconds(elapsed), len(results), raw)
 
 
 def told(results: list[LegResult], fanout: Fanout) -> list[LegResult]:
@@ -43,7 +45,9 @@ def unanswered(failed: list[LegResult], given_up: list[LegResult], asked: int) -
     if all(isinstance(error, Overloaded) for error in errors):
         return Unanswered(message, 503, legs, waits, final)
     if all(isinstance(error, Rejected) for error in errors):
-        return Unanswered(message, 400, legs, final=True)
+        return Unanswered(message, 400, legs, final=True, param=errors[0].param if asked == 1 else None)
+    if all(isinstance(error, Invalid) for error in errors):
+        return Unanswered(message, 422, legs, final=True)
     return Unanswered(message, 504 if all(isinstance(error, TimedOut) for error in errors) else 502, legs, final=final)
 
 
@@ -59,15 +63,15 @@ def parts_of(result: LegResult) -> list[Part]:
     leg, outcome = result.leg, result.outcome
     elapsed = milliseconds(result.ended - result.started)
     if not isinstance(outcome, Reply):
-        places = range(leg.offset, leg.offset + leg.call.params.n)
+        places = range(leg.offset, leg.offset + leg.call.choices)
         return [Part(i, leg.model, "", None, NOTHING, result.created, elapsed, outcome) for i in places]
     usage = outcome.usage or NOTHING
     if len(outcome.choices) == 1:
         [c] = outcome.choices
-        return [Part(leg.offset + c.index, leg.model, c.text, c.finish, usage, result.created, elapsed)]
+        return [Part(leg.offset + c.index, leg.model, c.text, c.finish, usage, result.created, elapsed, None, c.raw)]
     lengths = result.sent or [len(choice.text) for choice in outcome.choices]
     return [
-        Part(leg.offset + c.index, leg.model, c.text, c.finish, c.usage or share, result.created, elapsed)
+        Part(leg.offset + c.index, leg.model, c.text, c.finish, c.usage or share, result.created, elapsed, None, c.raw)
         for c, share in zip(outcome.choices, split(usage, lengths), strict=True)
     ]
 

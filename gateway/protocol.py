@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.api import Api
+from gateway.api import Api, Route
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed
 from gateway.exchange import HeaderLines, both, stream_head, too_large, whole_head
 from gateway.fanout import current_task
@@ -56,9 +56,11 @@ class DirectExchange:
         "_waiting",
         "authorization",
         "content_type",
+        "dialect",
         "disconnected",
         "id",
         "keep_alive",
+        "lamini",
         "left",
         "parts",
         "response_complete",
@@ -77,7 +79,8 @@ class DirectExchange:
         self.id = ""
         self.parts: list[bytes] = []
         self.keep_alive = keep_alive
-        self.left = self.started = self.disconnected = self.response_complete = False
+        self.lamini = self.left = self.started = self.disconnected = self.response_complete = False
+        self.dialect: Dialect | None = None
         self.authorization: bytes | None = None
         self.content_type: bytes | None = None
 
@@ -165,7 +168,7 @@ class Protocol(HttpToolsProtocol):
     """Given to uvicorn as ``http=``. Serves any ASGI application; the short way is for ours."""
 
     _exchange: DirectExchange | None = None
-    _dialect: Dialect | None = None
+    _route: Route | None = None
     _direct = False  # the body now coming belongs to ``_exchange``
     _in_head = True
     _last = False  # nothing that comes after the answer under way can be understood
@@ -260,8 +263,8 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade():  # see _go_on_without_upgrade
             return
         if isinstance(self.app, Api) and (self.cycle is None or self.cycle.response_complete):
-            self._dialect = self.app.dialect(self.url)
-            if self._dialect is not None and self._take():
+            self._route = self.app.route(self.url)
+            if self._route is not None and self._take():
                 return
         self._leave_to_uvicorn()
 
@@ -279,13 +282,13 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._direct = False
-        exchange, dialect = cast(DirectExchange, self._exchange), cast(Dialect, self._dialect)
-        self.tasks.add(self.loop.create_task(self._answer(exchange, dialect)))
+        exchange, route = cast(DirectExchange, self._exchange), cast(Route, self._route)
+        self.tasks.add(self.loop.create_task(self._answer(exchange, route)))
 
-    async def _answer(self, exchange: DirectExchange, dialect: Dialect) -> None:
+    async def _answer(self, exchange: DirectExchange, route: Route) -> None:
         """The task says itself that it is over: a callback would be one more turn of the loop."""
         try:
-            await cast(Api, self.app).answer(exchange, dialect)
+            await cast(Api, self.app).answer(exchange, route)
         finally:
             self.tasks.discard(current_task())
 
@@ -303,6 +306,8 @@ class Protocol(HttpToolsProtocol):
                 exchange.content_type = value
             elif name == b"content-length":
                 size = int(value)
+            elif name == b"lamini-version":
+                exchange.lamini = True
             elif name == b"expect":
                 return False
         if not 0 <= size <= LARGE:

@@ -4,11 +4,11 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 
-import msgspec
 from msgspec import Struct
 
 from adapters.errors import Rejected
-from adapters.types import Asked, Call, Message, Params
+from adapters.types import Call, Prompts
+from gateway.asking import requests, with_params
 from gateway.errors import BadRequest, NotOffered, UnknownModel
 from gateway.types import CompletionRequest, Fanout, Leg, Plan, Target, Team
 from gateway.wire.body import shown
@@ -55,11 +55,12 @@ class Router:
     def plan(self, request: CompletionRequest, team: Team) -> tuple[Plan, Fanout]:
         """A leg for each model in the caller's order, or the error that stops the whole call."""
         routes = self._resolve(request)
-        n = request.params.n
+        prompts = len(request.input.items) if isinstance(request.input, Prompts) else 1
+        n = prompts * request.params.n
         if len(routes) * n > self._max_choices:
+            each = f"{request.params.n} choices each" if prompts == 1 else f"{prompts} prompts times {request.params.n}"
             raise BadRequest(
-                f"n: {len(routes)} models with {n} choices each are more than {self._max_choices} choices",
-                param="n",
+                f"n: {len(routes)} models with {each} are more than {self._max_choices} choices", param="n"
             )
         legs = tuple(self._leg(name, route, request, i * n) for i, (name, route) in enumerate(routes))
         return legs, fanout_of(request, len(legs))
@@ -100,10 +101,9 @@ class Router:
         return UnknownModel(f"there is no model '{shown(name)}'{hint}", param="model")
 
     def _leg(self, name: str, route: Route, request: CompletionRequest, offset: int) -> Leg:
-        params = request.params
+        call = Call(name, request.input, request.params, request.stream, request.fields, request.constraint)
         if route.defaults:
-            params = with_defaults(params, route.defaults)
-        call = Call(name, request.input, params, request.stream)
+            call = with_defaults(call, route.defaults)
         targets = route.targets if len(route.targets) == 1 else self._order(route.targets)
         return first_expressible(name, call, targets, offset)
 
@@ -120,41 +120,9 @@ def first_expressible(name: str, call: Call, targets: tuple[Target, ...], offset
     raise BadRequest(f"model '{name}': {refusal.message}", param=refusal.param) from refusal
 
 
-def requests(target: Target, call: Call) -> tuple[Asked, ...]:
-    """What a target is asked: one request, or several where it gives fewer choices at a time than are asked.
-
-    Raises Rejected when the target's wire cannot express the call.
-    """
-    asked = for_target(target, call)
-    most, n = target.adapter.max_n, asked.params.n
-    if most is None or n <= most:
-        return (Asked(asked, target.adapter.encode(asked)),)
-    return tuple(Asked(part, target.adapter.encode(part)) for part in parts(asked, most))
-
-
-def parts(call: Call, most: int) -> list[Call]:
-    """The call in calls of at most ``most`` choices. Each later one gets its own seed, so that choices differ."""
-    params, found = call.params, []
-    for start in range(0, params.n, most):
-        seed = None if params.seed is None else params.seed + start
-        share = msgspec.structs.replace(params, n=min(most, params.n - start), seed=seed)
-        found.append(msgspec.structs.replace(call, params=share))
-    return found
-
-
-def for_target(target: Target, call: Call) -> Call:
-    """The call in the target's terms: its own model name, and a prompt made a chat where it only chats."""
-    text, params = call.input, call.params
-    if target.mode == "chat" and isinstance(text, str):
-        text = (Message("user", text),)
-    if params.max_tokens is None and target.max_tokens is not None:
-        params = msgspec.structs.replace(params, max_tokens=target.max_tokens)
-    return Call(target.model, text, params, call.stream)
-
-
-def with_defaults(params: Params, defaults: tuple[tuple[str, object], ...]) -> Params:
-    fill = {name: value for name, value in defaults if getattr(params, name) in (None, ())}
-    return msgspec.structs.replace(params, **fill) if fill else params
+def with_defaults(call: Call, defaults: tuple[tuple[str, object], ...]) -> Call:
+    fill = {name: value for name, value in defaults if getattr(call.params, name) in (None, ())}
+    return with_params(call, **fill) if fill else call
 
 
 def fanout_of(request: CompletionRequest, legs: int) -> Fanout:

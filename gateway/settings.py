@@ -3,6 +3,7 @@ directory. The process's own environment wins."""
 
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from io import StringIO
@@ -30,7 +31,8 @@ class SettingsError(Exception):
 
 class Settings(Struct, frozen=True, kw_only=True):
     """``environ`` is the merged environment: providers' keys are read from it, by the names that ``routing.yaml``
-    gives. ``warnings`` are variables that look like settings and are none."""
+    gives. ``litellm_python`` is the Python that runs litellm. ``warnings`` are variables that look like settings and are
+    none."""
 
     config: str = "routing.yaml"
     host: str = "127.0.0.1"
@@ -41,6 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     database_url: str | None = None
     admin_key: str | None = None
     bootstrap_key: str | None = None
+    litellm_python: str = sys.executable
     environ: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -108,7 +111,7 @@ def meant(name: str, known: list[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-OTHERS = frozenset({"GATEWAY_KEY", "GATEWAY_EMBEDDED_SOCKET"})
+OTHERS = frozenset({"GATEWAY_KEY", "GATEWAY_EMBEDDED_SOCKET", "GATEWAY_LONGTAIL_SOCKET", "GATEWAY_CENSUS"})
 """Variables of this prefix that are no settings: a caller's key in examples, and what we tell our own workers."""
 
 
@@ -170,5 +173,6 @@ READERS: dict[str, Callable[[str], Any]] = {
     "database_url": url("sqlite", "postgresql"),
     "admin_key": key,
     "bootstrap_key": key,
+    "litellm_python": text,
 }
 """Each setting, by the name of its field: ``GATEWAY_`` and the name in capitals is its variable."""

@@ -1,12 +1,12 @@
 """The values that a request becomes on its way: what was asked, what is planned, what came of it."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from adapters.errors import ProviderError
-from adapters.types import Adapter, Asked, Call, Finish, Message, Mode, Params, Reply, Usage
+from adapters.types import Adapter, Asked, Call, Constraint, Fields, Finish, Input, Mode, Params, Reply, Usage
 from gateway.gate import Gate
 from gateway.upstream.types import Timeouts, Upstream
 
@@ -40,10 +40,11 @@ class Fanout(Struct, frozen=True):
 
 class CompletionRequest(Struct, frozen=True):
     """What a caller asked, whatever the dialect. ``models`` is empty when the caller named none; ``one_text`` says that
-    it came as one text, which may name several models with commas between."""
+    it came as one text, which may name several models with commas between. ``fields`` and ``constraint`` are the
+    call's; ``note`` is what the dialect remembers for its answer."""
 
     models: tuple[str, ...]
-    input: str | tuple[Message, ...]
+    input: Input
     params: Params
     stream: bool = False
     mode: Literal["all", "first", "quorum"] = "all"
@@ -51,6 +52,9 @@ class CompletionRequest(Struct, frozen=True):
     deadline_ms: int | None = None
     strict: bool = False
     one_text: bool = False
+    fields: Fields | None = None
+    constraint: Constraint | None = None
+    note: Any = None
 
 
 class Target(Struct, frozen=True, eq=False):
@@ -115,13 +119,17 @@ class Part(Struct, frozen=True):
     created: int
     elapsed_ms: int
     error: ProviderError | None = None
+    raw: Fields | None = None
 
 
 class CompletionResponse(Struct, frozen=True):
-    """The merged answer: ``usage`` is the sum over the parts, ``elapsed_ms`` the wall time of the whole."""
+    """The merged answer: ``usage`` is the sum over the parts, ``elapsed_ms`` the wall time of the whole. ``raw`` holds
+    what the provider said beside its choices, where only one was asked."""
 
     id: str
     created: int
     parts: tuple[Part, ...]
     usage: Usage
     elapsed_ms: int
+    legs: int = 1
+    raw: Fields | None = None

@@ -14,9 +14,9 @@ ROOT = Path(__file__).parent.parent
 ROWS = """
 adapters.types
 adapters.errors  adapters.stops
-adapters.sse
+adapters.chat  adapters.fields  adapters.sse  adapters.wrapping
 adapters.stream
-adapters.openai
+adapters.cohere_request  adapters.openai
 adapters.cohere  adapters.llama  adapters.local.tgi
 adapters.local.llamacpp  adapters.local.ollama  adapters.local.vllm
 adapters.local.sglang
@@ -26,6 +26,7 @@ adapters
 gateway
 gateway.errors  gateway.gate  gateway.settings  gateway.tokens  gateway.upstream.types
 gateway.types
+gateway.asking  gateway.best
 gateway.config.problems
 gateway.config.document
 gateway.config.address  gateway.config.convert  gateway.config.model
@@ -33,8 +34,10 @@ gateway.config.check    gateway.config.schema
 gateway.config.load
 gateway.config
 gateway.wire.body
-gateway.wire.dialect  gateway.wire.superset
-gateway.wire.thiggle
+gateway.wire.dialect  gateway.wire.guided  gateway.wire.logprobs  gateway.wire.superset
+gateway.wire.openai  gateway.wire.thiggle
+gateway.wire.pieces
+gateway.wire.chat  gateway.wire.completions
 gateway.wire
 gateway.keys  gateway.merge  gateway.routing
 gateway.upstream.alarm  gateway.upstream.failures  gateway.upstream.origin  gateway.upstream.peer

@@ -8,11 +8,12 @@ import re
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
+from msgspec import Struct
 
+from adapters.types import Fields
 from gateway.errors import BadRequest
 
 T = TypeVar("T")
-Fields = dict[str, msgspec.Raw]
 
 decode_fields = msgspec.json.Decoder(Fields).decode
 encode_fields = msgspec.json.Encoder().encode
@@ -25,6 +26,28 @@ PRIVATE = frozenset({"prompt", "messages", "input"})
 
 SHOWN = 40
 """Characters of a caller's value that an error repeats."""
+
+
+class Body(Struct):
+    """A request's body: its bytes, and its fields with their values unread."""
+
+    data: bytes
+    fields: Fields
+
+
+def read(body: bytes, max_depth: int) -> Body:
+    return Body(body, fields(body, max_depth))
+
+
+def read_leniently(body: bytes, max_depth: int) -> Body:
+    """As some documentation has it: with raw line breaks and tabs inside strings."""
+    try:
+        return Body(body, fields(body, max_depth))
+    except BadRequest:
+        found = mended(body)
+        if found is None:
+            raise
+        return Body(found, fields(found, max_depth))
 
 
 def fields(body: bytes, max_depth: int) -> Fields:

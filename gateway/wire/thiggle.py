@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from adapters.errors import ProviderError, TimedOut
-from adapters.types import Delta, Finish, Params, Usage
+from adapters.types import Delta, Fields, Finish, Params, Usage
 from gateway.errors import BadRequest, GatewayError
 from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
 from gateway.wire import body as wire
@@ -143,20 +143,13 @@ decode_body = msgspec.json.Decoder(RequestBody).decode
 to_json = msgspec.json.Encoder().encode
 
 
-def decode(body: bytes, max_depth: int) -> CompletionRequest:
-    """The request, or BadRequest naming the field that is wrong.
+read = wire.read_leniently
 
-    The documentation's own example has raw line breaks inside a string, so they are taken here.
-    """
-    try:
-        found = wire.fields(body, max_depth)
-    except BadRequest:
-        mended = wire.mended(body)
-        if mended is None:
-            raise
-        body = mended
-        found = wire.fields(body, max_depth)
-    asked: RequestBody = wire.convert(decode_body, body, found, EXPECTED)
+
+def decode(body: wire.Body) -> CompletionRequest:
+    """The request, or BadRequest naming the field that is wrong."""
+    found = body.fields
+    asked: RequestBody = wire.convert(decode_body, body.data, found, EXPECTED)
     if len(found) > len(KNOWN) or not KNOWN.issuperset(found):
         refuse_constraints(found)
     if asked.fanout is not None:
@@ -207,13 +200,13 @@ def limit_of(asked: RequestBody) -> int | None:
     return one if one is not None else other
 
 
-def refuse_constraints(found: wire.Fields) -> None:
+def refuse_constraints(found: Fields) -> None:
     for name, value in found.items():
         if name not in KNOWN and name.startswith(CONSTRAINTS) and bytes(value) != b"null":
             raise BadRequest(f"{wire.shown(name)}: this route cannot constrain its answers", param=wire.shown(name))
 
 
-def encode(response: CompletionResponse) -> bytes:
+def encode(request: CompletionRequest, response: CompletionResponse) -> bytes:
     """The merged answer."""
     usage = usage_body(response.usage, response.elapsed_ms)
     choices = [choice_body(part) for part in response.parts]
@@ -244,6 +237,10 @@ def rfc3339(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def status(error: GatewayError) -> int:
+    return error.status
+
+
 def encode_error(error: GatewayError) -> bytes:
     # The Go client uses the whole body as a format string: a percent sign would be read as a verb.
     return to_json(ErrorBody(error.message, error.status, error.param, error.legs)).replace(b"%", b"%%")
@@ -258,7 +255,7 @@ class ThiggleChunks:
         self._text = {
             leg.offset + i: self._head + b'{"index":%d,"model":%b,"text":' % (leg.offset + i, to_json(leg.model))
             for leg in plan
-            for i in range(leg.call.params.n)
+            for i in range(leg.call.choices)
         }
 
     def texts(self, place: int, deltas: list[Delta]) -> bytes:
@@ -284,5 +281,5 @@ class ThiggleChunks:
         return b"data: " + encode_error(error) + b"\n\ndata: [DONE]\n\n"
 
 
-def chunks(id: str, created: int, plan: Plan) -> ThiggleChunks:
+def chunks(request: CompletionRequest, id: str, created: int, plan: Plan) -> ThiggleChunks:
     return ThiggleChunks(id, created, plan)

@@ -70,7 +70,7 @@ class Caller:
 
 async def calls_of(request: dict[str, Any], app: Any) -> tuple[int, int]:
     """Python calls and writes of one request."""
-    dialect = app.dialect(b"/v1/completion")
+    route = app.route(b"/v1/completion")
     caller = Caller()
     exchange = DirectExchange(caller, True)  # type: ignore[arg-type]
     exchange.authorization = f"Bearer {KEY}".encode()
@@ -84,7 +84,7 @@ async def calls_of(request: dict[str, Any], app: Any) -> tuple[int, int]:
 
     sys.setprofile(count)
     try:
-        await app.answer(exchange, dialect)
+        await app.answer(exchange, route)
     finally:
         sys.setprofile(None)
     assert exchange.response_complete

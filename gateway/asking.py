@@ -1,0 +1,116 @@
+"""A call in a target's terms: under its own name for the model, in as many requests as it takes, and without what the
+gateway does in its place. Pure.
+
+What the engines leave out, the gateway does: repeats the request where one cannot ask for all choices or all prompts,
+puts the prompt in front of the answer (``echo``), and picks the likeliest of more choices (``best_of``).
+"""
+
+from typing import Any
+
+import msgspec
+
+from adapters.chat import as_chat
+from adapters.errors import inexpressible
+from adapters.types import Asked, Call, Chat, Prompts
+from gateway.types import Target
+
+NAMES = {"include_stop": "include_stop_str_in_output", "truncate": "truncate_prompt_tokens"}
+"""Parameters that OpenAI's and vLLM's wire calls otherwise than ``Params`` does."""
+
+LIMITS = ("max_tokens", "max_completion_tokens")
+
+to_json = msgspec.json.Encoder().encode
+replace = msgspec.structs.replace
+
+
+def requests(target: Target, call: Call) -> tuple[Asked, ...]:
+    """What a target is asked: one request, or several. Raises Rejected when its wire cannot express the call."""
+    adapter = target.adapter
+    call = replace(call, model=target.model)
+    if call.params.max_tokens is None and target.max_tokens is not None and not isinstance(call.input, Chat):
+        call = with_params(call, max_tokens=target.max_tokens)
+    if isinstance(call.input, Chat):
+        if "chat" not in adapter.modes:
+            raise inexpressible("messages", "this model continues a text: send a prompt")
+        return asked_in_parts(target, call, "")
+    if isinstance(call.input, str) and not call.params.echo and call.params.best_of is None:
+        return asked_in_parts(target, as_chat(call) if target.mode == "chat" else call, "")
+    native = adapter.takes if target.mode == "completion" else frozenset()
+    if wants_best(call) and "best_of" not in native:
+        call = with_more(call)
+    found: list[Asked] = []
+    for single in singles(target, call, native):
+        single, echo = without_echo(single) if call.params.echo and "echo" not in native else (single, "")
+        if target.mode == "chat":
+            single = as_chat(single)
+        found += asked_in_parts(target, single, echo)
+    return tuple(found)
+
+
+def singles(target: Target, call: Call, native: frozenset[str]) -> list[Call]:
+    """A call for each prompt, where the target does not take several in one request."""
+    if not isinstance(call.input, Prompts):
+        return [call]
+    items, most = call.input.items, target.adapter.most(call)
+    if "tokens" not in native and any(not isinstance(item, str) for item in items):
+        raise inexpressible("prompt", "token ids need an engine that shares the model's vocabulary: send a text")
+    if len(items) > 1 and "prompts" in native and (most is None or call.params.n <= most):
+        return [call]
+    return [replace(call, input=item if isinstance(item, str) else Prompts((item,))) for item in items]
+
+
+def asked_in_parts(target: Target, call: Call, echo: str) -> tuple[Asked, ...]:
+    adapter = target.adapter
+    most = adapter.most(call)
+    if most is None or call.params.n <= most:
+        return (Asked(call, adapter.encode(call), echo),)
+    return tuple([Asked(part, adapter.encode(part), echo) for part in parts(call, most)])
+
+
+def parts(call: Call, most: int) -> list[Call]:
+    """The call in calls of at most ``most`` choices. Each later one gets its own seed, so that choices differ."""
+    params, found = call.params, []
+    for start in range(0, params.n, most):
+        changes: dict[str, Any] = {"n": min(most, params.n - start)}
+        if params.seed is not None:
+            changes["seed"] = params.seed + start
+        found.append(with_params(call, **changes))
+    return found
+
+
+def without_echo(call: Call) -> tuple[Call, str]:
+    """The call, and what the gateway puts in front of its answers."""
+    if not isinstance(call.input, str):
+        raise inexpressible("echo", "token ids cannot be echoed here: send a text, or leave echo out")
+    if call.params.logprobs is not None:
+        raise inexpressible("echo", "this model cannot score a prompt: leave out echo or logprobs")
+    if call.params.max_tokens == 0:
+        raise inexpressible("max_tokens", "this model cannot echo a prompt without an answer: ask for at least 1 token")
+    return with_params(call, echo=False), call.input
+
+
+def wants_best(call: Call) -> bool:
+    return call.params.best_of is not None and call.params.best_of > call.params.n
+
+
+def with_more(call: Call) -> Call:
+    """All the choices among which the gateway will choose, with what it chooses by."""
+    logprobs = call.params.logprobs or 0
+    return with_params(call, n=call.params.best_of, best_of=None, logprobs=logprobs)
+
+
+def with_params(call: Call, **changes: Any) -> Call:
+    """The call with other parameters, also in what the caller wrote. A limit of tokens is left to the adapter to
+    write, which knows its host's name for it."""
+    params, fields = replace(call.params, **changes), call.fields
+    if fields is not None:
+        fields = dict(fields)
+        for name, value in changes.items():
+            if name == "max_tokens":
+                for limit in LIMITS:
+                    fields.pop(limit, None)
+            elif value is None or value is False or value == ():
+                fields.pop(NAMES.get(name, name), None)
+            else:
+                fields[NAMES.get(name, name)] = msgspec.Raw(to_json(value))
+    return replace(call, params=params, fields=fields)

@@ -1,0 +1,243 @@
+"""What OpenAI's two generating routes have in common: sampling, fan-out, usage, errors, and the shape of a stream.
+
+https://platform.openai.com/docs/api-reference. vLLM's additions are read as well:
+https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html. Ours are ``fanout`` and lists of models.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from adapters.errors import ProviderError
+from adapters.fields import CONSTRAINTS
+from adapters.types import Fields, Finish, Params, Usage
+from gateway.errors import BadRequest, GatewayError
+from gateway.types import CompletionResponse, Part
+from gateway.wire import body as wire
+
+MAX_STOPS = 64
+
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Whole = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Name = Annotated[str, Meta(min_length=1)]
+Text = Annotated[str, Meta(min_length=1)]
+
+EXPECTED = {
+    "model": "a model's name, or a list of at least one",
+    "n": "a whole number from 1 to 128",
+    "max_tokens": "a whole number from 1 to 2147483647",
+    "max_completion_tokens": "a whole number from 1 to 2147483647",
+    "temperature": "a number from 0 to 2",
+    "top_p": "a number from 0 to 1",
+    "stop": f"a text, or a list of up to {MAX_STOPS} texts, none of them empty",
+    "seed": "a whole number of 64 bits",
+    "presence_penalty": "a number from -2 to 2",
+    "frequency_penalty": "a number from -2 to 2",
+    "logit_bias": "an object of token ids with numbers from -100 to 100",
+    "top_k": "a whole number: -1 or 0 for off, or at least 1",
+    "min_p": "a number from 0 to 1",
+    "repetition_penalty": "a number above 0",
+    "min_tokens": "a whole number from 0 to 2147483647",
+    "stop_token_ids": "a list of token ids",
+    "ignore_eos": "true or false",
+    "include_stop_str_in_output": "true or false",
+    "truncate_prompt_tokens": "a whole number from 1 to 2147483647, or -1 for the model's context",
+    "stream": "true or false",
+    "stream_options": 'an object such as {"include_usage": true}',
+    "stream_options.include_usage": "true or false",
+    "stream_options.continuous_usage_stats": "true or false",
+    "fanout": 'an object such as {"mode": "quorum", "min_success": 2, "deadline_ms": 5000}',
+    "fanout.mode": '"all", "first" or "quorum"',
+    "fanout.min_success": "a whole number from 1 to 2147483647",
+    "fanout.deadline_ms": "a whole number from 1 to 2147483647",
+    "fanout.strict": "true or false",
+}
+
+FINISH: dict[Finish | None, str] = {
+    "stop": "stop",
+    "length": "length",
+    "filtered": "content_filter",
+    "tool_calls": "tool_calls",
+}
+REASONS = frozenset({b'"stop"', b'"length"', b'"tool_calls"', b'"content_filter"', b'"function_call"'})
+"""Finish reasons that OpenAI's clients know; a provider's other words are told by their meaning."""
+
+TYPES = {401: "authentication_error", 404: "invalid_request_error", 429: "rate_limit_error"}
+
+NULL = Raw(b"null")
+
+
+class FanoutBody(Struct, forbid_unknown_fields=True):
+    mode: Literal["all", "first", "quorum"] | None = None
+    min_success: Count | None = None
+    deadline_ms: Count | None = None
+    strict: bool | None = None
+
+
+class StreamOptions(Struct):
+    include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
+
+
+class Common(Struct, kw_only=True):
+    """The fields of both routes that the gateway reads. null is the same as absence."""
+
+    model: Name | Annotated[tuple[Name, ...], Meta(min_length=1)] | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Share | None = None
+    stop: Text | Annotated[tuple[Text, ...], Meta(max_length=MAX_STOPS)] | None = None
+    seed: Int64 | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
+    top_k: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | None = None
+    min_p: Share | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0)] | None = None
+    min_tokens: Whole | None = None
+    stop_token_ids: tuple[int, ...] | None = None
+    ignore_eos: bool | None = None
+    include_stop_str_in_output: bool | None = None
+    truncate_prompt_tokens: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    fanout: FanoutBody | None = None
+
+
+class Note(Struct, frozen=True):
+    """What the answer must be like. ``usage``: a stream tells it at its end; ``running``: with each piece, too."""
+
+    usage: bool = False
+    running: bool = False
+    logprobs: bool = False
+
+
+class ErrorBody(Struct, omit_defaults=True):
+    """``errors`` names each model of a call that failed."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+    errors: tuple[Struct, ...] = ()
+
+
+to_json = msgspec.json.Encoder().encode
+
+
+def small(found: Fields, known: frozenset[str]) -> bytes:
+    """The fields that are read here, as JSON: a long prompt is not among them."""
+    return to_json({name: value for name, value in found.items() if name in known})
+
+
+def params_of(asked: Common, **more: Any) -> Params:
+    stop = asked.stop
+    return Params(
+        n=asked.n or 1,
+        temperature=asked.temperature,
+        top_p=asked.top_p,
+        stop=() if stop is None else (stop,) if isinstance(stop, str) else stop,
+        seed=asked.seed,
+        presence_penalty=asked.presence_penalty,
+        frequency_penalty=asked.frequency_penalty,
+        logit_bias=asked.logit_bias or None,
+        top_k=asked.top_k,
+        min_p=asked.min_p,
+        repetition_penalty=asked.repetition_penalty,
+        min_tokens=asked.min_tokens,
+        stop_token_ids=asked.stop_token_ids or (),
+        ignore_eos=asked.ignore_eos or False,
+        include_stop=asked.include_stop_str_in_output or False,
+        truncate=asked.truncate_prompt_tokens,
+        **more,
+    )
+
+
+def check_stream(asked: Common) -> None:
+    if asked.stream_options is not None and not asked.stream:
+        raise BadRequest("stream_options: can only be given with stream: true", param="stream_options")
+
+
+def check_unknown(found: Fields, known: frozenset[str]) -> None:
+    """Unknown fields go to the provider as they are, but for those that look like a constraint: an answer without it
+    would look like one that kept it."""
+    for name, value in found.items():
+        if name not in known and name.startswith(CONSTRAINTS) and value != NULL:
+            raise BadRequest(
+                f"{wire.shown(name)}: is not a field that is understood here; use response_format, structured_outputs "
+                "or guided_json, guided_regex, guided_choice, guided_grammar",
+                param=wire.shown(name),
+            )
+
+
+def models_of(model: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if model is None:
+        raise BadRequest("model is missing; GET /v1/models lists the models", param="model")
+    return (model,) if isinstance(model, str) else model
+
+
+def error_object(error: GatewayError) -> ErrorBody:
+    kind = TYPES.get(error.status) or ("server_error" if error.status >= 500 else "invalid_request_error")
+    return ErrorBody(error.message, kind, error.param, error.code, error.legs)
+
+
+def encode_error(error: GatewayError) -> bytes:
+    return to_json({"error": error_object(error)})
+
+
+def status(error: GatewayError) -> int:
+    return error.status
+
+
+def usage_object(usage: Usage) -> Any:
+    """As the provider told it where one provider did; else the sums of what is known."""
+    if usage.raw is not None and not usage.estimated:
+        return usage.raw
+    told: dict[str, Any] = {
+        "prompt_tokens": usage.input,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.input + usage.output,
+    }
+    if usage.cached is not None:
+        told["prompt_tokens_details"] = {"cached_tokens": usage.cached}
+    if usage.reasoning is not None:
+        told["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    return told
+
+
+def finish_name(raw: Fields, finish: Finish | None) -> Any:
+    told = raw.get("finish_reason")
+    return told if told is not None and bytes(told) in REASONS else FINISH.get(finish, "stop")
+
+
+def failure_object(error: ProviderError) -> dict[str, str]:
+    return {"code": error.code, "message": error.message}
+
+
+def envelope(response: CompletionResponse, id: str, kind: str, choices: list[Any]) -> dict[str, Any]:
+    """The answer around its choices. Of one model alone, what its provider wrote stays; the names are the caller's."""
+    raw = response.raw or {}
+    failed = [part for part in response.parts if part.error is not None]
+    told: dict[str, Any] = {
+        "id": raw.get("id", id),
+        "object": kind,
+        "created": raw.get("created", response.created),
+        "model": ",".join(dict.fromkeys([part.model for part in response.parts])),
+        "choices": choices,
+        "usage": usage_object(response.usage),
+    }
+    for name, value in raw.items():
+        if name not in told:
+            told[name] = value
+    if failed:
+        told["errors"] = [{"index": p.index, "model": p.model, **failure_object(p.error)} for p in failed if p.error]
+    return told
+
+
+def provenance(part: Part, legs: int) -> dict[str, Any]:
+    """What tells the choices of several models apart."""
+    return {} if legs == 1 else {"model": part.model, "usage": usage_object(part.usage)}
