@@ -190,6 +190,8 @@ class OpenAI:
     takes: frozenset[str] = frozenset({"prompts", "tokens", "echo", "best_of"})
     max_n: int | None = None
     chat_limit = "max_completion_tokens"
+    left_out: frozenset[str] = frozenset({"continuous_usage_stats"})
+    """Stream options that the host does not know; the gateway counts a running usage itself."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -249,7 +251,8 @@ class OpenAI:
         """What a stream is asked to tell: its usage, which is needed whether or not the caller wants to see it."""
         if asked is None:
             return WITH_USAGE
-        return {**decode_fields(asked), "include_usage": True}
+        options = {name: value for name, value in decode_fields(asked).items() if name not in self.left_out}
+        return {**options, "include_usage": True}
 
     def asked(self, call: Call) -> Request:
         """A request of another dialect in this one's words."""

@@ -105,11 +105,22 @@ class Router:
         if route.defaults:
             call = with_defaults(call, route.defaults)
         targets = route.targets if len(route.targets) == 1 else self._order(route.targets)
-        return first_expressible(name, call, targets, offset)
+        try:
+            return first_expressible(name, call, targets, offset)
+        except Rejected as exc:
+            param = request.constrained_by if exc.param in CONSTRAINTS else exc.param
+            raise BadRequest(f"model '{name}': {exc.message}", param=param or exc.param) from exc
+
+
+CONSTRAINTS = frozenset(
+    {"anyjson", "grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex", "jsonschema", "oneof"}
+    | {"regex", "response_format", "structured_outputs"}
+)
+"""What adapters call a constraint that their wire has no words for; callers have their own name for it."""
 
 
 def first_expressible(name: str, call: Call, targets: tuple[Target, ...], offset: int) -> Leg:
-    """The leg, beginning with the first target whose wire has words for the call."""
+    """The leg, beginning with the first target whose wire has words for the call. Raises Rejected if none has."""
     refusal: Rejected | None = None
     for i, target in enumerate(targets):
         try:
@@ -117,7 +128,7 @@ def first_expressible(name: str, call: Call, targets: tuple[Target, ...], offset
         except Rejected as exc:
             refusal = refusal or exc
     assert refusal is not None
-    raise BadRequest(f"model '{name}': {refusal.message}", param=refusal.param) from refusal
+    raise refusal
 
 
 def with_defaults(call: Call, defaults: tuple[tuple[str, object], ...]) -> Call:

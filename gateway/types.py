@@ -41,7 +41,7 @@ class Fanout(Struct, frozen=True):
 class CompletionRequest(Struct, frozen=True):
     """What a caller asked, whatever the dialect. ``models`` is empty when the caller named none; ``one_text`` says that
     it came as one text, which may name several models with commas between. ``fields`` and ``constraint`` are the
-    call's; ``note`` is what the dialect remembers for its answer."""
+    call's, ``constrained_by`` the caller's name for the latter; ``note`` is what the dialect remembers for its answer."""
 
     models: tuple[str, ...]
     input: Input
@@ -54,6 +54,7 @@ class CompletionRequest(Struct, frozen=True):
     one_text: bool = False
     fields: Fields | None = None
     constraint: Constraint | None = None
+    constrained_by: str | None = None
     note: Any = None
 
 

@@ -12,7 +12,8 @@ from msgspec import Struct, field
 
 
 class Script(Struct):
-    """How a model answers. ``chunks`` are its words; ``pause`` is in seconds, before the answer or each chunk."""
+    """How a model answers. ``chunks`` are its words, or ``events`` its stream as it is sent; ``pause`` is in seconds,
+    before the answer or each chunk."""
 
     chunks: tuple[str, ...] = ("Hello", ", ", "world", ".")
     status: int = 200
@@ -21,6 +22,8 @@ class Script(Struct):
     pause: float = 0.0
     finish: str = "stop"
     usage: dict[str, int] | None = field(default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 4})
+    choices: int | None = None
+    events: tuple[object, ...] | None = None
     cut_after: int | None = None
     error_after: int | None = None
 
@@ -114,7 +117,7 @@ class Provider:
 def whole(script: Script, seen: Seen) -> dict[str, object]:
     if script.status != 200:
         return {"error": {"message": "secret words of the provider", "type": "x", "param": None, "code": None}}
-    text, n = "".join(script.chunks), int(str(seen.body.get("n", 1)))
+    text, n = "".join(script.chunks), script.choices or int(str(seen.body.get("n", 1)))
     chat = seen.path.endswith("/chat/completions")
     choices = [
         {"index": i, "finish_reason": script.finish, "logprobs": None}
@@ -127,6 +130,10 @@ def whole(script: Script, seen: Seen) -> dict[str, object]:
 async def events(script: Script, seen: Seen) -> AsyncIterator[object]:
     """A stream's events; None where the connection breaks."""
     chat, n = seen.path.endswith("/chat/completions"), int(str(seen.body.get("n", 1)))
+    for event in script.events or ():
+        yield event
+    if script.events is not None:
+        return
 
     def chunk(index: int, text: str, finish: str | None = None) -> dict[str, object]:
         piece: dict[str, object] = {"delta": {"content": text}} if chat else {"text": text}

@@ -33,6 +33,7 @@ models:
   raw: {{targets: [{{provider: p, model: raw, mode: completion}}]}}
   down: {{targets: [{{provider: dead, model: x}}]}}
   rescued: {{targets: [{{provider: dead, model: x}}, {{provider: p, model: a, fallback: true}}]}}
+  shaky: {{targets: [{{provider: p, model: x}}, {{provider: p, model: a, fallback: true}}]}}
   unset: {{targets: [{{provider: keyless, model: x}}]}}
   narrow: {{targets: [{{provider: narrow, model: slow}}]}}
   command: {{targets: [{{provider: chatty, model: command}}]}}

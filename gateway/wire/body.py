@@ -24,6 +24,12 @@ ALIKE = bytes.maketrans(b"{}", b"[]")
 PRIVATE = frozenset({"prompt", "messages", "input"})
 """Fields whose values are nobody's business: no error repeats them."""
 
+SHORT = 8_192
+"""Bytes of a body up to which counting its brackets is cheaper than looking for them."""
+
+READABLE = 1_048_576
+"""Bytes of a body that may be read whole, to see how deep it is."""
+
 SHOWN = 40
 """Characters of a caller's value that an error repeats."""
 
@@ -60,7 +66,7 @@ def fields(body: bytes, max_depth: int) -> Fields:
         raise too_deep(max_depth) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise_malformed(body)
-    if body.count(b"[") + body.count(b"{") > max_depth:
+    if not few(body, max_depth):
         check_depth(body, max_depth)
     if not is_plain(found, body):
         check_repeats(body)
@@ -78,13 +84,36 @@ def convert(decode: Any, body: bytes, found: Fields, expected: dict[str, str]) -
 
 
 def is_plain(found: Fields, body: bytes) -> bool:
-    """Whether the body, less its white space, is just these keys and values: then no key stands twice. False means
-    "look closer"; so does white space inside a value."""
-    return msgspec.json.format(body, indent=-1) == encode_fields(found)
+    """Whether the body is just these keys and values, written as most clients write JSON: then no key stands twice.
+    False means "look closer"."""
+    if encode_fields(found) == body:
+        return True
+    pairs = [b"%b: %b" % (encode_fields(name), bytes(value)) for name, value in found.items()]
+    return b"{%b}" % b", ".join(pairs) == body or msgspec.json.format(body, indent=-1) == encode_fields(found)
+
+
+def few(body: bytes, most: int) -> bool:
+    """Whether there are too few brackets to nest deeply; most are found at the speed of memchr."""
+    if len(body) < SHORT:
+        return body.count(b"[") + body.count(b"{") <= most
+    at = -1
+    for bracket in (b"[", b"{"):
+        for _ in range(most // 2 + 1):
+            at = body.find(bracket, at + 1)
+            if at < 0:
+                break
+        else:
+            return False
+    return True
 
 
 def check_depth(body: bytes, max_depth: int) -> None:
-    """Of valid JSON: strings out, all else but brackets out, and then each pass takes the innermost level away."""
+    """Of valid JSON. What is not too large is read and measured; of the rest, strings out, all else but brackets out,
+    and then each pass takes the innermost level away."""
+    if len(body) <= READABLE:
+        if depth_of(msgspec.json.decode(body), max_depth) > max_depth:
+            raise too_deep(max_depth)
+        return
     brackets = STRINGS.sub(b"", body).translate(ALIKE, OTHERS)
     for _ in range(max_depth):
         if not brackets:
@@ -92,6 +121,16 @@ def check_depth(body: bytes, max_depth: int) -> None:
         brackets = brackets.replace(b"[]", b"")
     if brackets:
         raise too_deep(max_depth)
+
+
+def depth_of(value: Any, enough: int) -> int:
+    """How deep objects and lists are nested, level by level; no deeper than just beyond ``enough``."""
+    depth, level = 0, [value]
+    while level and depth <= enough:
+        depth += 1
+        inner = [child for one in level for child in (one.values() if isinstance(one, dict) else one)]
+        level = [child for child in inner if isinstance(child, dict | list)]
+    return depth
 
 
 def too_deep(max_depth: int) -> BadRequest:

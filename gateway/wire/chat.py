@@ -83,8 +83,6 @@ def decode(body: wire.Body) -> CompletionRequest:
         fields = {name: value for name, value in fields.items() if name not in GUIDED}
     fanout = asked.fanout or FanoutBody()
     options = asked.stream_options
-    if options is None or not options.continuous_usage_stats:
-        fields.pop("stream_options", None)
     limit = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
     logprobs = (asked.top_logprobs or 0) if asked.logprobs else None
     return CompletionRequest(
@@ -99,6 +97,7 @@ def decode(body: wire.Body) -> CompletionRequest:
         isinstance(asked.model, str),
         fields,
         constraint,
+        param,
         Note(bool(options and options.include_usage), bool(options and options.continuous_usage_stats)),
     )
 

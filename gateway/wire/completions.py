@@ -91,8 +91,6 @@ def decode(body: wire.Body) -> CompletionRequest:
         fields = {name: value for name, value in fields.items() if name not in GUIDED}
     fields.pop("guided_decoding_backend", None)
     options = asked.stream_options
-    if options is None or not options.continuous_usage_stats:
-        fields.pop("stream_options", None)
     fanout = asked.fanout or FanoutBody()
     return CompletionRequest(
         models_of(asked.model),
@@ -106,6 +104,7 @@ def decode(body: wire.Body) -> CompletionRequest:
         isinstance(asked.model, str),
         fields,
         constraint,
+        param,
         Note(
             bool(options and options.include_usage),
             bool(options and options.continuous_usage_stats),

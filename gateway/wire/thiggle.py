@@ -1,4 +1,5 @@
-"""The thiggle dialect: ``POST /v1/completion``, one prompt to one model or several.
+"""The thiggle dialect: ``POST /v1/completion``, one prompt to one model or several. Its routes that constrain an answer
+are in ``typed``, ``regex``, ``cfg`` and ``categorize``.
 
 What its three published clients can read is narrow, and decides the form of every field: ``id`` is a bare UUID, the
 top-level ``created`` an RFC 3339 text while a choice's is an integer, no number has a fraction, and errors are flat:
@@ -8,7 +9,7 @@ Ours beyond it: ``n``, ``seed``, ``stream``, ``fanout``, and ``error`` inside a 
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -189,7 +190,12 @@ def stops_of(stop: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return (stop,) if isinstance(stop, str) else stop
 
 
-def limit_of(asked: RequestBody) -> int | None:
+class Limited(Protocol):
+    max_tokens: int | None
+    max_new_tokens: int | None
+
+
+def limit_of(asked: Limited) -> int | None:
     """``max_new_tokens`` is the name that thiggle's own example uses for the same thing."""
     one, other = asked.max_tokens, asked.max_new_tokens
     if one is not None and other is not None and one != other:
@@ -203,7 +209,15 @@ def limit_of(asked: RequestBody) -> int | None:
 def refuse_constraints(found: Fields) -> None:
     for name, value in found.items():
         if name not in KNOWN and name.startswith(CONSTRAINTS) and bytes(value) != b"null":
-            raise BadRequest(f"{wire.shown(name)}: this route cannot constrain its answers", param=wire.shown(name))
+            raise not_here(name)
+
+
+def not_here(name: str) -> BadRequest:
+    return BadRequest(
+        f"{wire.shown(name)}: is not a field of this route, and would constrain the answer; "
+        "/v1/completion/typed, /v1/completion/regex and /v1/completion/cfg do that",
+        param=wire.shown(name),
+    )
 
 
 def encode(request: CompletionRequest, response: CompletionResponse) -> bytes:
@@ -242,8 +256,12 @@ def status(error: GatewayError) -> int:
 
 
 def encode_error(error: GatewayError) -> bytes:
+    return flat(error.message, error.param, error)
+
+
+def flat(message: str, param: str | None, error: GatewayError) -> bytes:
     # The Go client uses the whole body as a format string: a percent sign would be read as a verb.
-    return to_json(ErrorBody(error.message, error.status, error.param, error.legs)).replace(b"%", b"%%")
+    return to_json(ErrorBody(message, error.status, param, error.legs)).replace(b"%", b"%%")
 
 
 class ThiggleChunks:

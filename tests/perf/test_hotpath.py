@@ -101,9 +101,9 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize(
     ("request_", "ceiling", "writes"),
     [
-        ({"model": "a"}, 80, 1),
-        ({"model": ["a", "b", "c"]}, 225, 1),
-        ({"model": "a", "stream": True}, 110 + 9 * PIECES, PIECES + 3),
+        ({"model": "a"}, 84, 1),
+        ({"model": ["a", "b", "c"]}, 235, 1),
+        ({"model": "a", "stream": True}, 114 + 9 * PIECES, PIECES + 3),
     ],
     ids=["one", "three", "stream"],
 )
