@@ -1,20 +1,17 @@
 """``cohere``: Cohere's chat, version 2. https://docs.cohere.com/reference/chat and .../chat-stream.
 
 Its own wire rather than its imitation of OpenAI's, which reports neither cached tokens nor what went wrong.
+``cohere_request`` and ``cohere_chat`` say what is asked; this is what is answered.
 """
 
-import msgspec
-from msgspec import Struct, field
+from typing import Any
 
-from adapters.errors import (
-    ProviderError,
-    Rule,
-    TimedOut,
-    Unavailable,
-    inexpressible,
-    read,
-    require,
-)
+import msgspec
+from msgspec import Raw, Struct
+
+from adapters import chat
+from adapters.cohere_request import body
+from adapters.errors import Garbled, ProviderError, TimedOut, Unavailable, read
 from adapters.openai import headers, url
 from adapters.sse import Events
 from adapters.stream import StreamDecoder
@@ -24,16 +21,17 @@ from adapters.types import (
     Decoder,
     Delta,
     Endpoint,
+    Fields,
     Finish,
     Host,
     HttpRequest,
     HttpResponse,
-    Message,
     Mode,
     Reply,
     Usage,
     count,
 )
+from adapters.wrapping import Unwrapping, unwrapping
 
 FINISH: dict[str, Finish] = {
     "COMPLETE": "stop",
@@ -51,69 +49,37 @@ FAILED: dict[str, tuple[type[ProviderError], str]] = {
 }
 """Finish reasons that are no answers, though they come with status 200 and perhaps with some text."""
 
-RULES: tuple[Rule, ...] = (
-    ("n", lambda p: p.n == 1, "Cohere gives one choice a request: ask for n = 1"),
-    (
-        "temperature",
-        lambda p: p.temperature is None or 0 <= p.temperature <= 1,
-        "Cohere's temperature goes from 0 to 1",
-    ),
-    (
-        "top_p",
-        lambda p: p.top_p is None or p.top_p == 1 or 0.01 <= p.top_p <= 0.99,
-        "Cohere's top_p goes from 0.01 to 0.99",
-    ),
-    ("stop", lambda p: len(p.stop) <= 5, "Cohere takes 5 stop sequences at most"),
-    (
-        "seed",
-        lambda p: p.seed is None or 0 <= p.seed < 2**64,
-        "Cohere's seed is a positive number of 64 bits",
-    ),
-    (
-        "presence_penalty",
-        lambda p: 0 <= (p.presence_penalty or 0) <= 1,
-        "Cohere's presence_penalty goes from 0 to 1",
-    ),
-    (
-        "frequency_penalty",
-        lambda p: 0 <= (p.frequency_penalty or 0) <= 1,
-        "Cohere's frequency_penalty goes from 0 to 1",
-    ),
-    (
-        "presence_penalty",
-        lambda p: not (p.presence_penalty and p.frequency_penalty),
-        "Cohere takes presence_penalty or frequency_penalty, not both: leave one of them out",
-    ),
-)
-
-
-class Request(Struct, omit_defaults=True):
-    """Cohere's names for what is asked."""
-
-    model: str
-    messages: tuple[Message, ...]
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = field(default=None, name="p")
-    stop: tuple[str, ...] = field(default=(), name="stop_sequences")
-    seed: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    stream: bool = False
-
 
 class Part(Struct):
-    """Of a message: a text, or something else (thinking, for one) that has no ``text``."""
+    """Of a message: a text, or what the model thought before it spoke."""
 
     text: str | None = None
+    thinking: str | None = None
 
 
-class Whole(Struct):
+class Said(Struct):
+    """A message, whole. ``tool_plan`` is what the model thought before it called tools."""
+
     content: tuple[Part, ...] | None = None
+    tool_calls: tuple[chat.AnswerCall, ...] | None = None
+    tool_plan: str | None = None
+    citations: tuple[Any, ...] | None = None
 
 
 class Piece(Struct):
+    """What one event adds to a message: one thing of one kind."""
+
     content: Part | None = None
+    tool_calls: chat.AnswerCall | None = None
+    tool_plan: str | None = None
+    citations: Any = None
+
+
+class Logprobs(Struct):
+    """Of a piece of text, which may be more than one token: then ``logprobs`` has one for each."""
+
+    text: str | None = None
+    logprobs: tuple[float, ...] | None = None
 
 
 class Tokens(Struct):
@@ -137,19 +103,23 @@ class WireUsage(Struct):
 
 
 class Answer(Struct):
-    message: Whole
+    message: Said
     finish_reason: str = ""
     usage: WireUsage | None = None
+    logprobs: tuple[Logprobs, ...] | None = None
 
 
 class Event(Struct):
-    """What ``delta`` is depends on ``type``; types that are not read here, and new ones, are passed over."""
+    """What ``delta`` is depends on ``type``; types that are not read here, and new ones, are passed over. ``index``
+    counts a message's parts, or its tool calls."""
 
     type: str = ""
-    delta: msgspec.Raw = msgspec.Raw(b"{}")
+    index: int | None = None
+    delta: Raw = Raw(b"{}")
+    logprobs: Logprobs | None = None
 
 
-class ContentDelta(Struct):
+class PieceDelta(Struct):
     message: Piece | None = None
 
 
@@ -159,10 +129,13 @@ class EndDelta(Struct):
     error: str | None = None
 
 
-encode_request = msgspec.json.Encoder().encode
+PIECES = frozenset({"content-start", "content-delta", "tool-plan-delta", "citation-start"})
+CALLS = frozenset({"tool-call-start", "tool-call-delta"})
+
+encode = msgspec.json.Encoder().encode
 decode_answer = msgspec.json.Decoder(Answer).decode
 decode_event = msgspec.json.Decoder(Event).decode
-decode_content = msgspec.json.Decoder(ContentDelta).decode
+decode_piece = msgspec.json.Decoder(PieceDelta).decode
 decode_end = msgspec.json.Decoder(EndDelta).decode
 
 
@@ -170,40 +143,83 @@ class Cohere:
     """The adapter."""
 
     modes: tuple[Mode, ...] = ("chat",)
-    max_n: int | None = 1
+    takes: frozenset[str] = frozenset()
 
     def __init__(self, host: Host) -> None:
         self._endpoint = Endpoint(url(host, "/v2/chat", ""), headers(host))
 
+    def most(self, call: Call) -> int | None:
+        return 1
+
     def encode(self, call: Call) -> HttpRequest:
-        return HttpRequest(self._endpoint, encode_request(request(call)), call.stream)
+        return HttpRequest(self._endpoint, body(call), call.stream)
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
         answer = read(response, decode_answer)
         text = "".join(part.text or "" for part in answer.message.content or ())
-        choice = Choice(0, text, finish_of(answer.finish_reason))
+        unwrap = unwrapping(call.constraint)
+        if unwrap is not None:
+            text = unwrap(text)
+        raw = None if call.fields is None else raw_of(answer, text)
+        choice = Choice(0, text, finish_of(answer.finish_reason), None, raw)
         return Reply((choice,), answer.usage.canonical() if answer.usage else None)
 
     def decoder(self, call: Call) -> Decoder:
-        return CohereDecoder()
+        decoder = CohereDecoder(rich=call.fields is not None)
+        unwrap = unwrapping(call.constraint)
+        return decoder if unwrap is None else Unwrapping(decoder, unwrap)
 
 
 class CohereDecoder(StreamDecoder):
-    """Complete when ``message-end`` came."""
+    """Complete when ``message-end`` came. ``rich``: what is more than text is told, too."""
 
-    __slots__ = ()
+    __slots__ = ("_calls", "_rich")
 
-    def __init__(self) -> None:
+    def __init__(self, rich: bool = False) -> None:
         super().__init__(Events())
+        self._calls: list[int | None] = []  # Cohere's indexes of the tool calls, in their order
+        self._rich = rich
 
     def read(self, payload: bytes, deltas: list[Delta]) -> None:
         event = decode_event(payload)
-        if event.type in ("content-delta", "content-start"):
-            message = decode_content(event.delta).message
-            if message is not None and message.content is not None and message.content.text:
-                deltas.append(Delta(0, message.content.text))
+        if event.type in PIECES:
+            self._piece(event, decode_piece(event.delta).message or Piece(), deltas)
+        elif event.type in CALLS and self._rich:
+            self._call(event, decode_piece(event.delta).message or Piece(), deltas)
         elif event.type == "message-end":
             self._end(decode_end(event.delta), deltas)
+
+    def _piece(self, event: Event, piece: Piece, deltas: list[Delta]) -> None:
+        part = piece.content or Part()
+        text = part.text or ""
+        if not self._rich:
+            if text:
+                deltas.append(Delta(0, text))
+            return
+        logprobs = entries((event.logprobs,)) if event.logprobs else []
+        thought = part.thinking or piece.tool_plan
+        said: dict[str, Any] = {"content": text} if text or logprobs else {}
+        if thought:
+            said["reasoning_content"] = thought
+        if piece.citations is not None:
+            said["citations"] = [piece.citations]
+        if said:
+            more: dict[str, Any] = {"logprobs": {"content": logprobs}} if logprobs else {}
+            bare = said.keys() == {"content"} and not more
+            deltas.append(Delta(0, text, None, None if bare else chat.piece(0, said, **more)))
+
+    def _call(self, event: Event, piece: Piece, deltas: list[Delta]) -> None:
+        """OpenAI counts the tool calls from 0, whatever came before them."""
+        call = piece.tool_calls
+        if call is None:
+            return
+        if event.type == "tool-call-start":
+            self._calls.append(event.index)
+            call.type = "function"
+        if event.index not in self._calls:
+            raise Garbled("a piece of the provider's stream belongs to a tool call that has not begun")
+        call.index = self._calls.index(event.index)
+        deltas.append(Delta(0, raw=chat.piece(0, {"tool_calls": [call]})))
 
     def _end(self, end: EndDelta, deltas: list[Delta]) -> None:
         if end.usage is not None:
@@ -214,25 +230,25 @@ class CohereDecoder(StreamDecoder):
         self.done = True
 
 
-def request(call: Call) -> Request:
-    """The call in Cohere's words. A ``top_p`` of 1 is left out, for Cohere has no word for it; a penalty of 0 is, for
-    it is the default and only one of the two may be said."""
-    if isinstance(call.input, str):
-        raise inexpressible("prompt", "Cohere is asked by chat: send messages")
-    asked = call.params
-    require(asked, RULES)
-    return Request(
-        model=call.model,
-        messages=call.input,
-        max_tokens=asked.max_tokens,
-        temperature=asked.temperature,
-        top_p=None if asked.top_p == 1 else asked.top_p,
-        stop=asked.stop,
-        seed=asked.seed,
-        presence_penalty=asked.presence_penalty or None,
-        frequency_penalty=asked.frequency_penalty or None,
-        stream=call.stream,
-    )
+def raw_of(answer: Answer, text: str) -> Fields | None:
+    """The choice in OpenAI's form; None if it is just its text. ``reasoning_content``, as reasoning models' servers
+    call it, and ``citations``, which are Cohere's own, are more than OpenAI's message has."""
+    said = answer.message
+    thought = "".join([part.thinking or "" for part in said.content or ()]) + (said.tool_plan or "")
+    calls, logprobs = list(said.tool_calls or ()), entries(answer.logprobs or ())
+    for call in calls:
+        call.type = "function"
+    if not (thought or calls or logprobs or said.citations):
+        return None
+    raw = chat.message(text or None, calls, reasoning_content=thought, citations=said.citations)
+    if logprobs:
+        raw["logprobs"] = Raw(encode({"content": logprobs, "refusal": None}))
+    return raw
+
+
+def entries(logprobs: tuple[Logprobs, ...]) -> list[dict[str, Any]]:
+    """OpenAI's form. Of several tokens in one text, the probability is that of all of them together."""
+    return [chat.logprob(one.text or "", sum(one.logprobs)) for one in logprobs if one.logprobs]
 
 
 def finish_of(reason: str) -> Finish:

@@ -286,7 +286,7 @@ class OpenAI:
         if not answer.choices:
             raise Garbled("the provider's answer holds no choices", status=200)
         if call.fields is not None:
-            return rich(answer, response.body)
+            return read(response, lambda body: rich(answer, body))
         return Reply(
             tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices]),
             answer.usage.canonical() if answer.usage else None,
@@ -326,6 +326,7 @@ class OpenAIDecoder(StreamDecoder):
         raws: tuple[msgspec.Raw | None, ...] = ()
         more: Fields | None = None
         if self._rich:
+            check_text(payload)
             top = decode_fields(payload)
             raws = decode_pieces(top["choices"]) if chunk.choices else ()
             more = self._further(top)
@@ -373,8 +374,15 @@ def spoken(call: Call) -> Any:
     return call.input
 
 
+def check_text(data: bytes) -> None:
+    """Raises for what is not UTF-8: what is handed on unread has not been looked at by anybody else."""
+    if not data.isascii():
+        data.decode()
+
+
 def rich(answer: Answer, body: bytes) -> Reply:
     """The whole answer, with all that the provider wrote."""
+    check_text(body)
     top = decode_fields(body)
     raws = decode_choices(top["choices"])
     return Reply(

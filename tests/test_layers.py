@@ -15,7 +15,7 @@ ROWS = """
 adapters.types
 adapters.errors  adapters.stops
 adapters.chat  adapters.fields  adapters.sse  adapters.wrapping
-adapters.stream
+adapters.cohere_chat  adapters.stream
 adapters.cohere_request  adapters.openai
 adapters.cohere  adapters.llama  adapters.local.tgi
 adapters.local.llamacpp  adapters.local.ollama  adapters.local.vllm
@@ -34,10 +34,11 @@ gateway.config.check    gateway.config.schema
 gateway.config.load
 gateway.config
 gateway.wire.body
-gateway.wire.dialect  gateway.wire.guided  gateway.wire.logprobs  gateway.wire.superset
-gateway.wire.openai  gateway.wire.thiggle
+gateway.wire.dialect  gateway.wire.guided  gateway.wire.logprobs  gateway.wire.output_type  gateway.wire.superset
+gateway.wire.lamini  gateway.wire.openai  gateway.wire.thiggle
 gateway.wire.pieces
 gateway.wire.chat  gateway.wire.completions
+gateway.wire.door
 gateway.wire
 gateway.keys  gateway.merge  gateway.routing
 gateway.upstream.alarm  gateway.upstream.failures  gateway.upstream.origin  gateway.upstream.peer
@@ -50,10 +51,14 @@ gateway.upstream.http1  gateway.upstream.via_httpx
 gateway.upstream.choice
 gateway.upstream
 gateway.fanout
-gateway.exchange
+gateway.store.alive
+gateway.store.jobs
+gateway.store
+gateway.exchange  gateway.jobs
 gateway.asgi  gateway.streaming
 gateway.completion
 gateway.admin  gateway.api
+gateway.lamini
 gateway.protocol
 gateway.embedded
 gateway.children  gateway.embedded.__main__

@@ -39,7 +39,7 @@ NULL = Raw(b"null")
 class JsonSchemaFormat(Struct):
     name: str = "answer"
     description: str | None = None
-    schema: Raw | None = None
+    schema: Raw = Raw(b"null")
     strict: bool | None = None
 
 
@@ -48,7 +48,7 @@ class ResponseFormat(Struct):
 
     type: str
     json_schema: JsonSchemaFormat | None = None
-    schema: Raw | None = None
+    schema: Raw = Raw(b"null")
 
 
 decode_format = msgspec.json.Decoder(ResponseFormat).decode
@@ -96,7 +96,7 @@ def of_format(raw: Raw) -> Constraint | None:
     if given.type == "text":
         return None
     if given.type == "json_object":
-        return AnyJson() if given.schema is None or given.schema == NULL else JsonSchema(object_of(given.schema))
+        return AnyJson() if given.schema == NULL else JsonSchema(object_of(given.schema))
     if given.type != "json_schema":
         raise BadRequest(
             f"response_format.type: must be text, json_object or json_schema, not {shown(given.type)!r}",
@@ -108,7 +108,7 @@ def of_format(raw: Raw) -> Constraint | None:
             "When response_format type is 'json_schema', the 'json_schema' field must be provided.",
             param="response_format",
         )
-    if wanted.schema is None or wanted.schema == NULL:
+    if wanted.schema == NULL:
         return AnyJson()
     schema = object_of(wanted.schema, "response_format")
     return JsonSchema(schema, wanted.name, bool(wanted.strict), wanted.description)

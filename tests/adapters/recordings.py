@@ -9,9 +9,81 @@ from msgspec import Struct
 
 from adapters import ADAPTERS
 from adapters.errors import ProviderError
-from adapters.types import Adapter, Call, Choice, Delta, Headers, Host, HttpRequest, HttpResponse, Usage
+from adapters.types import (
+    Adapter,
+    AnyJson,
+    Call,
+    Chat,
+    Choice,
+    Constraint,
+    Delta,
+    Fields,
+    Grammar,
+    Headers,
+    Host,
+    HttpRequest,
+    HttpResponse,
+    Input,
+    JsonSchema,
+    OneOf,
+    Params,
+    Prompt,
+    Prompts,
+    Regex,
+    Usage,
+)
 
 ROOT = Path(__file__).parents[1] / "recordings"
+
+
+class Several(Struct, forbid_unknown_fields=True):
+    """An ``input`` that is not just one text."""
+
+    prompts: tuple[Prompt, ...]
+
+
+class Limits(Struct, forbid_unknown_fields=True):
+    """A constraint: the one of these that is given. ``strict`` and ``name`` belong to ``schema``."""
+
+    schema: msgspec.Raw = msgspec.Raw()  # empty where it is not given
+    name: str = "answer"
+    strict: bool = True
+    options: Fields | None = None
+    json: bool = False
+    regex: str | None = None
+    choice: tuple[str, ...] | None = None
+    grammar: str | None = None
+
+    def constraint(self) -> Constraint:
+        if self.schema:
+            return JsonSchema(self.schema, self.name, self.strict, options=self.options)
+        if self.regex is not None:
+            return Regex(self.regex)
+        if self.choice is not None:
+            return OneOf(self.choice)
+        return AnyJson() if self.grammar is None else Grammar(self.grammar)
+
+
+class Asked(Struct, forbid_unknown_fields=True):
+    """What a ``call.json`` holds. ``input`` is a text, a list of messages, or an object with ``prompts``."""
+
+    model: str
+    input: msgspec.Raw
+    params: Params = Params()
+    stream: bool = False
+    fields: Fields | None = None
+    constraint: Limits | None = None
+
+    def call(self) -> Call:
+        constraint = self.constraint.constraint() if self.constraint else None
+        return Call(self.model, input_of(self.input), self.params, self.stream, self.fields, constraint)
+
+
+def input_of(said: msgspec.Raw) -> Input:
+    if bytes(said).startswith(b"["):
+        return Chat(said)
+    read = msgspec.json.decode(said, type=str | Several)
+    return read if isinstance(read, str) else Prompts(read.prompts)
 
 
 class Failed(Struct, omit_defaults=True):
@@ -40,6 +112,7 @@ class Whole(Struct, omit_defaults=True):
 
     choices: tuple[Choice, ...] = ()
     usage: Usage | None = None
+    raw: Fields | None = None
     error: Failed | None = None
 
 
@@ -65,7 +138,7 @@ class Case:
         return ADAPTERS.get(self.path.parent.name, ADAPTERS["local"])(host)
 
     def call(self) -> Call:
-        return msgspec.json.decode((self.path / "call.json").read_bytes(), type=Call)
+        return msgspec.json.decode((self.path / "call.json").read_bytes(), type=Asked).call()
 
     def response(self) -> HttpResponse:
         """A body that is a string stands for its bytes, any other for its JSON."""
@@ -79,18 +152,33 @@ class Case:
 
     def check(self, file: str, got: Struct, accept: bool) -> None:
         """Compares with an expectation, or makes it the expectation."""
-        path = self.path / file
+        path, said = self.path / file, shown(got)
         if accept:
-            said = got if isinstance(got, Sent) else bare(msgspec.to_builtins(got))  # null is a word in requests
             path.write_bytes(msgspec.json.format(msgspec.json.encode(said), indent=2) + b"\n")
-        assert got == msgspec.json.decode(path.read_bytes(), type=type(got))
+        assert said == msgspec.json.decode(path.read_bytes())
 
 
-def bare(value: Any) -> Any:
-    """Without the fields that say nothing, so that a file shows what its case is about."""
+def shown(value: Any) -> Any:
+    """As JSON has it. Our own fields that say nothing are left out, so that a file shows what its case is about; in
+    what is a wire's, null is a word."""
+    if isinstance(value, msgspec.Raw):
+        return msgspec.json.decode(value)
+    if isinstance(value, Sent):
+        return msgspec.to_builtins(value)
+    if isinstance(value, Struct):
+        value = {name: getattr(value, name) for name in value.__struct_fields__ if not is_default(value, name)}
     if isinstance(value, dict):
-        return {name: bare(field) for name, field in value.items() if field is not None}
-    return [bare(item) for item in value] if isinstance(value, list | tuple) else value
+        return {name: shown(field) for name, field in value.items()}
+    return [shown(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def is_default(value: Struct, name: str) -> bool:
+    """None everywhere, and the defaults of the Structs that leave them out of their JSON."""
+    field = getattr(value, name)
+    if not value.__struct_config__.omit_defaults:
+        return field is None
+    defaults = {info.name: info.default for info in msgspec.structs.fields(value)}
+    return bool(field == defaults[name])
 
 
 def adapters() -> dict[str, Adapter]:
@@ -121,7 +209,7 @@ def encoded(case: Case) -> Sent | Whole:
 def decoded(case: Case) -> Whole:
     try:
         reply = case.adapter().decode(case.call(), case.response())
-        return Whole(reply.choices, reply.usage)
+        return Whole(reply.choices, reply.usage, reply.raw)
     except ProviderError as exc:
         return Whole(error=failed(exc))
 

@@ -8,7 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.errors import ProviderError
-from adapters.types import Adapter, Call, Choice, Delta, Finish, HttpResponse, Params, Reply, Usage
+from adapters.types import (
+    Adapter,
+    Call,
+    Chat,
+    Choice,
+    Delta,
+    Fields,
+    Finish,
+    HttpResponse,
+    OneOf,
+    Params,
+    Reply,
+    Usage,
+)
 from tests.adapters.recordings import Case, adapters, cases, split
 
 ADAPTERS = adapters()
@@ -37,6 +50,7 @@ WORDS = """
     choices message delta text content index finish_reason usage error code type prompt_tokens completion_tokens tokens
     input_tokens output_tokens cached_tokens stop stop_type timings cache_n truncated generated_text details token
     special error_type generated_tokens input_length response done done_reason prompt_eval_count eval_count
+    tool_calls tool_plan function name arguments id thinking citations logprobs token_ids
 """
 """Field names that the wires use."""
 
@@ -50,37 +64,54 @@ JSON = st.recursive(
 BODIES = st.binary(max_size=40) | mutated(WHOLE) | JSON.map(msgspec.json.encode) | st.just(DEEP)
 
 
-CALL = Call("m", "hello", Params(stop=("x",)))
+CHAT = Chat(msgspec.Raw(b'[{"role":"user","content":"hello"}]'))
+WRITTEN: Fields = {"logprobs": msgspec.Raw(b"true"), "stop": msgspec.Raw(b'["x"]')}
+CALLS = (
+    Call("m", "hello", Params(stop=("x",))),
+    Call("m", "hello", Params(stop=("x",), logprobs=0), fields=WRITTEN),
+    Call("m", CHAT, Params(stop=("x",), logprobs=0), fields=WRITTEN),
+    Call("m", CHAT, fields={}, constraint=OneOf(("a", "b"))),
+)
+"""Whose answers are read: of the words of each of these calls an adapter makes something else."""
 
 
-def well_formed(value: Reply | Delta | Usage) -> None:
-    """As the types say: a decoder that built a value past them would be found here."""
-    assert msgspec.convert(msgspec.to_builtins(value), type(value)) == value
+def well_formed(value: Reply | Choice | Delta | Usage) -> None:
+    """As the types say: a decoder that built a value past them, or gave as raw JSON what is none, would be found."""
+    msgspec.json.decode(msgspec.json.encode(value))
     if isinstance(value, Reply):
         assert value.choices
         assert all(isinstance(choice, Choice) and choice.finish in get_args(Finish) for choice in value.choices)
+        for choice in value.choices:
+            well_formed(choice)
+        if value.usage is not None:
+            well_formed(value.usage)
+        return
+    bare = msgspec.structs.replace(value, **{name: None for name in ("raw", "more") if hasattr(value, name)})
+    assert msgspec.convert(msgspec.to_builtins(bare), type(bare)) == bare
 
 
 def decode(adapter: Adapter, response: HttpResponse) -> None:
-    try:
-        reply = adapter.decode(CALL, response)
-    except ProviderError:
-        return
-    assert response.status == 200
-    well_formed(reply)
+    for call in CALLS:
+        try:
+            reply = adapter.decode(call, response)
+        except ProviderError:
+            continue
+        assert response.status == 200
+        well_formed(reply)
 
 
 def read(adapter: Adapter, data: bytes, size: int) -> None:
-    decoder = adapter.decoder(CALL)
-    try:
-        for piece in split(data, size):
-            for delta in decoder.feed(piece):
-                well_formed(delta)
-        decoder.close()
-    except ProviderError:
-        pass
-    if decoder.usage is not None:
-        well_formed(decoder.usage)
+    for call in CALLS:
+        decoder = adapter.decoder(call)
+        try:
+            for piece in split(data, size):
+                for delta in decoder.feed(piece):
+                    well_formed(delta)
+            decoder.close()
+        except ProviderError:
+            pass
+        if decoder.usage is not None:
+            well_formed(decoder.usage)
 
 
 @each

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.errors import Rejected
-from adapters.types import Adapter, Call, HttpRequest, Message, Params
+from adapters.types import Adapter, Call, Chat, Fields, HttpRequest, Params
 from tests.adapters.recordings import adapters
 
 ADAPTERS = adapters()
@@ -22,6 +22,34 @@ OTHER: dict[str, Any] = {
     "presence_penalty": 0.5,
     "frequency_penalty": 0.5,
 }
+"""What any dialect can ask for."""
+
+MORE: dict[str, Any] = {
+    "logprobs": 0,
+    "best_of": 2,
+    "echo": True,
+    "suffix": "the end",
+    "logit_bias": {"7": 1.0},
+    "top_k": 7,
+    "min_p": 0.5,
+    "repetition_penalty": 1.5,
+    "min_tokens": 7,
+    "stop_token_ids": (7,),
+    "ignore_eos": True,
+    "include_stop": True,
+    "truncate": 7,
+}
+"""What only OpenAI's wire asks for, so that ``fields`` has it, too."""
+
+WRITTEN = {"include_stop": "include_stop_str_in_output", "truncate": "truncate_prompt_tokens"}
+"""Their names there, where they are others."""
+
+BY_THE_GATEWAY = ("best_of", "echo")
+"""What the gateway does for an adapter that does not say that its provider does it."""
+
+IN_THE_ANSWER = {("llama.cpp", "include_stop"), ("tgi", "include_stop")}
+"""What an adapter does when it reads the answer, so that nothing is sent."""
+
 NAMES: dict[str, tuple[str, ...]] = {  # on the wires
     "max_tokens": ("max_tokens", "max_completion_tokens", "max_new_tokens", "n_predict", "num_predict"),
     "top_p": ("top_p", "p"),
@@ -30,15 +58,30 @@ NAMES: dict[str, tuple[str, ...]] = {  # on the wires
 NEUTRAL: dict[str, Any] = {"n": 1, "top_p": 1, "stop": (), "presence_penalty": 0, "frequency_penalty": 0}
 """What changes nothing, and so need not be sent."""
 
+STOP: Fields = {"stop": msgspec.Raw(b'["y"]')}
+"""Without a stop string, nothing follows from ``include_stop``."""
+
 each = pytest.mark.parametrize("name", ADAPTERS)
 
 
 NONE = Params()
 
 
-def call(adapter: Adapter, params: Params = NONE, stream: bool = False, text: str = "hello") -> Call:
-    chat = adapter.modes[0] == "chat"
-    return Call("m", (Message("user", text),) if chat else text, params, stream)
+def call(
+    adapter: Adapter,
+    params: Params = NONE,
+    stream: bool = False,
+    text: str = "hello",
+    fields: Fields | None = None,
+) -> Call:
+    chat = Chat(msgspec.Raw(msgspec.json.encode([{"role": "user", "content": text}])))
+    return Call("m", chat if adapter.modes[0] == "chat" else text, params, stream, fields)
+
+
+def written(param: str, value: Any, chat: bool) -> Fields:
+    """As a caller of OpenAI's wire writes it; a chat's ``logprobs`` is a flag."""
+    value = True if chat and param == "logprobs" else value
+    return {WRITTEN.get(param, param): msgspec.Raw(msgspec.json.encode(value))}
 
 
 def flat(request: HttpRequest) -> dict[str, Any]:
@@ -48,7 +91,7 @@ def flat(request: HttpRequest) -> dict[str, Any]:
 
 
 def test_every_parameter_is_looked_at() -> None:
-    assert OTHER.keys() == set(Params.__struct_fields__)
+    assert OTHER.keys() | MORE.keys() == set(Params.__struct_fields__)
 
 
 @each
@@ -63,6 +106,23 @@ def test_every_parameter_is_sent_or_refused(name: str, param: str) -> None:
         assert not exc.fall_back
     else:
         assert body != adapter.encode(call(adapter)).body
+
+
+@each
+@pytest.mark.parametrize("param", OTHER | MORE)
+def test_every_parameter_that_is_written_is_sent_or_refused(name: str, param: str) -> None:
+    adapter, value = ADAPTERS[name], {**OTHER, **MORE}[param]
+    if (param in BY_THE_GATEWAY and param not in adapter.takes) or (name, param) in IN_THE_ANSWER:
+        return
+    fields = written(param, value, adapter.modes[0] == "chat")
+    asked, bare = Params(**{"stop": ("y",), param: value}), Params(stop=("y",))
+    try:
+        body = adapter.encode(call(adapter, asked, fields={**STOP, **fields})).body
+    except Rejected as exc:
+        assert exc.param in fields
+        assert not exc.fall_back
+    else:
+        assert body != adapter.encode(call(adapter, bare, fields=STOP)).body
 
 
 @each

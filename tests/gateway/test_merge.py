@@ -36,6 +36,7 @@ def test_choices_stand_in_order_with_their_own_usage_and_time() -> None:
         ),
         Usage(12, 5),
         500,
+        legs=2,
     )
 
 

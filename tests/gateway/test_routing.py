@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.types import Message, Params
+from adapters.types import Chat, Params
 from gateway.errors import GatewayError
 from gateway.routing import Route, Router, weighted
 from gateway.types import CompletionRequest, Fanout, Plan, Target, Team
@@ -71,8 +71,10 @@ def test_a_prompt_becomes_a_chat_only_where_the_target_chats() -> None:
 
 
 def test_a_chat_stays_a_chat() -> None:
-    plan, _ = router().plan(ask("a", input=(Message("system", "s"), Message("user", "u"))), TEAM)
-    assert [message["role"] for message in body(plan)["messages"]] == ["system", "user"]
+    messages = msgspec.Raw(b'[{"role": "system", "content": "s"}]')
+    for name in ("a", "raw"):
+        plan, _ = router().plan(ask(name, input=Chat(messages)), TEAM)
+        assert body(plan)["messages"] == [{"role": "system", "content": "s"}]
 
 
 def test_completion_targets_get_a_token_limit_when_nobody_gives_one() -> None:
