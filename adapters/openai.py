@@ -145,6 +145,8 @@ class WireUsage(Struct):
 
 NULL = msgspec.Raw(b"null")
 
+CHOICES = b'"choices":['
+
 LIMITS = ("max_tokens", "max_completion_tokens")
 
 READ_HERE = frozenset({"choices", "usage", "error"})
@@ -179,6 +181,7 @@ decode_answer = msgspec.json.Decoder(Answer).decode
 decode_error = msgspec.json.Decoder(ErrorBody).decode
 decode_detail = msgspec.json.Decoder(ErrorDetail | str).decode
 decode_fields = msgspec.json.Decoder(Fields).decode
+decode_choice = msgspec.json.Decoder(WireChoice).decode
 decode_choices = msgspec.json.Decoder(tuple[Fields, ...]).decode
 decode_pieces = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
 
@@ -303,66 +306,95 @@ class OpenAI:
 
 
 class OpenAIDecoder(StreamDecoder):
-    """Complete when ``[DONE]`` came, or, from hosts without it, when every choice has ended."""
+    """Complete when ``[DONE]`` came, or, from hosts without it, when every choice has ended.
 
-    __slots__ = ("_ended", "_marker", "_more", "_open", "_over", "_rich")
+    A ``rich`` one keeps what the provider wrote beside the text. The events of a stream are alike but for their choice:
+    what stands before and behind it is remembered, and an event with the same surroundings is read for its choice
+    alone.
+    """
+
+    __slots__ = ("_after", "_before", "_ended", "_marker", "_more", "_open", "_over", "_rich")
 
     def __init__(self, marker: bool = True, rich: bool = False) -> None:
         super().__init__(Events())
         self._marker = marker
         self._rich = rich
-        self._more: Fields = {}
+        self._before = self._after = b""
+        self._more: Fields | None = None
         self._ended: set[int] = set()
         self._over = False  # [DONE] has come
         self._open: set[int] = set()
 
     def read(self, payload: bytes, deltas: list[Delta]) -> None:
+        if self._rich and not payload.isascii():
+            payload.decode()  # raises for what is not UTF-8: what is handed on unread nobody else looks at
+        if self._before and payload.startswith(self._before) and self._read_choice(payload, deltas):
+            return
         if payload == b"[DONE]":
             self.done = bool(self._ended) and not self._open
             self._over = True
+            self._before = b""
         if self._over:
             return  # whatever follows is no part of the answer
         chunk = decode_answer(payload)
-        raws: tuple[msgspec.Raw | None, ...] = ()
-        more: Fields | None = None
-        if self._rich:
-            check_text(payload)
-            top = decode_fields(payload)
-            raws = decode_pieces(top["choices"]) if chunk.choices else ()
-            more = self._further(top)
-            if chunk.usage is not None:
-                self.usage = chunk.usage.canonical(top["usage"]) or self.usage
-                if chunk.choices:
-                    more = {**(more or {}), "usage": top["usage"]}  # the running usage that vLLM can be asked for
-        elif chunk.usage is not None:
-            self.usage = chunk.usage.canonical() or self.usage
+        top = decode_fields(payload) if self._rich else None
+        if chunk.usage is not None:
+            self.usage = chunk.usage.canonical(top["usage"] if top else None) or self.usage
         if chunk.error is not NULL and chunk.error != NULL:  # before the choices, which may say "error" too
             raise reported(chunk.error)
-        for choice, raw in zip(chunk.choices, raws or [None] * len(chunk.choices), strict=True):
-            index, piece, reason = choice.index, choice.delta, choice.finish_reason
-            text = (choice.text if piece is None else piece.content) or ""
-            if not text and index in self._ended:
-                continue  # OpenRouter's usage rides on an empty piece behind the end, and some say the end twice
-            if reason:
-                deltas.append(Delta(index, text, finish_of(reason), raw, more))
-                self._end(index)
-                continue
-            self._open.add(index)
-            self.done = False  # without a marker, one choice may end before the next begins
-            if text or raw is not None:
-                deltas.append(Delta(index, text, None, raw, more))
+        if top is not None:
+            self._read_rich(payload, chunk, top, deltas)
+            return
+        for choice in chunk.choices:
+            self._piece(choice, deltas)
 
-    def _further(self, top: Fields) -> Fields | None:
-        """An event's other fields; the same object as long as nothing in them changes."""
-        more = {name: value for name, value in top.items() if name not in READ_HERE}
+    def _read_choice(self, payload: bytes, deltas: list[Delta]) -> bool:
+        """Whether the event is like one before, and has been read as such."""
+        if not payload.endswith(self._after):
+            return False
+        raw = payload[len(self._before) : len(payload) - len(self._after)]
+        try:
+            choice = decode_choice(raw)
+        except msgspec.DecodeError:  # not one choice, but several, or none
+            return False
+        self._piece(choice, deltas, msgspec.Raw(raw), self._more)
+        return True
+
+    def _read_rich(self, payload: bytes, chunk: Answer, top: Fields, deltas: list[Delta]) -> None:
+        raws = decode_pieces(top["choices"]) if chunk.choices else ()
+        more = {name: value for name, value in top.items() if name not in READ_HERE} or None
         if more != self._more:
             self._more = more
-        return self._more or None
+        more = self._more
+        if chunk.usage is not None and chunk.choices:  # the running usage that vLLM can be asked for
+            more = {**(more or {}), "usage": top["usage"]}
+        elif len(raws) == 1:
+            self._remember(payload, bytes(raws[0]))
+        for choice, raw in zip(chunk.choices, raws, strict=True):
+            self._piece(choice, deltas, raw, more)
 
-    def _end(self, index: int) -> None:
-        self._open.discard(index)
-        self._ended.add(index)
-        self.done = not (self._marker or self._open)
+    def _remember(self, payload: bytes, choice: bytes) -> None:
+        at = payload.find(CHOICES) + len(CHOICES)
+        if payload.startswith(choice, at):
+            self._before, self._after = payload[:at], payload[at + len(choice) :]
+
+    def _piece(
+        self, choice: WireChoice, deltas: list[Delta], raw: msgspec.Raw | None = None, more: Fields | None = None
+    ) -> None:
+        index, piece, reason = choice.index, choice.delta, choice.finish_reason
+        text = (choice.text if piece is None else piece.content) or ""
+        if not text and index in self._ended:
+            return  # OpenRouter's usage rides on an empty piece behind the end, and some say the end twice
+        if reason:
+            deltas.append(Delta(index, text, finish_of(reason), raw, more))
+            self._open.discard(index)
+            self._ended.add(index)
+            self.done = not (self._marker or self._open)
+            return
+        self._open.add(index)
+        self.done = False  # without a marker, one choice may end before the next begins
+        if text or raw is not None:
+            deltas.append(Delta(index, text, None, raw, more))
 
 
 def spoken(call: Call) -> Any:
@@ -374,15 +406,10 @@ def spoken(call: Call) -> Any:
     return call.input
 
 
-def check_text(data: bytes) -> None:
-    """Raises for what is not UTF-8: what is handed on unread has not been looked at by anybody else."""
-    if not data.isascii():
-        data.decode()
-
-
 def rich(answer: Answer, body: bytes) -> Reply:
     """The whole answer, with all that the provider wrote."""
-    check_text(body)
+    if not body.isascii():
+        body.decode()  # raises for what is not UTF-8
     top = decode_fields(body)
     raws = decode_choices(top["choices"])
     return Reply(

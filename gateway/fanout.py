@@ -10,9 +10,9 @@ from collections.abc import Callable
 from itertools import accumulate
 
 from adapters.chat import weight
-from adapters.errors import Garbled, ProviderError, TimedOut
+from adapters.errors import Garbled, Invalid, ProviderError, TimedOut
 from adapters.types import Asked, Call, Choice, Delta, Fields, Finish, Reply, summed
-from gateway.asking import requests
+from gateway.asking import requests, with_params
 from gateway.best import likeliest
 from gateway.tokens import estimate
 from gateway.types import Clock, Fanout, LegResult, Outcome, Plan, Target
@@ -30,6 +30,9 @@ Ended = Callable[[LegResult], None]
 STRAY = "the provider's stream speaks of a choice that it was not asked for, or that has ended"
 """Such a provider would speak in another leg's place."""
 
+
+TRIES = 2
+"""Further tries of a target whose answer does not keep its constraint, where another try can have another answer."""
 
 AT_ONCE = 4
 """Requests of one leg that are under way together, where a provider gives fewer choices at a time than are asked."""
@@ -158,19 +161,33 @@ async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     outcome: Outcome | None = None
     for target in leg.targets:
         result.target = target
-        result.attempts += 1
-        try:
-            asked = leg.first if target is leg.targets[0] else requests(target, leg.call)
-            outcome = await attempt(result, target, asked, emit)
-            if leg.call.params.best_of is not None:
-                outcome = best(outcome, leg.call)
-        except ProviderError as failure:
-            log.warning("%s: %s (%s)", target.name, failure.message, failure.code)
-            outcome = failure
+        outcome = await try_target(result, target, emit)
+        tries = 0
+        while (
+            isinstance(outcome, Invalid) and tries < TRIES and leg.call.params.temperature != 0 and not any(result.sent)
+        ):
+            tries += 1
+            outcome = await try_target(result, target, emit, tries)
         if isinstance(outcome, Reply) or not outcome.fall_back or any(result.sent):
             break  # what the caller has read cannot be unsaid
     assert outcome is not None
     close(result, outcome, clock)
+
+
+async def try_target(result: LegResult, target: Target, emit: Emit | None, again: int = 0) -> Outcome:
+    """One try of a target; ``again`` counts those that came before because of an answer that was no good."""
+    leg = result.leg
+    result.attempts += 1
+    try:
+        if again and leg.call.params.seed is not None:
+            asked = requests(target, with_params(leg.call, seed=leg.call.params.seed + again))
+        else:
+            asked = leg.first if target is leg.targets[0] else requests(target, leg.call)
+        reply = await attempt(result, target, asked, emit)
+        return reply if leg.call.params.best_of is None else best(reply, leg.call)
+    except ProviderError as failure:
+        log.warning("%s: %s (%s)", target.name, failure.message, failure.code)
+        return failure
 
 
 def close(result: LegResult, outcome: Outcome, clock: Clock) -> None:
@@ -246,6 +263,8 @@ async def one(result: LegResult, target: Target, asked: Asked, shift: int, emit:
     reply = target.adapter.decode(asked.call, response)
     choices = placed(reply.choices, asked.call.choices, shift)
     usage = reply.usage or estimate(asked.call, [len(choice.text) for choice in choices])
+    if result.leg.keeping is not None:
+        choices = result.leg.keeping.whole(choices)
     if asked.echo:
         choices = tuple([Choice(c.index, asked.echo + c.text, c.finish, c.usage, echoed(c.raw)) for c in choices])
     return Reply(choices, usage, reply.raw)
@@ -272,6 +291,8 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
     finished: dict[int, Finish] = {}
     sent = result.sent
     echo = Echo(asked.echo) if asked.echo else None
+    keeping = result.leg.keeping
+    texts: dict[int, list[str]] = {i: [] for i in range(n)} if keeping else {}
 
     def feed(data: bytes) -> asyncio.Future[None] | None:
         deltas = decoder.feed(data)
@@ -282,6 +303,9 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
             if delta.finish is not None:
                 finished[index] = delta.finish
             sent[shift + index] += len(delta.text) if delta.raw is None else weight(delta)
+        if keeping:
+            for delta in deltas:
+                texts[delta.index].append(delta.text)
         if echo:
             deltas = [echo.of(delta) for delta in deltas]
         return emit(result, deltas, shift) if deltas else None
@@ -293,6 +317,9 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
     decoder.close()
     if len(finished) != n:
         raise Garbled(f"the provider's stream ended {len(finished)} of {n} choices")
+    if keeping:
+        for i in range(n):
+            keeping.streamed("".join(texts[i]), finished[i])
     choices = tuple(Choice(shift + i, "", finished[i]) for i in range(n))
     return Reply(choices, decoder.usage or estimate(asked.call, sent[shift : shift + n]))
 

@@ -7,9 +7,11 @@ from difflib import get_close_matches
 from msgspec import Struct
 
 from adapters.errors import Rejected
-from adapters.types import Call, Prompts
+from adapters.types import Call, Constraint, Prompts
 from gateway.asking import requests, with_params
+from gateway.constraints import Checker, ConstraintError
 from gateway.errors import BadRequest, NotOffered, UnknownModel
+from gateway.keeping import Keeping
 from gateway.types import CompletionRequest, Fanout, Leg, Plan, Target, Team
 from gateway.wire.body import shown
 
@@ -40,6 +42,7 @@ class Router:
         max_choices: int,
         legal_name: Callable[[str], bool],
         order: Order,
+        checker: Checker,
     ) -> None:
         self._routes = {**routes, **{alias: routes[name] for alias, name in aliases.items()}}
         self._default = default
@@ -47,10 +50,18 @@ class Router:
         self._max_choices = max_choices
         self._legal_name = legal_name
         self._order = order
+        self._checker = checker
 
     def offered(self) -> list[str]:
         """The names that can be asked, in the order of the configuration."""
         return [name for name, route in self._routes.items() if route.targets]
+
+    def candidates(self, name: str) -> tuple[Target, ...]:
+        """The targets of one model in the order in which to ask them, or the error that stops the call."""
+        route = self._route(name)
+        if not route.targets:
+            raise not_offered(name, route)
+        return route.targets if len(route.targets) == 1 else self._order(route.targets)
 
     def plan(self, request: CompletionRequest, team: Team) -> tuple[Plan, Fanout]:
         """A leg for each model in the caller's order, or the error that stops the whole call."""
@@ -62,7 +73,8 @@ class Router:
             raise BadRequest(
                 f"n: {len(routes)} models with {each} are more than {self._max_choices} choices", param="n"
             )
-        legs = tuple(self._leg(name, route, request, i * n) for i, (name, route) in enumerate(routes))
+        keeping = None if request.constraint is None else self._keeping(request.constraint, request.constrained_by)
+        legs = tuple([self._leg(name, route, request, i * n, keeping) for i, (name, route) in enumerate(routes)])
         return legs, fanout_of(request, len(legs))
 
     def _resolve(self, request: CompletionRequest) -> list[tuple[str, Route]]:
@@ -76,7 +88,7 @@ class Router:
         found = [(name, self._route(name)) for name in names]
         for name, route in found:  # after all names are known: what will never work is said before what may, later
             if not route.targets:
-                raise NotOffered(f"model '{name}' is not offered: {' or '.join(route.missing)}", param="model")
+                raise not_offered(name, route)
         return found
 
     def _default_model(self) -> tuple[str, ...]:
@@ -100,16 +112,27 @@ class Router:
         hint = f"; did you mean '{near[0]}'?" if near else "; GET /v1/models lists them"
         return UnknownModel(f"there is no model '{shown(name)}'{hint}", param="model")
 
-    def _leg(self, name: str, route: Route, request: CompletionRequest, offset: int) -> Leg:
+    def _keeping(self, constraint: Constraint, param: str | None) -> Keeping:
+        try:
+            self._checker.prepare(constraint)
+        except ConstraintError as exc:
+            raise BadRequest(f"{param}: {exc.message}" if param else exc.message, param=param) from exc
+        return Keeping(self._checker, constraint)
+
+    def _leg(self, name: str, route: Route, request: CompletionRequest, offset: int, keeping: Keeping | None) -> Leg:
         call = Call(name, request.input, request.params, request.stream, request.fields, request.constraint)
         if route.defaults:
             call = with_defaults(call, route.defaults)
         targets = route.targets if len(route.targets) == 1 else self._order(route.targets)
         try:
-            return first_expressible(name, call, targets, offset)
+            return first_expressible(name, call, targets, offset, keeping)
         except Rejected as exc:
             param = request.constrained_by if exc.param in CONSTRAINTS else exc.param
             raise BadRequest(f"model '{name}': {exc.message}", param=param or exc.param) from exc
+
+
+def not_offered(name: str, route: Route) -> NotOffered:
+    return NotOffered(f"model '{name}' is not offered: {' or '.join(route.missing)}", param="model")
 
 
 CONSTRAINTS = frozenset(
@@ -119,12 +142,12 @@ CONSTRAINTS = frozenset(
 """What adapters call a constraint that their wire has no words for; callers have their own name for it."""
 
 
-def first_expressible(name: str, call: Call, targets: tuple[Target, ...], offset: int) -> Leg:
+def first_expressible(name: str, call: Call, targets: tuple[Target, ...], offset: int, keeping: Keeping | None) -> Leg:
     """The leg, beginning with the first target whose wire has words for the call. Raises Rejected if none has."""
     refusal: Rejected | None = None
     for i, target in enumerate(targets):
         try:
-            return Leg(name, call, targets[i:], offset, requests(target, call))
+            return Leg(name, call, targets[i:], offset, requests(target, call), keeping)
         except Rejected as exc:
             refusal = refusal or exc
     assert refusal is not None

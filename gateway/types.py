@@ -5,9 +5,11 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from adapters.embeddings.types import Embedder
 from adapters.errors import ProviderError
 from adapters.types import Adapter, Asked, Call, Constraint, Fields, Finish, Input, Mode, Params, Reply, Usage
 from gateway.gate import Gate
+from gateway.keeping import Keeping
 from gateway.upstream.types import Timeouts, Upstream
 
 
@@ -41,7 +43,8 @@ class Fanout(Struct, frozen=True):
 class CompletionRequest(Struct, frozen=True):
     """What a caller asked, whatever the dialect. ``models`` is empty when the caller named none; ``one_text`` says that
     it came as one text, which may name several models with commas between. ``fields`` and ``constraint`` are the
-    call's, ``constrained_by`` the caller's name for the latter; ``note`` is what the dialect remembers for its answer."""
+    call's, ``constrained_by`` is the caller's name for the latter, and ``note`` what the dialect remembers for its
+    answer."""
 
     models: tuple[str, ...]
     input: Input
@@ -72,13 +75,14 @@ class Target(Struct, frozen=True, eq=False):
     weight: int = 1
     fallback: bool = False
     max_tokens: int | None = None
+    embedder: Embedder | None = None
 
 
 class Leg(Struct, frozen=True, eq=False):
     """One model's part of a call: what it is asked, of which targets in which order, and where its choices begin.
 
     ``first`` is what the first target is asked, made while planning, so that a call which no wire can express fails
-    before anything is sent.
+    before anything is sent. ``keeping`` holds the answer to its constraint, if it has one.
     """
 
     model: str
@@ -86,6 +90,7 @@ class Leg(Struct, frozen=True, eq=False):
     targets: tuple[Target, ...]
     offset: int
     first: tuple[Asked, ...]
+    keeping: Keeping | None = None
 
 
 Plan = tuple[Leg, ...]

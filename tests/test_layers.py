@@ -13,18 +13,24 @@ ROOT = Path(__file__).parent.parent
 # ask where it belongs.
 ROWS = """
 adapters.types
-adapters.errors  adapters.stops
-adapters.chat  adapters.fields  adapters.sse  adapters.wrapping
-adapters.cohere_chat  adapters.stream
-adapters.cohere_request  adapters.openai
-adapters.cohere  adapters.llama  adapters.local.tgi
-adapters.local.llamacpp  adapters.local.ollama  adapters.local.vllm
-adapters.local.sglang
-adapters.local
+adapters.embeddings.types  adapters.errors  adapters.stops
+adapters.chat  adapters.embeddings.form  adapters.fields  adapters.sse  adapters.wrapping
+adapters.cohere_chat  adapters.local.gbnf  adapters.local.logprobs  adapters.local.refusals  adapters.stream
+adapters.cohere_request  adapters.local.lark  adapters.local.ollama_words  adapters.local.tgi_words  adapters.openai
+adapters.cohere  adapters.llama  adapters.local.llamacpp_words  adapters.local.ollama_chat  adapters.local.tgi_chat
+adapters.local.llamacpp_chat  adapters.local.ollama  adapters.local.tgi  adapters.local.vllm
+adapters.local.llamacpp  adapters.local.sglang
+adapters.local  adapters.longtail
 adapters
+adapters.embeddings.openai
+adapters.embeddings.cohere  adapters.embeddings.ollama
+adapters.embeddings.local
+adapters.embeddings
 
 gateway
-gateway.errors  gateway.gate  gateway.settings  gateway.tokens  gateway.upstream.types
+gateway.census  gateway.errors  gateway.gate  gateway.prices  gateway.settings  gateway.tokens  gateway.upstream.types
+gateway.metrics
+gateway.keeping
 gateway.types
 gateway.asking  gateway.best
 gateway.config.problems
@@ -36,10 +42,15 @@ gateway.config
 gateway.wire.body
 gateway.wire.dialect  gateway.wire.guided  gateway.wire.logprobs  gateway.wire.output_type  gateway.wire.superset
 gateway.wire.lamini  gateway.wire.openai  gateway.wire.thiggle
-gateway.wire.pieces
+gateway.wire.constrained
+gateway.wire.categorize  gateway.wire.cfg  gateway.wire.regex  gateway.wire.typed
+gateway.wire.embeddings  gateway.wire.pieces
 gateway.wire.chat  gateway.wire.completions
-gateway.wire.door
+gateway.wire.door  gateway.wire.lamini_embedding
 gateway.wire
+gateway.openapi.operation
+gateway.openapi.answers  gateway.openapi.requests  gateway.openapi.routes
+gateway.openapi
 gateway.keys  gateway.merge  gateway.routing
 gateway.upstream.alarm  gateway.upstream.failures  gateway.upstream.origin  gateway.upstream.peer
 gateway.upstream.tls
@@ -56,13 +67,15 @@ gateway.store.jobs
 gateway.store
 gateway.exchange  gateway.jobs
 gateway.asgi  gateway.streaming
-gateway.completion
+gateway.completion  gateway.embedding
 gateway.admin  gateway.api
 gateway.lamini
 gateway.protocol
-gateway.embedded
-gateway.children  gateway.embedded.__main__
-gateway.app  gateway.banner
+gateway.embedded  gateway.longtail
+gateway.children  gateway.embedded.__main__  gateway.longtail.asked
+gateway.beside  gateway.longtail.failures
+gateway.app  gateway.banner  gateway.longtail.serving
+gateway.longtail.__main__
 gateway.serve
 gateway.cli
 gateway.__main__
@@ -108,8 +121,8 @@ IMPURE = (
     "time",
 )
 
-# A process of its own: it must start without the gateway, and the gateway without it.
-APART = "gateway.embedded"
+# Processes of their own: each must start without the gateway, and the gateway without it.
+APART = ("gateway.embedded", "gateway.longtail")
 
 MUTABLE = frozenset({"Counter", "OrderedDict", "bytearray", "defaultdict", "deque", "dict", "list", "set"})
 DISPLAYS = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
@@ -222,8 +235,9 @@ def test_adapters_are_pure_and_know_nothing_of_the_gateway() -> None:
     assert [f"{name} imports {other}" for name, other in adapters if is_in(other, "gateway", *IMPURE)] == []
 
 
-def test_the_embedded_model_is_a_program_of_its_own() -> None:
-    crossing = [(name, other) for name, other in EDGES if is_in(name, APART) != is_in(other, APART)]
+@pytest.mark.parametrize("program", APART)
+def test_a_child_is_a_program_of_its_own(program: str) -> None:
+    crossing = [(name, other) for name, other in EDGES if is_in(name, program) != is_in(other, program)]
     assert [f"{name} imports {other}" for name, other in crossing if is_in(other, "gateway")] == []
 
 

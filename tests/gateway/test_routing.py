@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from adapters.types import Chat, Params
+from gateway.constraints import Checker
 from gateway.errors import GatewayError
 from gateway.routing import Route, Router, weighted
 from gateway.types import CompletionRequest, Fanout, Plan, Target, Team
@@ -26,7 +27,7 @@ def router(**more: Any) -> Router:
         "x,y": Route("x,y", (target(UP, "xy-up"),)),
     }
     options: dict[str, Any] = {
-        "default": "a", "max_models": 4, "max_choices": 16, "order": tuple,
+        "default": "a", "max_models": 4, "max_choices": 16, "checker": Checker(), "order": tuple,
         "legal_name": lambda name: ".." not in name,
     }  # fmt: skip
     return Router(routes, {"alias": "a"}, **(options | more))
@@ -146,7 +147,7 @@ def test_first_tries_are_shared_out_by_weight_and_fallbacks_come_last() -> None:
 def test_later_parts_of_a_seeded_call_have_seeds_of_their_own() -> None:
     single = Route("one", (target(UP, "one-up", max_n=1),))
     options: dict[str, Any] = {
-        "default": None, "max_models": 4, "max_choices": 16, "order": tuple, "legal_name": bool,
+        "default": None, "max_models": 4, "max_choices": 16, "checker": Checker(), "order": tuple, "legal_name": bool,
     }  # fmt: skip
     plan, _ = Router({"one": single}, {}, **options).plan(ask("one", params=Params(n=3, seed=40)), TEAM)
     assert [msgspec.json.decode(asked.request.body)["seed"] for asked in plan[0].first] == [40, 41, 42]

@@ -1,0 +1,48 @@
+"""What is said of a constraint that cannot be kept, and of an answer that does not keep it."""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+SHOWN = 60
+"""Characters of a value that a message repeats."""
+
+to_json = msgspec.json.Encoder().encode
+
+
+class ConstraintError(Exception):
+    """The constraint itself is wrong. The message says how, and is fit for the caller's eyes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Verdict(Struct, frozen=True):
+    """An answer's text, freed of what surrounds it where that sufficed, and why it does not keep the constraint: None
+    if it does."""
+
+    text: str
+    problem: str | None = None
+
+
+def shown(value: object) -> str:
+    """A value as JSON, short enough to be repeated."""
+    try:
+        text = to_json(value).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        text = type(value).__name__
+    return cut(text)
+
+
+def cut(text: str) -> str:
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def place(path: Sequence[str | int]) -> str:
+    """``at /a/0: ``, a JSON pointer; nothing at the top."""
+    if not path:
+        return ""
+    pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    return f"at {cut(pointer)}: "
