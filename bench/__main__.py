@@ -91,7 +91,9 @@ def choose_peers(given: argparse.Namespace, console: Console) -> list[Peer]:
 def wanted_scenarios(keys: Sequence[str], peer: Peer) -> list[str]:
     """What has to be measured of this peer for these rows, each once, in the order of the table."""
     found: dict[str, None] = {}
-    for row in (ROWS[key] for key in ROWS if key in keys):
+    rows = [ROWS[key] for key in ROWS if key in keys]
+    needed = [one for row in rows for one in (row, row.other) if one is not None]
+    for row in needed:
         known = row.scenario not in SCENARIOS or peer.body(SCENARIOS[row.scenario].ask) is not None
         found[row.scenario if known else row.against] = None
     return [name for name in found if name]

@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 
 from bench import Problem
-from bench.scenarios import GAP_US, LONG_PROMPT, PROMPT, Ask
+from bench.scenarios import AS_CHAT, GAP_US, LONG_PROMPT, PROMPT, Ask
 
 BODY_OPTIONS = {"max_tokens": 256, "temperature": 0.7, "top_p": 1}
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin"  # where servers live, often not in a user's PATH
@@ -22,7 +22,7 @@ SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin"  # where servers live, often not in
 
 def chat_body(ask: Ask) -> bytes | None:
     """The request in OpenAI's chat wire, about 440 bytes; None for what that wire cannot say."""
-    if ask == "three":
+    if ask == "three" or ask in AS_CHAT:
         return None
     model = f"m1--d{GAP_US}" if ask == "paced" else "m1"
     messages = [{"role": "user", "content": LONG_PROMPT if ask == "long" else PROMPT}]
@@ -33,7 +33,9 @@ def chat_body(ask: Ask) -> bytes | None:
 
 
 def gateway_body(ask: Ask) -> bytes:
-    """The same request in the gateway's own wire."""
+    """The same request in the gateway's own wire, or in OpenAI's, of which it speaks both."""
+    if ask in AS_CHAT:
+        return chat_body(AS_CHAT[ask]) or b""
     model = {"three": ["m1", "m2", "m3"], "paced": "paced"}.get(ask, "m1")
     body = {"model": model, "prompt": LONG_PROMPT if ask == "long" else PROMPT, **BODY_OPTIONS}
     if ask in ("stream", "paced"):
@@ -51,6 +53,7 @@ class Peer:
     body: Callable[[Ask], bytes | None]
     headers: tuple[str, ...] = ()
     stream_path: str = ""  # where it differs
+    chat_path: str = ""
     files: Mapping[str, str] = field(default_factory=dict)  # written into ${work} before the start
     env: Mapping[str, str] = field(default_factory=dict)
     ready: str = ""  # a path that answers 200 once it serves; empty: its first good answer will tell
@@ -58,6 +61,8 @@ class Peer:
     get: str = ""  # how to get it, for whom it is missing
 
     def path_of(self, ask: Ask) -> str:
+        if self.chat_path and ask in AS_CHAT:
+            return self.chat_path
         return self.stream_path if self.stream_path and ask in ("stream", "paced") else self.path
 
 
@@ -122,6 +127,7 @@ def gateway(key: str, root: Path) -> Peer:
         name="gateway",
         command=(*python, "--host", "127.0.0.1", "--port", "${port}", "--workers", "1"),
         path="/v1/completion",
+        chat_path="/v1/chat/completions",
         body=gateway_body,
         headers=(f"Authorization: Bearer {key}",),
         files={"routing.yaml": ROUTING % GAP_US},

@@ -48,7 +48,7 @@ class Line:
     key: str
     row: Row
     figures: Mapping[str, Figure]  # by peer
-    ratio: float | None  # of the gateway's figure to nginx's; None when one is missing or means nothing
+    ratio: float | None  # of the gateway's figure to the other's; None when one is missing or means nothing
     met: bool | None  # None: no target, or it cannot be judged
 
     @property
@@ -78,13 +78,20 @@ def fill_in(keys: Sequence[str], peers: Sequence[str], samples: Samples, options
             figure = summarise(taken, row.figure, options.foreign, options.reps)
             if figure is not None:
                 figures[peer] = figure
-        lines.append(judge(key, row, figures))
+        lines.append(judge(key, row, figures, baseline(row, figures, samples, options)))
     return lines
 
 
-def judge(key: str, row: Row, figures: Mapping[str, Figure]) -> Line:
-    """Compare the gateway's figure with nginx's and with the target."""
-    ours, theirs = figures.get(GATEWAY), figures.get(BASELINE)
+def baseline(row: Row, figures: Mapping[str, Figure], samples: Samples, options: Options) -> Figure | None:
+    """What the gateway's figure is held against: nginx's of the same row, or its own of another."""
+    if row.other is None:
+        return figures.get(BASELINE)
+    return summarise(samples.get((GATEWAY, row.other.scenario), ()), row.figure, options.foreign, options.reps)
+
+
+def judge(key: str, row: Row, figures: Mapping[str, Figure], theirs: Figure | None) -> Line:
+    """Compare the gateway's figure with the other and with the target."""
+    ours = figures.get(GATEWAY)
     usable = ours is not None and not ours.complaint
     ratio = met = None
     if ours and theirs and usable and not theirs.complaint and theirs.median > 0:

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Ask = Literal["one", "long", "three", "stream", "paced"]
+Ask = Literal["one", "long", "three", "stream", "paced", "chat", "longchat", "chatstream"]
+
+AS_CHAT: dict[Ask, Ask] = {"chat": "one", "longchat": "long", "chatstream": "stream"}
+"""What is asked in OpenAI's own wire, and the same in the gateway's."""
 
 PROMPT = (
     "You advise a team that calls several language models. Explain in plain words what a gateway in front of "
@@ -26,7 +29,7 @@ class Scenario:
 
     @property
     def streams(self) -> bool:
-        return self.ask in ("stream", "paced")
+        return self.ask in ("stream", "paced", "chatstream")
 
     @property
     def answers(self) -> int:
@@ -42,6 +45,9 @@ SCENARIOS = {
     "paced8": Scenario("paced", clients=8),
     "paced128": Scenario("paced", clients=128),
     "steady": Scenario("one", clients=32, rate=150),
+    "chat": Scenario("chat", clients=16),
+    "longchat": Scenario("longchat", clients=16),
+    "chatstream": Scenario("chatstream", clients=8),
 }
 
 Unit = Literal["us", "/s", "MB", "s"]
@@ -49,18 +55,19 @@ Unit = Literal["us", "/s", "MB", "s"]
 
 @dataclass(frozen=True)
 class Target:
-    """A bound for the gateway's figure: of the figure itself, or of its ratio to nginx's."""
+    """A bound for the gateway's figure: of the figure itself, or of its ratio to nginx's, or to its own in the row
+    ``of``."""
 
     bound: Literal["ratio", "at most", "at least"]
     value: float
+    of: str = "nginx"
 
     def __str__(self) -> str:
-        return {"ratio": "<= {} x nginx", "at most": "<= {}", "at least": ">= {}"}[self.bound].format(
-            f"{self.value:,g}"
-        )
+        words = {"ratio": f"<= {{}} x {self.of}", "at most": "<= {}", "at least": ">= {}"}
+        return words[self.bound].format(f"{self.value:,g}")
 
     def met(self, figure: float, ratio: float | None) -> bool | None:
-        """None: cannot be judged, because nginx's figure is missing."""
+        """None: cannot be judged, because the other figure is missing."""
         if self.bound == "at least":
             return figure >= self.value
         measured = ratio if self.bound == "ratio" else figure
@@ -78,9 +85,14 @@ class Row:
     target: Target | None = None
     against: str = ""  # the scenario of the peers' figure, where they have no such thing
 
+    @property
+    def other(self) -> "Row | None":
+        """The row of our own that this one is held against; None where it is nginx's figure."""
+        return ROWS[self.target.of] if self.target is not None and self.target.of in ROWS else None
 
-def _ratio(value: float) -> Target:
-    return Target("ratio", value)
+
+def _ratio(value: float, of: str = "nginx") -> Target:
+    return Target("ratio", value, of)
 
 
 ROWS: dict[str, Row] = {
@@ -90,6 +102,11 @@ ROWS: dict[str, Row] = {
     "stream": Row("stream of 100 events, back to back, 8 clients", "stream", "cpu_us", "us", _ratio(0.9)),
     "paced8": Row("the same, 5 ms apart", "paced8", "cpu_us", "us", _ratio(2)),
     "paced128": Row("the same, 5 ms apart, 128 clients", "paced128", "cpu_us", "us", _ratio(1.7)),
+    "chat": Row("a chat forwarded, 16 clients", "chat", "cpu_us", "us", _ratio(1.15, "one"), against="one"),
+    "longchat": Row("the same, 100 kB prompt", "longchat", "cpu_us", "us", _ratio(1.5, "chat"), against="long"),
+    "chatstream": Row(
+        "a streamed chat of 100 events, 8 clients", "chatstream", "cpu_us", "us", _ratio(0.9), against="stream"
+    ),
     "added": Row("added latency p50, 150 requests/s", "steady", "added_p50_us", "us", _ratio(1.5)),
     "added99": Row("added latency p99, 150 requests/s", "steady", "added_p99_us", "us"),
     "rate": Row("requests/s on one core, one model, 16 clients", "one", "rate", "/s", Target("at least", 11_000)),

@@ -44,6 +44,12 @@ def test_three_models_are_held_against_the_one_model_of_nginx() -> None:
     assert (line.ratio, line.met) == (7.5, True)
 
 
+def test_a_chat_is_held_against_our_own_call() -> None:
+    taken = {("gateway", "one"): samples(100), ("gateway", "chat"): samples(120), ("nginx", "one"): samples(20)}
+    (line,) = fill_in(["chat"], ["gateway", "nginx"], taken, Options())
+    assert (line.ratio, line.met, str(line.row.target)) == (1.2, False, "<= 1.15 x one")
+
+
 def test_a_check_fails_on_misses_bad_answers_and_what_cannot_be_judged() -> None:
     taken = {
         ("gateway", "one"): samples(150),

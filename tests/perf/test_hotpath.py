@@ -103,7 +103,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     [
         ({"model": "a"}, 84, 1),
         ({"model": ["a", "b", "c"]}, 235, 1),
-        ({"model": "a", "stream": True}, 114 + 9 * PIECES, PIECES + 3),
+        ({"model": "a", "stream": True}, 114 + 10 * PIECES, PIECES + 3),
     ],
     ids=["one", "three", "stream"],
 )
