@@ -26,6 +26,7 @@ from adapters.errors import (
 )
 from adapters.sse import Events
 from adapters.stream import StreamDecoder
+from adapters.strict import is_strict
 from adapters.types import (
     AnyJson,
     Call,
@@ -42,11 +43,13 @@ from adapters.types import (
     HttpResponse,
     JsonSchema,
     Mode,
+    OneOf,
     Prompts,
     Reply,
     Usage,
     count,
 )
+from adapters.wrapping import Unwrap, Unwrapping, schema_of, unwrapping
 
 FINISH: dict[str, Finish] = {
     "stop": "stop",
@@ -193,6 +196,8 @@ class OpenAI:
     takes: frozenset[str] = frozenset({"prompts", "tokens", "echo", "best_of"})
     max_n: int | None = None
     chat_limit = "max_completion_tokens"
+    wraps = True
+    """Whether the host's schemas must be those of objects, so that other answers are asked for inside of one."""
     left_out: frozenset[str] = frozenset({"continuous_usage_stats"})
     """Stream options that the host does not know; the gateway counts a running usage itself."""
 
@@ -219,7 +224,8 @@ class OpenAI:
             return self.forwarded(call, call.fields)
         if call.constraint is None:
             return self.asked(call)
-        return msgspec.to_builtins(self.asked(call)) | self.constrained(call, call.constraint)
+        body: dict[str, Any] = msgspec.to_builtins(self.asked(call), builtin_types=(msgspec.Raw,))
+        return body | self.constrained(call, call.constraint)
 
     def forwarded(self, call: Call, fields: Fields) -> dict[str, Any]:
         """A request that came in this wire, as the caller wrote it."""
@@ -244,10 +250,14 @@ class OpenAI:
         if isinstance(constraint, AnyJson):
             return {"response_format": {"type": "json_object"}}
         if isinstance(constraint, JsonSchema):
-            schema = {"name": constraint.name, "schema": constraint.schema, "strict": constraint.strict}
+            said: dict[str, Any] = {"name": constraint.name, "schema": schema_of(constraint)[0]}
             if constraint.description is not None:
-                schema["description"] = constraint.description
-            return {"response_format": {"type": "json_schema", "json_schema": schema}}
+                said["description"] = constraint.description
+            said["strict"] = constraint.strict and is_strict(said["schema"])
+            return {"response_format": {"type": "json_schema", "json_schema": said}}
+        if isinstance(constraint, OneOf):
+            said = {"name": "choice", "schema": schema_of(constraint)[0], "strict": True}
+            return {"response_format": {"type": "json_schema", "json_schema": said}}
         raise inexpressible(type(constraint).__name__.lower(), "this provider can be constrained by a JSON schema only")
 
     def stream_options(self, asked: msgspec.Raw | None) -> Any:
@@ -289,14 +299,27 @@ class OpenAI:
         if not answer.choices:
             raise Garbled("the provider's answer holds no choices", status=200)
         if call.fields is not None:
-            return read(response, lambda body: rich(answer, body))
-        return Reply(
-            tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices]),
-            answer.usage.canonical() if answer.usage else None,
-        )
+            reply = read(response, lambda body: rich(answer, body))
+        else:
+            reply = Reply(
+                tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices]),
+                answer.usage.canonical() if answer.usage else None,
+            )
+        unwrap = self.unwrap(call) if call.constraint is not None else None
+        return reply if unwrap is None else without_object(reply, unwrap)
 
     def decoder(self, call: Call) -> Decoder:
-        return OpenAIDecoder(self._host.done_marker, rich=call.fields is not None)
+        decoder = OpenAIDecoder(self._host.done_marker, rich=call.fields is not None)
+        unwrap = self.unwrap(call) if call.constraint is not None else None
+        return decoder if unwrap is None else Unwrapping(decoder, unwrap)
+
+    def unwrap(self, call: Call) -> Unwrap | None:
+        """How an answer is taken out of the object in which it was asked for; None if the caller asked for it as it
+        is."""
+        written = call.fields is not None and "response_format" in call.fields
+        if written or not self.wraps or not isinstance(call.input, Chat):
+            return None
+        return unwrapping(call.constraint)
 
     def _endpoint(self, route: str, model: str) -> Endpoint:
         found = self._endpoints.get((route, model))
@@ -422,6 +445,19 @@ def rich(answer: Answer, body: bytes) -> Reply:
         answer.usage.canonical(top["usage"]) if answer.usage else None,
         {name: value for name, value in top.items() if name not in READ_HERE},
     )
+
+
+def without_object(reply: Reply, unwrap: Unwrap) -> Reply:
+    """The answers themselves, in both of their forms."""
+    choices = []
+    for choice in reply.choices:
+        text = unwrap(choice.text)
+        raw = choice.raw
+        if raw is not None and "message" in raw:
+            message = {**decode_fields(raw["message"]), "content": text}
+            raw = {**raw, "message": msgspec.Raw(encode_request(message))}
+        choices.append(Choice(choice.index, text, choice.finish, choice.usage, raw))
+    return Reply(tuple(choices), reply.usage, reply.raw)
 
 
 def named(refusal: Rejected, call: Call, response: HttpResponse) -> Rejected:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 ROWS = """
 adapters.types
 adapters.embeddings.types  adapters.errors  adapters.stops
-adapters.chat  adapters.embeddings.form  adapters.fields  adapters.sse  adapters.wrapping
+adapters.chat  adapters.embeddings.form  adapters.fields  adapters.sse  adapters.strict  adapters.wrapping
 adapters.cohere_chat  adapters.local.gbnf  adapters.local.logprobs  adapters.local.refusals  adapters.stream
 adapters.cohere_request  adapters.local.lark  adapters.local.ollama_words  adapters.local.tgi_words  adapters.openai
 adapters.cohere  adapters.llama  adapters.local.llamacpp_words  adapters.local.ollama_chat  adapters.local.tgi_chat
@@ -29,6 +29,13 @@ adapters.embeddings
 
 gateway
 gateway.census  gateway.errors  gateway.gate  gateway.prices  gateway.settings  gateway.tokens  gateway.upstream.types
+gateway.constraints.problems
+gateway.constraints.describe  gateway.constraints.documents  gateway.constraints.earley  gateway.constraints.emptiness
+gateway.constraints.patterns  gateway.constraints.references
+gateway.constraints.expressions  gateway.constraints.prefixes  gateway.constraints.schemas
+gateway.constraints.begun  gateway.constraints.grammars
+gateway.constraints.checker
+gateway.constraints
 gateway.metrics
 gateway.keeping
 gateway.types

@@ -59,8 +59,7 @@ def json_begun(text: str) -> bool:
 
 
 def cut_short(text: str, at: int, wants: str) -> bool:
-    found = CUT.match(text, at)
-    if found is None or found.end() != len(text) or found.end() == at:
+    if CUT.fullmatch(text, at) is None or at == len(text):
         return False
     return "value" in wants or text[at] == '"'
 

@@ -95,7 +95,7 @@ def prepared(constraint: Constraint) -> Ready:
 class Json(Struct, frozen=True):
     """The answer is JSON, with a value that is looked at."""
 
-    problem: Callable[[Any], str | None]
+    problem: Callable[[Any, int], str | None]
     weight: int = 1
 
     def verdict(self, text: str) -> Verdict:
@@ -103,7 +103,7 @@ class Json(Struct, frozen=True):
             found, value = read(text)
         except Unreadable as unreadable:
             return Verdict(text, str(unreadable))
-        problem = self.problem(value)
+        problem = self.problem(value, len(found))
         return Verdict(found) if problem is None else Verdict(text, problem)
 
 
@@ -124,7 +124,7 @@ class Text(Struct, frozen=True):
         return Verdict(text, self.problem)
 
 
-def not_an_object(value: Any) -> str | None:
+def not_an_object(value: Any, size: int) -> str | None:
     return None if isinstance(value, dict) else f"the answer is not a JSON object but {shown(value)}"
 
 

@@ -33,7 +33,7 @@ SHELVES = ("$defs", "definitions")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 ALTERNATIVES = ("allOf", "anyOf", "oneOf")
 
-MAX_WORK = 100_000
+MAX_WORK = 20_000
 """Subschemas, each counted as often as it is reached."""
 
 MAX_CHAIN = 500
@@ -45,12 +45,13 @@ MAX_RECURSIVE = 4_000
 
 class Shape(Struct, frozen=True):
     """``work`` counts subschemas as often as they are reached, ``size`` each once. ``width`` is the largest number of
-    alternatives at one place, ``patterns`` the number of regular expressions."""
+    alternatives at one place, ``branches`` the number of all alternatives, ``patterns`` that of regular expressions."""
 
     size: int
     work: int
     recursive: bool
     width: int
+    branches: int
     patterns: int
 
 
@@ -172,7 +173,7 @@ def shape(root: Schema) -> Shape:
                 references.target(part[keyword])
     work, recursive = total_work(root, references)
     size = len(parts)
-    if work > (max(MAX_RECURSIVE, 2 * size) if recursive else MAX_WORK):
+    if work > max(MAX_RECURSIVE if recursive else MAX_WORK, 2 * size):
         raise ConstraintError(
             "the schema's references multiply too much: let fewer places name the same definitions, "
             "or give a union that several name a definition of its own"
@@ -180,7 +181,7 @@ def shape(root: Schema) -> Shape:
     objects = [part for part in parts if isinstance(part, dict)]
     widths = [len(part[keyword]) for part in objects for keyword in ALTERNATIVES if keyword in part]
     patterns = sum([("pattern" in part) + len(part.get("patternProperties", ())) for part in objects])
-    return Shape(size, work, recursive, max(widths, default=0), patterns)
+    return Shape(size, work, recursive, max(widths, default=0), sum(widths), patterns)
 
 
 def total_work(root: Schema, references: References) -> tuple[int, bool]:

@@ -29,10 +29,13 @@ MAX_SIZE = 256 * 1024
 """Bytes."""
 
 MAX_DEPTH = 64
-MAX_PATTERNS = 100
+MAX_PATTERNS = 64
 EXPLAINED = 2_000
 """Up to how much work at a wrong answer the place of the mistake is looked for: unlike the verdict, which the validator
 remembers for each part of an answer, the reasons are gathered for every way in which a union could be meant."""
+
+EXPLAINED_SIZE = 5_000_000
+"""And up to what product of alternatives and characters: each reason holds a copy of what it is about."""
 
 DRAFTS: dict[str, type[Validator]] = {
     "json-schema.org/draft/2020-12/schema": Draft202012Validator,
@@ -51,11 +54,11 @@ class Compiled:
         self.form = form
         self.weight = 1 + form.patterns
 
-    def problem(self, value: Any) -> str | None:
-        """What is wrong with a value: its first mistake, with the place."""
+    def problem(self, value: Any, size: int) -> str | None:
+        """What is wrong with a value whose text has ``size`` characters: its first mistake, with the place."""
         if self.validator.is_valid(value):
             return None
-        if not self.explains(value):
+        if not self.explains(value, size):
             return "the answer does not keep the schema"
         try:
             self.validator.validate(value)
@@ -63,10 +66,12 @@ class Compiled:
             return sentence(error)
         return None
 
-    def explains(self, value: Any) -> bool:
+    def explains(self, value: Any, size: int) -> bool:
         form = self.form
         if form.width == 0:
             return True
+        if form.branches * size > EXPLAINED_SIZE:
+            return False
         if not form.recursive:
             return form.work - form.size <= EXPLAINED
         return depth_of(value) * math.log(max(2, form.width)) <= math.log(EXPLAINED)

@@ -1,5 +1,5 @@
-"""``POST /v1/completion/cfg``: an answer that is a sentence of a context-free grammar, in Lark's notation (the start rule
-is ``start``) or in EBNF (``root ::= ...``, as llama.cpp has it).
+"""``POST /v1/completion/cfg``: an answer that is a sentence of a context-free grammar, in Lark's notation (its rule
+``start`` comes first) or in EBNF (``root ::= ...``, as llama.cpp has it).
 
 The answer ends where nothing can follow, where the model ends a sentence, or at the limit of tokens: then it is the
 beginning of a sentence. That is what ``stop_after_match`` means here, whatever it is: a shorter sentence inside the one
@@ -42,6 +42,7 @@ def decode(body: wire.Body) -> CompletionRequest:
         params,
         fields=fields_of(params),
         constraint=Grammar(asked.grammar),
+        constrained_by="grammar",
     )
 
 
@@ -51,4 +52,4 @@ def encode(request: CompletionRequest, response: CompletionResponse) -> bytes:
 
 
 def encode_error(error: GatewayError) -> bytes:
-    return constrained.encode_error(error, "grammar", ENGINES)
+    return constrained.encode_error(error, ("grammar",), ENGINES)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, Raw, Struct
 
+from adapters.errors import Rejected
 from adapters.types import Fields, Params
 from gateway.errors import BadRequest, GatewayError
 from gateway.types import CompletionResponse
@@ -30,12 +31,6 @@ EXPECTED = {
     "repetition_penalty": "a number above 0",
 }
 
-SPOKEN = frozenset(
-    {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "response_format", "structured_outputs"}
-    | {"jsonschema", "anyjson", "regex", "oneof", "grammar"}
-)
-"""The names under which adapters refuse a constraint."""
-
 ONE_ANSWER = frozenset({"fanout", "n", "stream"})
 NOTHING = (b"null", b"false", b"1")
 """What these fields may say, since it asks for nothing."""
@@ -45,7 +40,7 @@ class OneModel(Struct, kw_only=True):
     """null is the same as absence. ``model`` is ours."""
 
     prompt: Text
-    model: Name | Annotated[tuple[Name], Meta(max_length=1)] | None = None
+    model: Name | Annotated[tuple[Name, ...], Meta(min_length=1, max_length=1)] | None = None
 
 
 class Sampled(OneModel, kw_only=True):
@@ -112,9 +107,8 @@ def matched(response: CompletionResponse, text: str, match: bool) -> bytes:
     return to_json(Matched(text, part.usage.output, "pattern_match" if match else "token_limit"))
 
 
-def encode_error(error: GatewayError, field: str, who: str) -> bytes:
-    """An adapter's refusal of a constraint names the field by which it was asked for here, and says ``who`` could."""
-    if error.param not in SPOKEN:
-        return thiggle.encode_error(error)
-    return thiggle.flat(f"{field}: {error.message}; {who}", field, error)
-
+def encode_error(error: GatewayError, fields: tuple[str, ...], engines: str) -> bytes:
+    """An error; where a model was asked that cannot be held to this constraint, with those that can."""
+    if error.param in fields and isinstance(error.__cause__, Rejected):
+        return thiggle.flat(f"{error.message}; {engines}", error.param, error)
+    return thiggle.encode_error(error)

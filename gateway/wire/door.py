@@ -4,51 +4,30 @@ The body decides. Lamini's callers name the model ``model_name``, all others ``m
 else only Lamini's callers write. Nobody guesses which of two models is meant.
 """
 
-from gateway.errors import BadRequest, GatewayError
+from msgspec import Raw
+
+from gateway.errors import BadRequest
 from gateway.types import CompletionRequest
 from gateway.wire import body as wire
-from gateway.wire import completions, lamini, superset
+from gateway.wire import completions
+from gateway.wire import lamini as its_dialect
 from gateway.wire.body import Body
 from gateway.wire.dialect import Dialect
+from gateway.wire.superset import superset
 
-ITS_OWN = ("output_type", "out_type", "model_name")
-"""Fields that only Lamini's callers write, be they null."""
+TYPES = frozenset({"output_type", "out_type"})
+"""What only Lamini's callers write, be it null."""
 
-BOTH = BadRequest("model and model_name are both given; name the model once", param="model")
-NEITHER = BadRequest("model is missing; GET /v1/models lists the models", param="model")
-NULL = b"null"
-
-
-class CompletionsDoor:
-    """Stateless: one for all requests."""
-
-    def early(self, lamini_asks: bool) -> Dialect:
-        return lamini if lamini_asks else superset
-
-    def enter(self, body: bytes, max_depth: int, lamini_asks: bool) -> tuple[Dialect, Body]:
-        try:
-            read = wire.read(body, max_depth)
-        except BadRequest as error:
-            if lamini_asks:
-                raise lamini.Malformed(error.message, param=error.param) from None
-            raise
-        fields = read.fields
-        named, otherwise = fields.get("model", NULL) != NULL, fields.get("model_name", NULL) != NULL
-        if named and not otherwise:
-            return completions, read
-        if otherwise and not named:
-            return lamini, read
-        its = lamini_asks or any(name in fields for name in ITS_OWN[: None if not named else 2])
-        if named:
-            return Refusing(lamini if its else completions, BOTH), read
-        return (lamini if its else Refusing(completions, NEITHER)), read
+BOTH = "model and model_name are both given; name the model once"
+NEITHER = "model is missing; GET /v1/models lists the models"
+NULL = Raw(b"null")
 
 
 class Refusing:
-    """A dialect in which the request is refused."""
+    """A dialect in which a request is refused."""
 
-    def __init__(self, dialect: Dialect, error: GatewayError) -> None:
-        self._error = error
+    def __init__(self, dialect: Dialect, why: str) -> None:
+        self._why = why
         self.read = dialect.read
         self.encode = dialect.encode
         self.encode_error = dialect.encode_error
@@ -56,4 +35,43 @@ class Refusing:
         self.chunks = dialect.chunks
 
     def decode(self, body: Body) -> CompletionRequest:
-        raise self._error
+        raise BadRequest(self._why, param="model")
+
+
+class Unheard(Refusing):
+    """What errors are told in before anything is known of the caller: in the words of all."""
+
+    def __init__(self) -> None:
+        super().__init__(completions, NEITHER)
+        self.encode_error = superset
+
+
+class CompletionsDoor:
+    """Keeps nothing: one for all requests."""
+
+    def __init__(self) -> None:
+        self._unheard = Unheard()
+        self._unnamed = Refusing(completions, NEITHER)
+        self._torn = {True: Refusing(its_dialect, BOTH), False: Refusing(completions, BOTH)}
+
+    def early(self, lamini: bool) -> Dialect:
+        return its_dialect if lamini else self._unheard
+
+    def enter(self, body: bytes, max_depth: int, lamini: bool) -> tuple[Dialect, Body]:
+        try:
+            read = wire.read(body, max_depth)
+        except BadRequest as error:
+            if lamini:
+                raise its_dialect.Malformed(error.message, param=error.param) from None
+            raise
+        return self._dialect(read, lamini), read
+
+    def _dialect(self, read: Body, lamini: bool) -> Dialect:
+        fields = read.fields
+        model, model_name = fields.get("model", NULL) != NULL, fields.get("model_name", NULL) != NULL
+        if model != model_name:
+            return completions if model else its_dialect
+        its = lamini or not TYPES.isdisjoint(fields)
+        if model:
+            return self._torn[its]
+        return its_dialect if its or "model_name" in fields else self._unnamed

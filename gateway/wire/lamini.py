@@ -9,7 +9,7 @@ prompt is continued as it is, since its writer applies the model's template. Sou
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from adapters.fields import CONSTRAINTS, NEUTRAL, is_neutral
 from adapters.types import Constraint, Fields, Finish, Input, Params, Prompts
@@ -39,7 +39,7 @@ STATUS = {502: 503, 504: 524}
 """How Lamini's clients know what failed behind us: as a model that is not there, or one that took too long."""
 
 LOOK_LIKE_CONSTRAINTS = (*CONSTRAINTS, "response_format", "schema")
-NULL = b"null"
+NULL = Raw(b"null")
 
 
 class Malformed(BadRequest):
@@ -215,7 +215,8 @@ def output(text: str, finish: Finish | None, types: Types | None) -> dict[str, A
 
 def encode_error(error: GatewayError) -> bytes:
     if isinstance(error, Malformed):
-        return to_json({"detail": [Problem(("body", error.param) if error.param else ("body",), error.message)]})
+        field = (error.param or "").partition("[")[0]
+        return to_json({"detail": [Problem(("body", field) if field else ("body",), error.message)]})
     return to_json({"detail": error.message})
 
 

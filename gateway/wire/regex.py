@@ -6,13 +6,15 @@ that matches. It cuts at characters, not at tokens: ``[a-z]+`` gives one letter 
 With ``stop_after_match`` false the answer goes on to where the model ends it, or to the limit.
 """
 
+from bisect import bisect_left
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from adapters.types import Fields, Regex
-from gateway.automaton import Automaton, PatternError
+from adapters.types import Regex
+from gateway.constraints.patterns import compiled, whole_match
+from gateway.constraints.problems import ConstraintError
 from gateway.errors import BadRequest, GatewayError
 from gateway.types import CompletionRequest, CompletionResponse
 from gateway.wire import body as wire
@@ -21,6 +23,9 @@ from gateway.wire.constrained import Sampled, check_fields, fields_of, matched, 
 from gateway.wire.thiggle import Text
 
 MAX_PATTERNS = 256
+
+LOOKED_AT = 200
+"""Characters in which a match is looked for one by one, where the pattern matches the empty text already."""
 
 PATTERNS = f"a regular expression, or a list of up to {MAX_PATTERNS} of which any may match, none of them empty"
 EXPECTED = {**constrained.EXPECTED, "pattern": PATTERNS, "patterns": PATTERNS}
@@ -36,12 +41,6 @@ class RequestBody(Sampled):
     patterns: Patterns | None = None
 
 
-class Match(Struct, frozen=True):
-    """What the answer is cut by; None if it is not."""
-
-    automaton: Automaton | None
-
-
 KNOWN = frozenset(RequestBody.__struct_fields__)
 decode_body = msgspec.json.Decoder(RequestBody).decode
 
@@ -53,8 +52,8 @@ chunks = thiggle.chunks
 def decode(body: wire.Body) -> CompletionRequest:
     asked: RequestBody = wire.convert(decode_body, body.data, body.fields, EXPECTED)
     check_fields(body.fields, KNOWN)
-    pattern, param = pattern_of(asked, body.fields)
-    automaton = compiled(pattern, param)
+    pattern, param = pattern_of(asked)
+    check(pattern, param)
     params = params_of(asked)
     return CompletionRequest(
         thiggle.models_of(asked.model),
@@ -62,11 +61,12 @@ def decode(body: wire.Body) -> CompletionRequest:
         params,
         fields=fields_of(params),
         constraint=Regex(pattern),
-        note=Match(None if asked.stop_after_match is False else automaton),
+        constrained_by=param,
+        note=asked.stop_after_match is not False,
     )
 
 
-def pattern_of(asked: RequestBody, found: Fields) -> tuple[str, str]:
+def pattern_of(asked: RequestBody) -> tuple[str, str]:
     """One pattern for all, and the field that it came in."""
     if asked.pattern is not None and asked.patterns is not None and asked.pattern != asked.patterns:
         raise BadRequest("pattern and patterns contradict each other; give one of them", param="patterns")
@@ -78,7 +78,7 @@ def pattern_of(asked: RequestBody, found: Fields) -> tuple[str, str]:
     if len(each) == 1:
         return each[0], param
     for pattern in each:
-        compiled(pattern, param)  # joined, half a pattern could become a whole one
+        check(pattern, param)  # joined, half a pattern could become a whole one
     return "|".join([f"(?:{pattern})" for pattern in each]), param
 
 
@@ -90,25 +90,30 @@ def bare(pattern: str) -> str:
     return pattern if backslashes % 2 else head
 
 
-def compiled(pattern: str, param: str) -> Automaton:
+def check(pattern: str, param: str) -> None:
     try:
-        return Automaton(pattern)
-    except PatternError as exc:
-        raise BadRequest(f"{param}: {exc}", param=param) from None
+        whole_match(pattern)
+    except ConstraintError as exc:
+        raise BadRequest(f"{param}: {exc.message}", param=param) from None
 
 
 def encode(request: CompletionRequest, response: CompletionResponse) -> bytes:
     [part] = response.parts
-    text, match = part.text, part.finish == "stop"
-    automaton: Automaton | None = request.note.automaton
-    if automaton is None:
-        return matched(response, text, match)
-    try:
-        end = automaton.shortest(text)
-    except PatternError as exc:
-        raise BadRequest(f"pattern: {exc}", param="pattern") from None
-    return matched(response, text[:end], match or end is not None)
+    assert isinstance(request.constraint, Regex)
+    end = shortest(request.constraint.pattern, part.text) if request.note else None
+    return matched(response, part.text[:end], part.finish == "stop" or end is not None)
+
+
+def shortest(pattern: str, text: str) -> int | None:
+    """The length of the shortest beginning of a text, but not the empty one, that the pattern matches as a whole; None
+    if there is none."""
+    whole = whole_match(pattern)
+    if whole(""):
+        return next((end for end in range(1, min(len(text), LOOKED_AT) + 1) if whole(text[:end])), None)
+    begins = compiled(f"^(?:{pattern})", pattern).is_valid  # true of every text that goes on behind a match
+    end = bisect_left(range(len(text) + 1), True, key=lambda end: begins(text[:end]))
+    return end if end <= len(text) and whole(text[:end]) else None
 
 
 def encode_error(error: GatewayError) -> bytes:
-    return constrained.encode_error(error, "pattern", ENGINES)
+    return constrained.encode_error(error, ("pattern", "patterns"), ENGINES)

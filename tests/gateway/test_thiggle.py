@@ -19,7 +19,7 @@ DEPTH = 64
 
 
 def decode(body: object) -> CompletionRequest:
-    return thiggle.decode(body if isinstance(body, bytes) else msgspec.json.encode(body), DEPTH)
+    return thiggle.decode(thiggle.read(body if isinstance(body, bytes) else msgspec.json.encode(body), DEPTH))
 
 
 def refusal(body: object) -> BadRequest:
@@ -117,8 +117,12 @@ def test_other_spellings(more: dict[str, Any], expected: dict[str, Any]) -> None
         ({"prompt": "a", "fanout": {"min_success": 0}}, "fanout.min_success: must be", "fanout.min_success"),
         ({"prompt": "a", "fanout": {"deadline_ms": -1}}, "fanout.deadline_ms: must be", "fanout.deadline_ms"),
         ({"prompt": "a", "fanout": {"modes": "all"}}, "unknown field modes", "fanout"),
-        ({"prompt": "a", "guided_json": {"type": "object"}}, "cannot constrain", "guided_json"),
-        ({"prompt": "a", "response_format": {"type": "json_object"}}, "cannot constrain", "response_format"),
+        (
+            {"prompt": "a", "guided_json": {"type": "object"}},
+            "would constrain the answer; /v1/completion/typed",
+            "guided_json",
+        ),
+        ({"prompt": "a", "response_format": {"type": "json_object"}}, "would constrain the answer", "response_format"),
         ({"prompt": "a", "x": "[" * 100}, None, None),
         (b'{"prompt": "a", "x": ' + b"[" * 64 + b"]" * 64 + b"}", "nested deeper than 64", None),
         (b'{"prompt": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested deeper than 64", None),
@@ -201,7 +205,7 @@ def test_an_answer() -> None:
     )
     answer = CompletionResponse("3f1c1b1e-0000-4000-8000-000000000000", 1_700_000_001, parts, Usage(6, 4), 260)
     none = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "prediction_time_ms": 90}
-    assert msgspec.json.decode(thiggle.encode(answer)) == {
+    assert msgspec.json.decode(thiggle.encode(CompletionRequest((), "hi", Params()), answer)) == {
         "id": "3f1c1b1e-0000-4000-8000-000000000000",
         "object": "text_completion",
         "created": "2023-11-14T22:13:21Z",
@@ -239,7 +243,7 @@ def test_errors_are_flat_and_free_of_percent_signs_that_the_go_client_would_form
 
 def test_a_stream() -> None:
     legs = tuple(Leg(name, Call(name, "hi", Params()), (), i, ()) for i, name in enumerate("ab"))
-    chunks = thiggle.chunks("id", 1_700_000_000, legs)
+    chunks = thiggle.chunks(CompletionRequest((), "hi", Params()), "id", 1_700_000_000, legs)
     head = {"id": "id", "object": "text_completion", "created": "2023-11-14T22:13:20Z"}
     figures = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8, "prediction_time_ms": 250}
 
