@@ -6,6 +6,7 @@
 from adapters.cohere import Cohere
 from adapters.llama import Llama
 from adapters.local import local
+from adapters.longtail import LongTail
 from adapters.openai import OpenAI
 from adapters.types import MakeAdapter
 
@@ -14,4 +15,5 @@ ADAPTERS: dict[str, MakeAdapter] = {
     "cohere": Cohere,
     "llama": Llama,
     "local": local,
+    "litellm": LongTail,
 }

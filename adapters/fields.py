@@ -16,8 +16,8 @@ NULL = msgspec.Raw(b"null")
 
 HINTS = frozenset(
     {"cache_salt", "metadata", "moderation", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"}
-    | {"guided_decoding_backend", "priority", "request_id", "safety_identifier", "service_tier", "session_id", "store", "user"}
-    | {"spaces_between_special_tokens", "skip_special_tokens", "stream_interval", "watermarking"}
+    | {"guided_decoding_backend", "priority", "request_id", "safety_identifier", "service_tier", "session_id", "store"}
+    | {"user", "spaces_between_special_tokens", "skip_special_tokens", "stream_interval", "watermarking"}
 )
 """Fields that change nothing in the answer's text, so that an engine without a word for them may go without."""
 

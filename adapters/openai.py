@@ -250,6 +250,9 @@ class OpenAI:
         if isinstance(constraint, AnyJson):
             return {"response_format": {"type": "json_object"}}
         if isinstance(constraint, JsonSchema):
+            if constraint.options:
+                name = next(iter(constraint.options))
+                raise inexpressible(name, f"this provider's schemas have no {name}: leave it out")
             said: dict[str, Any] = {"name": constraint.name, "schema": schema_of(constraint)[0]}
             if constraint.description is not None:
                 said["description"] = constraint.description

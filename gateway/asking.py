@@ -35,8 +35,9 @@ def requests(target: Target, call: Call) -> tuple[Asked, ...]:
         return asked_in_parts(target, call, "")
     if isinstance(call.input, str) and not call.params.echo and call.params.best_of is None:
         return asked_in_parts(target, as_chat(call) if target.mode == "chat" else call, "")
+    n = call.params.n
     native = adapter.takes if target.mode == "completion" else frozenset()
-    if wants_best(call) and "best_of" not in native:
+    if wants_best(call) and not ("best_of" in native and (adapter.most(call) or n) >= n):
         call = with_more(call)
     found: list[Asked] = []
     for single in singles(target, call, native):
@@ -72,6 +73,8 @@ def parts(call: Call, most: int) -> list[Call]:
     params, found = call.params, []
     for start in range(0, params.n, most):
         changes: dict[str, Any] = {"n": min(most, params.n - start)}
+        if params.best_of is not None:
+            changes["best_of"] = None
         if params.seed is not None:
             changes["seed"] = params.seed + start
         found.append(with_params(call, **changes))

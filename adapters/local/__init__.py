@@ -1,4 +1,5 @@
-"""``local``: servers of open models that an organisation runs itself, asked to continue a bare text.
+"""``local``: servers of open models that an organisation runs itself, asked to continue a bare text, or to chat where
+the target says so.
 
 They are one adapter to an operator and five to us, since most of them drop a field that they do not know without a
 word: what speaks at the other end has to be said.

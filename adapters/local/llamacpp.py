@@ -1,81 +1,59 @@
-"""llama.cpp's server, by its native route. https://github.com/ggml-org/llama.cpp/tree/master/tools/server
+"""llama.cpp's server: texts by its native route, chats by its OpenAI wire.
+https://github.com/ggml-org/llama.cpp/tree/master/tools/server
 
 The server's own sampling defaults differ between builds and can be set on its command line, so every value is sent.
 Its ``repeat_last_n`` is left to it: how far back its penalties look has no counterpart among our parameters.
 """
 
-import msgspec
-from msgspec import Struct
+from typing import Any
 
-from adapters.errors import Garbled, Rule, TooLong, bare, read, require
+import msgspec
+from msgspec import Raw, Struct
+
+from adapters.errors import Garbled, TooLong, inexpressible, read
+from adapters.fields import refuse_rest
+from adapters.local.llamacpp_chat import LlamaCppChat
+from adapters.local.llamacpp_words import check, grammar, sampling, schema
+from adapters.local.logprobs import TokenLogprob, as_field
 from adapters.openai import NULL, headers, kind_of, reported, url
 from adapters.sse import Events
 from adapters.stream import StreamDecoder
 from adapters.types import (
+    AnyJson,
     Call,
+    Chat,
     Choice,
+    Constraint,
     Decoder,
     Delta,
     Endpoint,
+    Fields,
     Finish,
     Host,
     HttpRequest,
     HttpResponse,
+    JsonSchema,
     Mode,
+    Prompt,
+    Prompts,
     Reply,
     Usage,
+    count,
 )
 
 FINISH: dict[str, Finish] = {"eos": "stop", "word": "stop", "limit": "length"}
 
-RULES: tuple[Rule, ...] = (
-    ("n", lambda p: p.n == 1, "llama.cpp gives one choice a request: ask for n = 1"),
-    (
-        "max_tokens",  # 0 gives one token and -1 no limit, without complaint
-        lambda p: p.max_tokens is None or p.max_tokens >= 1,
-        "llama.cpp's max_tokens is at least 1",
-    ),
-    (
-        "temperature",  # below 0 it is greedy, without complaint
-        lambda p: p.temperature is None or p.temperature >= 0,
-        "llama.cpp's temperature is at least 0",
-    ),
-    (
-        "top_p",  # above 1 it is off, without complaint
-        lambda p: p.top_p is None or 0 <= p.top_p <= 1,
-        "llama.cpp's top_p goes from 0 to 1",
-    ),
-    (
-        "seed",  # cut to 32 bits without complaint, and the largest of them stands for a random one
-        lambda p: p.seed is None or 0 <= p.seed < 2**32 - 1,
-        "llama.cpp's seed goes from 0 to 4294967294",
-    ),
-    (
-        "stop",  # the empty string is found everywhere
-        lambda p: "" not in p.stop,
-        "llama.cpp's stop strings cannot be empty",
-    ),
+WIRE = {"stop": "stop", "length": "length"}
+"""OpenAI's words for the reasons above."""
+
+HANDLED = frozenset(
+    {"frequency_penalty", "ignore_eos", "include_stop_str_in_output", "logit_bias", "logprobs", "max_tokens", "min_p"}
+    | {"best_of", "n", "presence_penalty", "repetition_penalty", "seed", "stop", "temperature", "top_k", "top_p"}
 )
 
 
-class Request(Struct):
-    model: str
-    prompt: str
-    temperature: float
-    top_p: float
-    presence_penalty: float
-    frequency_penalty: float
-    stop: tuple[str, ...]
-    stream: bool
-    n_predict: int | msgspec.UnsetType = msgspec.UNSET
-    seed: int | msgspec.UnsetType = msgspec.UNSET
-    top_k: int = 0
-    min_p: float = 0.0
-    repeat_penalty: float = 1.0
-
-
 class Timings(Struct):
-    cache_n: int | None = None
+    cache_n: float | None = None
 
 
 class Answer(Struct):
@@ -85,18 +63,25 @@ class Answer(Struct):
     content: str | None = None
     stop: bool = False
     stop_type: str = ""
+    stopping_word: str = ""
     truncated: bool = False
-    tokens_evaluated: int | None = None
-    tokens_predicted: int | None = None
-    tokens_cached: int | None = None
+    tokens_evaluated: float | None = None
+    tokens_predicted: float | None = None
+    tokens_cached: float | None = None
+    completion_probabilities: tuple[TokenLogprob, ...] = ()
     timings: Timings | None = None
     error: msgspec.Raw = NULL
 
     def usage(self) -> Usage | None:
-        if self.tokens_evaluated is None or self.tokens_predicted is None:
+        prompt, answer = count(self.tokens_evaluated), count(self.tokens_predicted)
+        if prompt is None or answer is None:
             return None
-        cached = self.timings.cache_n if self.timings else None
-        return Usage(self.tokens_evaluated, self.tokens_predicted, cached=cached)
+        return Usage(prompt, answer, cached=count(self.timings.cache_n) if self.timings else None)
+
+    def text(self, call: Call) -> str:
+        """What it adds to the answer; the stop string that has ended it is told apart from it."""
+        text = self.content or ""
+        return text + self.stopping_word if call.params.include_stop and self.stop_type == "word" else text
 
     def finish(self) -> Finish:
         if self.forgot():
@@ -118,63 +103,106 @@ decode_answer = msgspec.json.Decoder(Answer).decode
 class LlamaCpp:
     """The adapter. A server of one model passes over ``model``; one that routes among several reads it."""
 
-    modes: tuple[Mode, ...] = ("completion",)
-    max_n: int | None = 1
+    modes: tuple[Mode, ...] = ("completion", "chat")
+    takes: frozenset[str] = frozenset({"tokens"})
 
     def __init__(self, host: Host) -> None:
+        self._chat = LlamaCppChat(host)
         self._whole = Endpoint(url(host, "/completion", ""), headers(host))
         # After a stream the server hangs up, although its head promises to go on.
         self._stream = Endpoint(url(host, "/completion", ""), headers(host), keep_alive=False)
 
+    def most(self, call: Call) -> int | None:
+        return 1
+
     def encode(self, call: Call) -> HttpRequest:
+        if isinstance(call.input, Chat):
+            return self._chat.encode(call)
         endpoint = self._stream if call.stream else self._whole
-        return HttpRequest(endpoint, encode_request(request(call)), call.stream)
+        return HttpRequest(endpoint, encode_request(request(call, prompt_of(call))), call.stream)
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
+        if isinstance(call.input, Chat):
+            return self._chat.decode(call, response)
         answer = read(response, decode_answer, kind_of)
         if answer.error != NULL:
             raise reported(answer.error)
         if answer.content is None:
             raise Garbled("the provider's answer holds no text", status=200)
-        return Reply((Choice(0, answer.content, answer.finish()),), answer.usage())
+        finish, probable = answer.finish(), answer.completion_probabilities
+        raw = told(call, answer.text(call), finish, probable) if wants_raw(call) else None
+        return Reply((Choice(0, answer.text(call), finish, raw=raw),), answer.usage())
 
     def decoder(self, call: Call) -> Decoder:
-        return LlamaCppDecoder()
+        return self._chat.decoder(call) if isinstance(call.input, Chat) else LlamaCppDecoder(call)
 
 
 class LlamaCppDecoder(StreamDecoder):
     """Complete when an event said ``stop``; there is no ``[DONE]`` on this route."""
 
-    __slots__ = ()
+    __slots__ = ("_call", "_rich")
 
-    def __init__(self) -> None:
+    def __init__(self, call: Call) -> None:
         super().__init__(Events())
+        self._call = call
+        self._rich = wants_raw(call)
 
     def read(self, payload: bytes, deltas: list[Delta]) -> None:
         event = decode_answer(payload)
         self.usage = event.usage() or self.usage
         if event.error != NULL:
             raise reported(event.error)
+        finish, text = event.finish() if event.stop else None, event.text(self._call)
+        raw = None
+        if self._rich and event.completion_probabilities:
+            piece = told(self._call, text, finish, event.completion_probabilities)
+            raw = Raw(msgspec.json.encode({"index": 0, **piece}))
         if event.stop:
-            deltas.append(Delta(0, event.content or "", event.finish()))
+            deltas.append(Delta(0, text, finish, raw))
             self.done = True
-        elif event.content:
-            deltas.append(Delta(0, event.content))
+        elif text or raw is not None:
+            deltas.append(Delta(0, text, None, raw))
 
 
-def request(call: Call) -> Request:
-    prompt = bare(call)
+def wants_raw(call: Call) -> bool:
+    return call.fields is not None and call.params.logprobs is not None
+
+
+def told(call: Call, text: str, finish: Finish | None, probable: tuple[TokenLogprob, ...]) -> Fields:
+    """A choice, or a piece of one, in OpenAI's form."""
+    reason = None if finish is None else WIRE.get(finish, "stop")
+    return {
+        "text": Raw(msgspec.json.encode(text)),
+        "logprobs": as_field(probable, call.params.logprobs or 0),
+        "finish_reason": Raw(msgspec.json.encode(reason)),
+    }
+
+
+def prompt_of(call: Call) -> Prompt:
+    """The text, or the token ids."""
+    if isinstance(call.input, str):
+        return call.input
+    if isinstance(call.input, Prompts) and len(call.input.items) == 1:
+        return call.input.items[0]
+    raise inexpressible("prompt", "llama.cpp continues one prompt a request: send one")
+
+
+def request(call: Call, prompt: Prompt) -> dict[str, Any]:
     asked = call.params
-    require(asked, RULES)
-    return Request(
-        model=call.model,
-        prompt=prompt,
-        temperature=1.0 if asked.temperature is None else asked.temperature,
-        top_p=1.0 if asked.top_p is None else asked.top_p,
-        presence_penalty=asked.presence_penalty or 0.0,
-        frequency_penalty=asked.frequency_penalty or 0.0,
-        stop=asked.stop,
-        stream=call.stream,
-        n_predict=msgspec.UNSET if asked.max_tokens is None else asked.max_tokens,
-        seed=msgspec.UNSET if asked.seed is None else asked.seed,
-    )
+    check(asked)
+    refuse_rest(call, HANDLED, "llama.cpp")
+    body = {"model": call.model, "prompt": prompt, "stream": call.stream, **sampling(asked)}
+    if asked.max_tokens is not None:
+        body["n_predict"] = asked.max_tokens
+    if asked.logprobs is not None:
+        body["n_probs"] = max(asked.logprobs, 1)  # 0 turns them off altogether
+    if call.constraint is not None:
+        body |= constrained(call.constraint)
+    return body
+
+
+def constrained(constraint: Constraint) -> dict[str, Any]:
+    """This route passes over ``response_format``, but takes a schema or a grammar."""
+    if isinstance(constraint, JsonSchema | AnyJson):
+        return {"json_schema": schema(constraint)}
+    return {"grammar": grammar(constraint)}

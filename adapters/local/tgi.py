@@ -1,46 +1,51 @@
-"""Text Generation Inference, by its native routes. https://huggingface.co/docs/text-generation-inference/reference
+"""Text Generation Inference: texts by its native routes, chats by its OpenAI wire.
+https://huggingface.co/docs/text-generation-inference/reference
 
 Its OpenAI route for texts passes over parameters that it does not know, so it is not used.
 """
 
+from typing import Any
+
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from adapters.errors import (
     UNREADABLE,
     Garbled,
     ProviderError,
     Rejected,
-    Rule,
     Throttled,
     Unavailable,
-    bare,
     failure,
+    inexpressible,
     read,
-    require,
 )
+from adapters.fields import refuse_rest
+from adapters.local.logprobs import TokenLogprob, as_field
+from adapters.local.refusals import one_text
+from adapters.local.tgi_chat import TgiChat
+from adapters.local.tgi_words import STOPPED, check, grammar
 from adapters.openai import headers, url
 from adapters.sse import Events
 from adapters.stops import Held, trimmed
 from adapters.stream import StreamDecoder
 from adapters.types import (
     Call,
+    Chat,
     Choice,
     Decoder,
     Delta,
     Endpoint,
+    Fields,
     Finish,
     Host,
     HttpRequest,
     HttpResponse,
     Mode,
-    Params,
     Reply,
     Usage,
+    count,
 )
-
-STOPPED = "stop_sequence"
-"""The reason of an answer that a stop string has ended, and that still holds it."""
 
 FINISH: dict[str, Finish] = {"eos_token": "stop", STOPPED: "stop", "length": "length"}
 
@@ -54,27 +59,13 @@ ERRORS: dict[str, tuple[int, type[ProviderError]]] = {
 """By ``error_type``, which stands beside the text of every error; and the status that the error has before a stream
 begins."""
 
-RULES: tuple[Rule, ...] = (
-    ("n", lambda p: p.n == 1, "TGI gives one choice a request: ask for n = 1"),
-    (
-        "temperature",
-        lambda p: p.temperature is None or p.temperature >= 0,
-        "TGI's temperature is at least 0",
-    ),
-    ("top_p", lambda p: p.top_p is None or 0 < p.top_p <= 1, "TGI's top_p is above 0 and at most 1"),
-    ("seed", lambda p: p.seed is None or 0 < p.seed < 2**64, "TGI's seed is a positive number of 64 bits"),
-    ("presence_penalty", lambda p: not p.presence_penalty, "TGI has no presence_penalty: leave it out"),
-    (
-        "frequency_penalty",
-        lambda p: -2 <= (p.frequency_penalty or 0) <= 2,
-        "TGI's frequency_penalty goes from -2 to 2",
-    ),
-    (
-        "stop",  # the empty string ends every answer
-        lambda p: "" not in p.stop,
-        "TGI's stop strings cannot be empty",
-    ),
+HANDLED = frozenset(
+    {"best_of", "frequency_penalty", "include_stop_str_in_output", "logprobs", "max_tokens", "n", "presence_penalty"}
+    | {"repetition_penalty", "seed", "stop", "temperature", "top_k", "top_p", "truncate_prompt_tokens"}
 )
+
+WIRE = {"stop": "stop", "length": "length"}
+"""OpenAI's words for how an answer ended."""
 
 
 class Parameters(Struct, omit_defaults=True):
@@ -85,7 +76,12 @@ class Parameters(Struct, omit_defaults=True):
     top_p: float | None = None
     seed: int | None = None
     frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    top_k: int | None = None
+    truncate: int | None = None
+    top_n_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    grammar: dict[str, Any] | None = None
 
 
 class Request(Struct):
@@ -93,23 +89,32 @@ class Request(Struct):
     parameters: Parameters
 
 
-class Details(Struct):
-    """The end of an answer. A stream counts the prompt here, a whole answer in a header: its ``prefill`` lists the
-    prompt's tokens only where the server was started to allow it."""
-
-    finish_reason: str = ""
-    generated_tokens: int | None = None
-    input_length: int | None = None
-
-    def usage(self, input_length: int | None) -> Usage | None:
-        if input_length is None or self.generated_tokens is None:
-            return None
-        return Usage(input_length, self.generated_tokens)
-
-
 class Token(Struct):
     text: str = ""
+    logprob: float | None = None
     special: bool = False
+
+    def told(self, others: "tuple[Token, ...]" = ()) -> TokenLogprob:
+        return TokenLogprob(self.text, self.logprob, top_logprobs=tuple([other.told() for other in others]))
+
+
+class Details(Struct):
+    """The end of an answer. A stream counts the prompt here, a whole answer in a header: its ``prefill`` lists the
+    prompt's tokens only where the server was started to allow it. ``top_tokens`` are the alternatives to each token."""
+
+    finish_reason: str = ""
+    generated_tokens: float | None = None
+    input_length: float | None = None
+    tokens: tuple[Token, ...] = ()
+    top_tokens: tuple[tuple[Token, ...], ...] = ()
+
+    def usage(self, input_length: float | None) -> Usage | None:
+        prompt, answer = count(input_length), count(self.generated_tokens)
+        return None if prompt is None or answer is None else Usage(prompt, answer)
+
+    def logprobs(self) -> tuple[TokenLogprob, ...]:
+        others = self.top_tokens or ((),) * len(self.tokens)
+        return tuple([token.told(beside) for token, beside in zip(self.tokens, others, strict=False)])
 
 
 class Answer(Struct):
@@ -118,6 +123,7 @@ class Answer(Struct):
     generated_text: str | None = None
     details: Details | None = None
     token: Token | None = None
+    top_tokens: tuple[Token, ...] = ()
     error: str | None = None
     error_type: str | None = None
 
@@ -127,16 +133,23 @@ decode_answer = msgspec.json.Decoder(Answer).decode
 
 
 class Tgi:
-    """The adapter. The server holds one model, so the call's ``model`` is not sent."""
+    """The adapter. The server holds one model, so the call's ``model`` is not sent. Of several answers it can tell the
+    best, but not in a stream and not with a seed, so that is left to the gateway."""
 
-    modes: tuple[Mode, ...] = ("completion",)
-    max_n: int | None = 1
+    modes: tuple[Mode, ...] = ("completion", "chat")
+    takes: frozenset[str] = frozenset()
 
     def __init__(self, host: Host) -> None:
+        self._chat = TgiChat(host)
         self._whole = Endpoint(url(host, "/generate", ""), headers(host))
         self._stream = Endpoint(url(host, "/generate_stream", ""), headers(host))
 
+    def most(self, call: Call) -> int | None:
+        return 1
+
     def encode(self, call: Call) -> HttpRequest:
+        if isinstance(call.input, Chat):
+            return self._chat.encode(call)
         endpoint = self._stream if call.stream else self._whole
         return HttpRequest(endpoint, encode_request(request(call)), call.stream)
 
@@ -144,51 +157,83 @@ class Tgi:
         answer = read(response, decode_answer, kind_of)
         if answer.error is not None:
             raise reported(answer)
+        if isinstance(call.input, Chat):
+            return self._chat.decode(call, response)
         if answer.generated_text is None or answer.details is None:
             raise Garbled("the provider's answer holds no text", status=200)
         reason, text = answer.details.finish_reason, answer.generated_text
         if reason == STOPPED:
-            text = trimmed(text, call.params.stop)
-        choice = Choice(0, text, FINISH.get(reason, "other"))
-        return Reply((choice,), answer.details.usage(prompt_tokens(response)))
+            text = trimmed(text, cut(call))
+        finish = FINISH.get(reason, "other")
+        raw = told(call, text, finish, answer.details.logprobs()) if wants_raw(call) else None
+        return Reply((Choice(0, text, finish, raw=raw),), answer.details.usage(prompt_tokens(response)))
 
     def decoder(self, call: Call) -> Decoder:
-        return TgiDecoder(call.params.stop)
+        return self._chat.decoder(call) if isinstance(call.input, Chat) else TgiDecoder(call)
 
 
 class TgiDecoder(StreamDecoder):
     """Complete when an event brought ``details``; there is no ``[DONE]`` on this route."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_call", "_rich", "_text")
 
-    def __init__(self, stops: tuple[str, ...]) -> None:
+    def __init__(self, call: Call) -> None:
         super().__init__(Events())
-        self._text = Held(stops)
+        self._call = call
+        self._rich = wants_raw(call)
+        self._text = Held(cut(call))
 
     def read(self, payload: bytes, deltas: list[Delta]) -> None:
         event = decode_answer(payload)
         if event.error is not None:
             raise reported(event)
         text = event.token.text if event.token is not None and not event.token.special else ""
-        text = self._text.feed(text)
+        text, finish = self._text.feed(text), None
         if event.details is not None:
             reason = event.details.finish_reason
             self.usage = event.details.usage(event.details.input_length)
             self.done = True
-            deltas.append(Delta(0, text + self._text.end(reason == STOPPED), FINISH.get(reason, "other")))
-        elif text:
-            deltas.append(Delta(0, text))
+            text, finish = text + self._text.end(reason == STOPPED), FINISH.get(reason, "other")
+        raw = None
+        if self._rich and event.token is not None:
+            piece = told(self._call, text, finish, (event.token.told(event.top_tokens),))
+            raw = Raw(msgspec.json.encode({"index": 0, **piece}))
+        if text or finish is not None or raw is not None:
+            deltas.append(Delta(0, text, finish, raw))
+
+
+def cut(call: Call) -> tuple[str, ...]:
+    """The stop strings that are cut off: TGI leaves them where they are."""
+    return () if call.params.include_stop else call.params.stop
+
+
+def wants_raw(call: Call) -> bool:
+    return call.fields is not None and call.params.logprobs is not None
+
+
+def told(call: Call, text: str, finish: Finish | None, tokens: tuple[TokenLogprob, ...]) -> Fields:
+    """A choice, or a piece of one, in OpenAI's form."""
+    reason = None if finish is None else WIRE.get(finish, "stop")
+    return {
+        "text": Raw(msgspec.json.encode(text)),
+        "logprobs": as_field(tokens, call.params.logprobs or 0),
+        "finish_reason": Raw(msgspec.json.encode(reason)),
+    }
 
 
 def request(call: Call) -> Request:
     """The call in TGI's words. What would change nothing has no words there: a top_p of 1, a penalty of 0, and,
-    where temperature 0 leaves no choice between tokens, any top_p."""
-    prompt = bare(call)
-    require(call.params, RULES)
-    return Request(prompt, parameters(call.params))
+    where temperature 0 leaves no choice between tokens, any top_p and top_k."""
+    prompt = one_text(call, "TGI")
+    check(call.params)
+    refuse_rest(call, HANDLED, "TGI")
+    if call.params.truncate is not None and (call.fields or {}).get("truncation_side") == Raw(b'"right"'):
+        raise inexpressible("truncation_side", "TGI cuts a prompt at its left side: leave out truncation_side")
+    return Request(prompt, parameters(call))
 
 
-def parameters(asked: Params) -> Parameters:
+def parameters(call: Call) -> Parameters:
+    asked = call.params
     greedy = asked.temperature == 0
     return Parameters(
         do_sample=not greedy,
@@ -198,13 +243,18 @@ def parameters(asked: Params) -> Parameters:
         top_p=None if greedy or asked.top_p == 1 else asked.top_p,
         seed=asked.seed,
         frequency_penalty=asked.frequency_penalty or None,
+        repetition_penalty=None if asked.repetition_penalty == 1 else asked.repetition_penalty,
+        top_k=None if greedy or (asked.top_k or 0) < 1 else asked.top_k,
+        truncate=asked.truncate,
+        top_n_tokens=None if asked.logprobs is None else max(asked.logprobs, 1),  # 0 is none of its numbers
         stop=asked.stop,
+        grammar=grammar(call.constraint) if call.constraint else None,
     )
 
 
 def prompt_tokens(response: HttpResponse) -> int | None:
     value = response.header(b"x-prompt-tokens")
-    return int(value) if value is not None and value.isdigit() else None
+    return count(float(value)) if value is not None and value.isdigit() else None
 
 
 def kind_of(response: HttpResponse) -> type[ProviderError] | None:
