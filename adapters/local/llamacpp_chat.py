@@ -30,6 +30,7 @@ HANDLED = SENT | {"best_of", "include_stop_str_in_output", "n"}
 
 class LlamaCppChat(OpenAI):
     modes: tuple[Mode, ...] = ("chat",)
+    wraps = False
     max_n: int | None = 1
     chat_limit = "max_tokens"
 
@@ -71,6 +72,4 @@ class LlamaCppChat(OpenAI):
 
 def renamed(fields: Fields) -> Fields:
     """What the caller wrote, in the server's words."""
-
-    wraps = False
     return {NAMES.get(name, name): value for name, value in fields.items() if name in SENT and value != NULL}

@@ -30,6 +30,7 @@ HANDLED = SENT | {
 
 class TgiChat(OpenAI):
     modes: tuple[Mode, ...] = ("chat",)
+    wraps = False
     max_n: int | None = 1
     chat_limit = "max_tokens"
 
@@ -63,8 +64,6 @@ class TgiChat(OpenAI):
 
 class Trimming:
     """Reads a stream, and holds back what may turn out to be a stop string."""
-
-    wraps = False
 
     __slots__ = ("_decoder", "_text", "usage")
 

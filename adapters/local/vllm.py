@@ -49,6 +49,7 @@ class Vllm(OpenAI):
     one choice a request; its prefix cache makes the repeats cheap."""
 
     wraps = False
+    left_out: frozenset[str] = frozenset()
     modes: tuple[Mode, ...] = ("completion", "chat")
     takes: frozenset[str] = frozenset({"prompts", "tokens", "echo"})
     chat_limit = "max_tokens"

@@ -1,0 +1,185 @@
+"""Work that its caller comes back for: many prompts, a few at a time, whose answers are kept until they are fetched.
+
+A job lives in the worker that took it; what it has come to is in the store, where every worker finds it. Which API
+asks, and what an output looks like, is not known here.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import partial
+from weakref import WeakValueDictionary
+
+from gateway.errors import GatewayError, Internal
+from gateway.fanout import give_up
+from gateway.store.jobs import Failure, Job, JobStore, Output
+from gateway.types import Team
+
+log = logging.getLogger("gateway.jobs")
+
+AT_ONCE = 8
+"""Prompts of one team's jobs that a worker asks together."""
+
+WAITING = 64 * 1024 * 1024
+"""Bytes of one team's prompts that a worker holds in memory for its jobs."""
+
+PAUSE = 0.2
+"""Seconds between two writes of what a job has come to."""
+
+Tell = Callable[[bytes], None]
+"""Takes what there is so far of one prompt's output."""
+
+Work = Callable[[int, Tell], Awaitable[Output]]
+"""Answers the prompt at this place. Raises GatewayError, by which the whole job fails."""
+
+Render = Callable[[GatewayError], Failure]
+
+
+class TooManyJobs(GatewayError):
+    status = 429
+    code = "too_many_jobs"
+
+
+class NoSuchJob(GatewayError):
+    status = 404
+    code = "not_found"
+
+
+class Jobs:
+    """The jobs of this worker. ``render`` is how a job's failure will be answered."""
+
+    def __init__(self, store: JobStore, render: Render, pause: float = PAUSE) -> None:
+        self._store = store
+        self._render = render
+        self._bounds = store.bounds
+        self._pause = pause
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[str, int] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Forgets what has grown old while nobody was here."""
+        await self._sweep()
+
+    async def close(self) -> None:
+        """Gives up what is not done; who asks for it later is told so."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        await give_up(list(self._tasks))
+        await self._store.close()
+
+    async def submit(self, team: Team, kind: str, sizes: list[int], work: Work, pending: bytes) -> str:
+        """Takes a job on; returns its name. ``sizes`` are the prompts' bytes, ``pending`` what stands in the place of
+        an output that is not there yet. Raises TooManyJobs."""
+        size = sum(sizes)
+        if self._waiting.get(team.name, 0) + size > WAITING:
+            raise TooManyJobs("your jobs hold too many prompts by now; come back when some have ended", retry_after=5)
+        id = secrets.token_hex(16)
+        if not await self._store.add(id, team.name, kind, len(sizes), pending):
+            raise TooManyJobs(
+                f"{self._bounds.open} of your jobs have not ended; come back when some have", retry_after=5
+            )
+        self._waiting[team.name] = self._waiting.get(team.name, 0) + size
+        turn = self._turns.setdefault(team.name, asyncio.Semaphore(AT_ONCE))
+        task = asyncio.create_task(Run(self._store, id, turn, self._pause).run(len(sizes), work, self._render))
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._ended(task, team.name, size))
+        return id
+
+    async def find(self, team: Team, kind: str, id: str) -> Job:
+        """The team's job. Raises NoSuchJob."""
+        job = await self._store.find(id, team.name, kind)
+        if job is None:
+            raise NoSuchJob(f"there is no such job, or it ended more than {self._bounds.seconds / 60:.0f} minutes ago")
+        return job
+
+    def _ended(self, task: asyncio.Task[None], team: str, size: int) -> None:
+        self._tasks.discard(task)
+        self._waiting[team] -= size
+        if not self._waiting[team]:
+            del self._waiting[team]
+        if not task.cancelled() and (bug := task.exception()):
+            log.error("a job could not be kept", exc_info=bug)
+        if self._sweeping is None:
+            self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweeping = loop.call_later(self._bounds.seconds + 1, lambda: self._sweep_now(loop))
+
+    def _sweep_now(self, loop: asyncio.AbstractEventLoop) -> None:
+        task = loop.create_task(self._sweep())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._sweep_later()
+
+    async def _sweep(self) -> None:
+        try:
+            await self._store.sweep()
+        except Exception:
+            log.exception("old jobs could not be forgotten")
+
+
+class Run:
+    """One job while it is worked on. What has come of it is written now and then, for those who look."""
+
+    def __init__(self, store: JobStore, id: str, turn: asyncio.Semaphore, pause: float) -> None:
+        self._store = store
+        self._id = id
+        self._turn = turn
+        self._pause = pause
+        self._fresh: dict[int, Output] = {}
+        self._news = asyncio.Event()
+
+    async def run(self, prompts: int, work: Work, render: Render) -> None:
+        writing = asyncio.create_task(self._write())
+        failure: Failure | None = None
+        try:
+            await self._all(prompts, work)
+        except GatewayError as error:
+            failure = render(error)
+        except Exception:
+            log.exception("job %s failed by a bug", self._id)
+            failure = render(Internal(f"an internal error; the log has it under {self._id}"))
+        finally:
+            await give_up([writing])
+        await self._store.end(self._id, self._fresh, failure)
+
+    async def _all(self, prompts: int, work: Work) -> None:
+        """A few at a time; the first failure ends it."""
+        rest = iter(range(prompts))
+
+        async def some() -> None:
+            for place in rest:
+                async with self._turn:
+                    self._news.set()
+                    self._fresh[place] = await work(place, partial(self._tell, place))
+                    self._news.set()
+
+        tasks = [asyncio.create_task(some()) for _ in range(min(prompts, AT_ONCE))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:  # not a TaskGroup: before 3.13, one that fails while it is cancelled forgets that it was
+            await give_up(tasks)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
+
+    def _tell(self, place: int, data: bytes) -> None:
+        self._fresh[place] = Output(data)
+        self._news.set()
+
+    async def _write(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            fresh, self._fresh = self._fresh, {}
+            try:
+                await self._store.write(self._id, fresh)
+            except BaseException as exc:
+                self._fresh = fresh | self._fresh  # the end writes it again, and says what is wrong
+                if not isinstance(exc, Exception):
+                    raise
+            await asyncio.sleep(self._pause)
