@@ -4,29 +4,38 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+TAIL   := .venv-litellm
+OTHERS := .venv-clients
 
 # With .venv activated, python3 would be the venv's own: it has no pip, and cannot remake itself.
 export PATH := $(subst $(CURDIR)/$(BIN):,,$(PATH))
 
 # Debian's python3 has no ensurepip, so the venv is made empty and the system's pip fills it.
 PIP     := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
-INSTALL  = $(PIP) install --quiet --require-hashes --only-binary :all: --requirement
-PROJECT  = $(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
+LOCKED  := install --quiet --require-hashes --only-binary :all: --requirement
+ITSELF  := install --quiet --no-deps --no-build-isolation --no-index --editable .
+INSTALL  = $(PIP) $(LOCKED)
+PROJECT  = $(PIP) $(ITSELF)
+
+# litellm runs as a process of its own, on a Python of its own: its pins are not the gateway's.
+PIP_TAIL := $(PYTHON) -m pip --python $(TAIL)/bin/python --disable-pip-version-check
 
 # Both locks hold the build backend, which is what --no-build-isolation builds the project with.
 UV      = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
           --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench schema model lock clean
+.PHONY: help run litellm test lint bench schema prices model lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/run  ## start the gateway (ARGS="--port 9000")
 	@exec $(BIN)/gateway serve $(ARGS)
 
-test: $(VENV)/dev  ## run the tests (ARGS="tests/gateway -k merge")
+litellm: $(TAIL)/ready  ## install litellm for providers of adapter litellm, as GATEWAY_LITELLM_PYTHON=.venv-litellm/bin/python
+
+test: $(VENV)/dev $(TAIL)/ready $(OTHERS)/ready  ## run the tests (ARGS="tests/gateway -k merge")
 	$(BIN)/python -m pytest -q $(ARGS)
 
 lint: $(VENV)/dev  ## formatting, rules and types
@@ -41,6 +50,9 @@ schema: $(VENV)/dev  ## write what an editor needs to check routing.yaml
 	$(BIN)/python -c 'import sys, gateway.config; sys.stdout.buffer.write(gateway.config.json_schema())' \
 	    > deploy/routing.schema.json
 
+prices: $(VENV)/dev $(TAIL)/ready  ## write the price list that is checked in, from litellm's
+	$(BIN)/python -m tools.prices $(TAIL)
+
 model: $(VENV)/dev  ## make the demo model that is checked in
 	$(BIN)/python -m tools.demo_model $(ARGS)
 
@@ -53,11 +65,20 @@ lock:  ## pin the newest versions of everything, with hashes
 	    --extra demo --extra dev
 	$(UV) --upgrade --output-file requirements.lock pyproject.toml $(VENV)-lock/backend.in \
 	    --extra demo --constraint requirements-dev.lock
-	sed -i '1i # Made by `make lock` from pyproject.toml.' requirements.lock requirements-dev.lock
+	$(UV) --upgrade --output-file requirements-litellm.lock pyproject.toml $(VENV)-lock/backend.in \
+	    --extra litellm --constraint requirements.lock
+	printf '%s\n' aiohttp pyyaml requests > $(VENV)-lock/needs.in
+	printf '%s\n' lamini==3.4.6 lamini-configuration > $(VENV)-lock/lamini.in
+	printf '%s\n' lamini==2.0.16 > $(VENV)-lock/old.in
+	{ $(UV) $(VENV)-lock/needs.in && $(UV) --no-deps $(VENV)-lock/lamini.in; } > requirements-lamini.lock
+	$(UV) --no-deps $(VENV)-lock/old.in > requirements-lamini-old.lock
+	sed -i '1i # Made by `make lock`.' requirements-lamini.lock requirements-lamini-old.lock
+	sed -i '1i # Made by `make lock` from pyproject.toml.' \
+	    requirements.lock requirements-dev.lock requirements-litellm.lock
 	rm -rf $(VENV)-lock
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) $(VENV)-lock build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lock $(TAIL) $(OTHERS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find adapters gateway tests bench tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The venv's stamps. pyproject.toml counts too: the console script and the package list come from it.
@@ -78,3 +99,24 @@ $(VENV)/dev: requirements-dev.lock requirements.lock pyproject.toml $(BIN)/pytho
 	@$(INSTALL) requirements-dev.lock
 	@$(PROJECT)
 	@touch $(VENV)/run $@
+
+$(TAIL)/bin/python:
+	$(PYTHON) -m venv --clear --without-pip $(TAIL)
+
+$(TAIL)/ready: requirements-litellm.lock $(TAIL)/bin/python
+	@echo "installing requirements-litellm.lock into $(TAIL) (a minute, and only when it changed)"
+	@$(PIP_TAIL) $(LOCKED) requirements-litellm.lock
+	@$(PIP_TAIL) $(ITSELF)
+	@touch $@
+
+# Lamini's clients of both generations, for the tests. Without most of what they name as their dependencies, a gigabyte
+# for training and indexing, in whose place stand tests/clients/stubs.
+$(OTHERS)/bin/python:
+	$(PYTHON) -m venv --clear --without-pip $(OTHERS)
+
+$(OTHERS)/ready: requirements-lamini.lock requirements-lamini-old.lock $(OTHERS)/bin/python
+	@echo "installing Lamini's clients into $(OTHERS) (only when their locks changed)"
+	@$(PYTHON) -m pip --python $(OTHERS)/bin/python --disable-pip-version-check $(LOCKED) requirements-lamini.lock --no-deps
+	@$(PYTHON) -m pip --python $(OTHERS)/bin/python --disable-pip-version-check $(LOCKED) requirements-lamini-old.lock \
+	    --no-deps --upgrade --target $(OTHERS)/old
+	@touch $@

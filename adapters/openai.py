@@ -150,8 +150,6 @@ NULL = msgspec.Raw(b"null")
 
 CHOICES = b'"choices":['
 
-LIMITS = ("max_tokens", "max_completion_tokens")
-
 READ_HERE = frozenset({"choices", "usage", "error"})
 """Fields of an answer that have a place of their own among the canonical values."""
 
@@ -185,7 +183,9 @@ decode_error = msgspec.json.Decoder(ErrorBody).decode
 decode_detail = msgspec.json.Decoder(ErrorDetail | str).decode
 decode_fields = msgspec.json.Decoder(Fields).decode
 decode_choice = msgspec.json.Decoder(WireChoice).decode
-decode_choices = msgspec.json.Decoder(tuple[Fields, ...]).decode
+decode_choices = msgspec.json.Decoder(tuple[Fields, ...] | None).decode
+decode_wire_choices = msgspec.json.Decoder(tuple[WireChoice, ...] | None).decode
+decode_usage = msgspec.json.Decoder(WireUsage | None).decode
 decode_pieces = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
 
 
@@ -233,7 +233,7 @@ class OpenAI:
         chat = isinstance(call.input, Chat)
         body["messages" if chat else "prompt"] = spoken(call)
         limit = self.chat_limit if chat else "max_tokens"
-        if call.params.max_tokens is not None and not any(name in fields for name in LIMITS):
+        if call.params.max_tokens is not None and "max_tokens" not in fields and "max_completion_tokens" not in fields:
             body[limit] = call.params.max_tokens
         if call.constraint is not None and "response_format" not in fields:
             body |= self.constrained(call, call.constraint)
@@ -294,20 +294,9 @@ class OpenAI:
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
         try:
-            answer = read(response, decode_answer, kind_of)
+            reply = read(response, thin if call.fields is None else rich, kind_of)
         except Rejected as refusal:
             raise named(refusal, call, response) from refusal.__cause__
-        if answer.error != NULL:
-            raise reported(answer.error)
-        if not answer.choices:
-            raise Garbled("the provider's answer holds no choices", status=200)
-        if call.fields is not None:
-            reply = read(response, lambda body: rich(answer, body))
-        else:
-            reply = Reply(
-                tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices]),
-                answer.usage.canonical() if answer.usage else None,
-            )
         unwrap = self.unwrap(call) if call.constraint is not None else None
         return reply if unwrap is None else without_object(reply, unwrap)
 
@@ -432,21 +421,37 @@ def spoken(call: Call) -> Any:
     return call.input
 
 
-def rich(answer: Answer, body: bytes) -> Reply:
-    """The whole answer, with all that the provider wrote."""
+def thin(body: bytes) -> Reply:
+    """A whole answer, as far as every wire has it."""
+    answer = decode_answer(body)
+    if answer.error is not NULL and answer.error != NULL:
+        raise reported(answer.error)
+    return Reply(choices_of(answer.choices, None), answer.usage.canonical() if answer.usage else None)
+
+
+def rich(body: bytes) -> Reply:
+    """A whole answer, with all that the provider wrote."""
     if not body.isascii():
-        body.decode()  # raises for what is not UTF-8
+        body.decode()  # raises for what is not UTF-8: what is handed on unread nobody else looks at
     top = decode_fields(body)
-    raws = decode_choices(top["choices"])
-    return Reply(
-        tuple(
-            [
-                Choice(c.index, text_of(c), finish_of(c.finish_reason), None, raw)
-                for c, raw in zip(answer.choices, raws, strict=True)
-            ]
-        ),
-        answer.usage.canonical(top["usage"]) if answer.usage else None,
-        {name: value for name, value in top.items() if name not in READ_HERE},
+    error, choices, usage = top.pop("error", NULL), top.pop("choices", NULL), top.pop("usage", NULL)
+    if error is not NULL and error != NULL:
+        raise reported(error)
+    read_usage = decode_usage(usage)
+    found = choices_of(decode_wire_choices(choices) or (), decode_choices(choices))
+    return Reply(found, read_usage.canonical(usage) if read_usage else None, top)
+
+
+def choices_of(choices: tuple[WireChoice, ...], raws: tuple[Fields, ...] | None) -> tuple[Choice, ...]:
+    if not choices:
+        raise Garbled("the provider's answer holds no choices", status=200)
+    if raws is None:
+        return tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in choices])
+    return tuple(
+        [
+            Choice(c.index, text_of(c), finish_of(c.finish_reason), None, raw)
+            for c, raw in zip(choices, raws, strict=True)
+        ]
     )
 
 

@@ -102,7 +102,7 @@ class OneOf(Struct, frozen=True):
 
 
 class Grammar(Struct, frozen=True):
-    """The answer is a sentence of this grammar: a text that holds ``::=`` is EBNF (llama.cpp's GBNF), any other Lark."""
+    """The answer is a sentence of this grammar: one that holds ``::=`` is EBNF (llama.cpp's GBNF), any other Lark."""
 
     text: str
 

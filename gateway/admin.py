@@ -9,28 +9,43 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.errors import GatewayError, MethodNotAllowed, NoSuchRoute
+from gateway import openapi
+from gateway.errors import GatewayError, MethodNotAllowed, NoSuchRoute, UnknownModel
 from gateway.keys import Keys
 from gateway.routing import Router
+from gateway.types import Team
+from gateway.wire.body import shown
 from gateway.wire.superset import superset
 
 to_json = msgspec.json.Encoder().encode
 
 
 class Admin:
-    """The views. ``router`` is asked for at each request, since a reload replaces it."""
+    """The views. ``router`` is asked for at each request, since a reload replaces it. ``metrics`` renders them in the
+    format that a scraper accepts, and names its content type."""
 
-    def __init__(self, router: Callable[[], Router], keys: Keys, created: int) -> None:
+    def __init__(
+        self,
+        router: Callable[[], Router],
+        keys: Keys,
+        created: int,
+        metrics: Callable[[str | None], tuple[bytes, str]],
+    ) -> None:
+        self._metrics = metrics
         self._router = router
         self._keys = keys
         self._created = created
+        self._document = openapi.document()
         self.ready = False
 
     def app(self) -> Starlette:
         routes = [
             Route("/health", self.health, methods=["GET"]),
             Route("/ready", self.is_ready, methods=["GET"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
             Route("/v1/models", self.models, methods=["GET"]),
+            Route("/v1/models/{id:path}", self.model, methods=["GET"]),
+            Route("/openapi.json", self.openapi, methods=["GET"]),
         ]
         app = Starlette(
             routes=routes, exception_handlers={HTTPException: on_http_error, GatewayError: on_gateway_error}
@@ -46,15 +61,36 @@ class Admin:
         """Ready: requests can be served."""
         return answer({"status": "ready"}) if self.ready else answer({"status": "starting"}, 503)
 
+    async def metrics(self, request: Request) -> Response:
+        """What is measured, in Prometheus' form. Open like the two above: it names no team, key or prompt."""
+        body, kind = self._metrics(request.headers.get("accept"))
+        return Response(body, headers={"content-type": kind})
+
     async def models(self, request: Request) -> Response:
         """The models that the caller can ask, in OpenAI's form."""
+        self._team(request)
+        return answer({"object": "list", "data": [self._told(name) for name in self._router().offered()]})
+
+    async def model(self, request: Request) -> Response:
+        """One of them. Its name may hold slashes, be they written so or as %2F."""
+        name = request.path_params["id"].removesuffix("/")
+        if not name:
+            return await self.models(request)
+        self._team(request)
+        if name not in self._router().offered():
+            raise UnknownModel(f"there is no model '{shown(name)}'; GET /v1/models lists them", param="model")
+        return answer(self._told(name))
+
+    async def openapi(self, request: Request) -> Response:
+        """What all routes take and answer. Nobody's secret, so no key is needed."""
+        return rendered(self._document)
+
+    def _team(self, request: Request) -> Team:
         given = request.headers.getlist("authorization")
-        self._keys.team(", ".join(given).encode("latin-1") if given else None)
-        data = [
-            {"id": name, "object": "model", "created": self._created, "owned_by": "gateway"}
-            for name in self._router().offered()
-        ]
-        return answer({"object": "list", "data": data})
+        return self._keys.team(", ".join(given).encode("latin-1") if given else None)
+
+    def _told(self, name: str) -> dict[str, object]:
+        return {"id": name, "object": "model", "created": self._created, "owned_by": "gateway"}
 
 
 def answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -15,29 +15,52 @@ import msgspec
 from starlette.applications import Starlette
 
 from adapters import ADAPTERS
-from gateway import api, keys, upstream
+from adapters.embeddings import EMBEDDERS
+from gateway import api, census, keys, upstream
 from gateway import config as configuration
 from gateway.admin import Admin
 from gateway.api import Api
+from gateway.beside import LONGTAIL_SOCKET
 from gateway.completion import Completion
 from gateway.config import Config, ModelConfig, ProviderConfig, TargetConfig
+from gateway.constraints import Checker
+from gateway.embedding import Embedding
 from gateway.gate import Gate
+from gateway.jobs import Jobs
+from gateway.lamini import LOST, Polling, failure_of
+from gateway.metrics import Metrics
 from gateway.routing import Route, Router, weighted
 from gateway.settings import Settings
+from gateway.store.jobs import JobStore
 from gateway.types import Clock, Target
 from gateway.upstream.types import Upstream
-from gateway.wire import chat, completions, thiggle
+from gateway.wire import categorize, cfg, chat, completions, embeddings, lamini, lamini_embedding, regex, typed
 from gateway.wire.dialect import Door, Only
+from gateway.wire.door import CompletionsDoor
+from gateway.wire.embeddings import EmbeddingDialect
 
 EMBEDDED_SOCKET = "GATEWAY_EMBEDDED_SOCKET"
 """Where the process that serves the embedded model listens; set by ``serve`` for its workers."""
 
+TYPED = typed.Typed(typed.Conversions())
+
 GENERATING: dict[str, Door] = {
-    "/v1/completion": Only(thiggle),
+    "/v1/completion": typed.Completions(TYPED),
+    "/v1/completion/typed": Only(TYPED),
+    "/v1/completion/regex": Only(regex),
+    "/v1/completion/cfg": Only(cfg),
+    "/v1/categorize": Only(categorize),
     "/v1/chat/completions": Only(chat),
-    "/v1/completions": Only(completions),
+    "/v1/completions": CompletionsDoor(),
+    "/inf/chat/completions": Only(chat),
 }
 """The routes that ask models, each with the dialect that it speaks."""
+
+EMBEDDING: dict[str, tuple[Door, EmbeddingDialect]] = {
+    "/v1/embeddings": (Only(completions), embeddings),
+    "/v1/embedding": (Only(lamini), lamini_embedding),
+}
+"""The routes that make vectors, each with the dialect of its errors and its own."""
 
 
 def create() -> Api:
@@ -58,10 +81,16 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     known = keys.Keys(keys.load(Path(settings.state_dir)))
     server = config.server
     completion = Completion(doors.router(rng), known, clock, max_body=server.max_body_bytes, max_depth=server.max_depth)
-    admin = Admin(lambda: completion.router, known, int(clock.wall()))
+    metrics = Metrics(settings.environ.get(census.VARIABLE))
+    admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.render)
     rest = admin.app()
-    rest.router.lifespan_context = lifespan(admin, doors)
+    jobs = Jobs(JobStore(Path(settings.state_dir), clock.wall, LOST), failure_of)
+    polling = Polling(completion, known, jobs, clock, max_body=server.max_body_bytes, max_depth=server.max_depth)
+    rest.router.routes.extend(polling.routes(admin.models))
+    rest.router.lifespan_context = lifespan(admin, doors, jobs)
     routes = {path: api.Route(door, completion.complete) for path, door in GENERATING.items()}
+    embedding = Embedding(lambda: completion.router, known, max_body=server.max_body_bytes, max_depth=server.max_depth)
+    routes |= {path: api.Route(door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()}
     return Api(routes, rest, rng)
 
 
@@ -78,6 +107,7 @@ class Doors:
             if provider.concurrency is not None
         }
         self.embedded = environ.get(EMBEDDED_SOCKET)
+        self.longtail = environ.get(LONGTAIL_SOCKET)
 
     def router(self, rng: random.Random) -> Router:
         config = self._config
@@ -89,6 +119,7 @@ class Doors:
             max_choices=config.server.max_choices,
             legal_name=configuration.legal_model_name,
             order=weighted(rng),
+            checker=Checker(),
         )
 
     def _route(self, name: str, model: ModelConfig) -> Route:
@@ -109,8 +140,13 @@ class Doors:
             return f"{provider.key_env} must be set at the gateway"
         if provider.embedded and self.embedded is None:
             return "the embedded model must be running (the gateway's log says why it is not)"
+        if provider.adapter == "litellm" and self.longtail is None:
+            return "litellm must be running (the gateway's log says why it is not)"
         base_url = self.embedded if provider.embedded else provider.base_url
-        adapter = ADAPTERS[provider.adapter](configuration.host(provider, key, base_url))
+        if provider.adapter == "litellm":
+            base_url = self.longtail
+        host = configuration.host(provider, key, base_url)
+        adapter = ADAPTERS[provider.adapter](host)
         mode = target.mode or adapter.modes[0]
         return Target(
             f"{target.provider}/{target.model}",
@@ -123,6 +159,7 @@ class Doors:
             target.weight,
             target.fallback,
             self._config.defaults.max_tokens if mode == "completion" else None,
+            EMBEDDERS[provider.adapter](host),
         )
 
     def _client(self, provider: ProviderConfig, base_url: str | None) -> Upstream:
@@ -137,12 +174,13 @@ class Doors:
             await client.close()
 
 
-def lifespan(admin: Admin, doors: Doors) -> Any:
+def lifespan(admin: Admin, doors: Doors, jobs: Jobs) -> Any:
     """Ready from now on; clients closed at the end."""
 
     @contextlib.asynccontextmanager
     async def run(app: Starlette) -> AsyncIterator[None]:
         bound = asyncio.create_task(leave_with(os.getppid())) if multiprocessing.parent_process() else None
+        await jobs.start()
         admin.ready = True
         try:
             yield
@@ -150,6 +188,7 @@ def lifespan(admin: Admin, doors: Doors) -> Any:
             admin.ready = False
             if bound:
                 bound.cancel()
+            await jobs.close()
             await doors.close()
 
     return run

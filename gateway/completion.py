@@ -84,6 +84,9 @@ class Completion:
 
 def explained(results: list[LegResult]) -> HeaderLines:
     """Which targets answered, in the order of the models, and how many were asked in all."""
+    if len(results) == 1 and results[0].target is not None:
+        target, tries = results[0].target, results[0].attempts
+        return [(b"x-gateway-target", target.name.encode()), (b"x-gateway-attempts", b"%d" % tries)]
     targets = ",".join([r.target.name for r in results if r.target is not None and isinstance(r.outcome, Reply)])
     attempts = sum([result.attempts for result in results])
     return [(b"x-gateway-target", targets.encode()), (b"x-gateway-attempts", b"%d" % attempts)]

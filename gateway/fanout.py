@@ -155,6 +155,14 @@ async def give_up(tasks: list[asyncio.Task[None]]) -> None:
         await asyncio.wait(rest)
 
 
+def raise_first(tasks: list[asyncio.Task[None]]) -> None:
+    """Raises what one of these ended tasks has failed by, if any has. All failures count as seen then; asyncio would
+    log the others as forgotten."""
+    failures = [failure for task in tasks if not task.cancelled() and (failure := task.exception())]
+    if failures:
+        raise failures[0]
+
+
 async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     """Asks the leg's targets in turn and leaves the answer, or the last reason why there is none, in ``result``."""
     leg = result.leg
@@ -199,6 +207,8 @@ def close(result: LegResult, outcome: Outcome, clock: Clock) -> None:
 async def attempt(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Reply:
     """One target's whole answer, from one request or several. Raises a ProviderError."""
     if len(asked) == 1:
+        if target.gate is None:
+            return await one(result, target, asked[0], 0, emit)
         return await gated(result, target, asked[0], 0, emit)
     shifts = list(accumulate([part.call.choices for part in asked], initial=0))
     rest = iter(enumerate(asked))
@@ -214,9 +224,7 @@ async def attempt(result: LegResult, target: Target, asked: tuple[Asked, ...], e
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:  # not a TaskGroup: before 3.13, one that fails while it is cancelled forgets that it was
         await give_up(tasks)
-    for task in tasks:
-        if not task.cancelled():
-            task.result()
+    raise_first(tasks)
     return joined([replies[i] for i in range(len(asked))])
 
 

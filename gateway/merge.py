@@ -11,16 +11,16 @@ NOTHING = Usage(0, 0)
 
 def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, elapsed: float) -> CompletionResponse:
     """The answer, or Unanswered when too few models did. ``elapsed`` is in seconds."""
+    outcome = results[0].outcome
+    if len(results) == 1 and isinstance(outcome, Reply):
+        parts, usage = tuple(parts_of(results[0])), outcome.usage or NOTHING
+        return CompletionResponse(id, created, parts, usage, round(elapsed * 1000), 1, outcome.raw)
     shown = told(results, fanout)
     failed = [result for result in shown if not isinstance(result.outcome, Reply)]
     if failed and (fanout.strict or len(shown) - len(failed) < fanout.min_success):
         raise unanswered(failed, [result for result in results if result.outcome is None], len(results))
-    parts: list[Part] = []
-    for result in shown:
-        parts += parts_of(result)
-    outcome = results[0].outcome if len(results) == 1 else None
-    raw = outcome.raw if isinstance(outcome, Reply) else None
-    return CompletionResponse(id, created, tuple(parts), total(shown), milliseconds(elapsed), len(results), raw)
+    merged = tuple([part for result in shown for part in parts_of(result)])
+    return CompletionResponse(id, created, merged, total(shown), milliseconds(elapsed), len(results))
 
 
 def told(results: list[LegResult], fanout: Fanout) -> list[LegResult]:
@@ -38,14 +38,21 @@ def unanswered(failed: list[LegResult], given_up: list[LegResult], asked: int) -
     legs = tuple(failure(result) for result in sorted(failed + given_up, key=lambda result: result.leg.offset))
     reasons = "; ".join(f"{leg.model}: {leg.message}" for leg in legs)
     message = reasons if asked == 1 else f"{len(legs)} of {asked} models did not answer ({reasons})"
-    waits = min([error.retry_after for error in errors if error.retry_after is not None], default=1.0)
     final = any(result.attempts > 1 for result in failed)
+    return verdict(message, errors, legs, final, errors[0].param if asked == 1 else None)
+
+
+def verdict(
+    message: str, errors: list[ProviderError], legs: tuple[LegFailure, ...], final: bool, param: str | None
+) -> Unanswered:
+    """What these failures come to together; ``param`` is told where another request would help."""
+    waits = min([error.retry_after for error in errors if error.retry_after is not None], default=1.0)
     if all(isinstance(error, Throttled) for error in errors):
         return Unanswered(message, 429, legs, waits, final)
     if all(isinstance(error, Overloaded) for error in errors):
         return Unanswered(message, 503, legs, waits, final)
     if all(isinstance(error, Rejected) for error in errors):
-        return Unanswered(message, 400, legs, final=True, param=errors[0].param if asked == 1 else None)
+        return Unanswered(message, 400, legs, final=True, param=param)
     if all(isinstance(error, Invalid) for error in errors):
         return Unanswered(message, 422, legs, final=True)
     return Unanswered(message, 504 if all(isinstance(error, TimedOut) for error in errors) else 502, legs, final=final)

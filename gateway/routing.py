@@ -79,6 +79,8 @@ class Router:
 
     def _resolve(self, request: CompletionRequest) -> list[tuple[str, Route]]:
         names = request.models or self._default_model()
+        if len(names) == 1 and (route := self._routes.get(names[0])) is not None and route.targets:
+            return [(names[0], route)]
         if request.one_text and names[0] not in self._routes and "," in names[0]:
             names = tuple(name.strip() for name in names[0].split(","))
         if len(names) > self._max_models:
@@ -159,9 +161,14 @@ def with_defaults(call: Call, defaults: tuple[tuple[str, object], ...]) -> Call:
     return with_params(call, **fill) if fill else call
 
 
+ALL = Fanout()
+
+
 def fanout_of(request: CompletionRequest, legs: int) -> Fanout:
     """How the legs become one answer. A quorum is by default the majority."""
     needed = request.min_success
+    if needed is None and request.mode == "all" and request.deadline_ms is None and not request.strict:
+        return ALL
     if needed is None:
         needed = legs // 2 + 1 if request.mode == "quorum" else 1
     if needed > legs:

@@ -17,6 +17,8 @@ from uvicorn.supervisors import Multiprocess
 
 from gateway import banner, keys
 from gateway.app import EMBEDDED_SOCKET
+from gateway.beside import long_tail
+from gateway.census import Census
 from gateway.children import Child
 from gateway.config import Config
 from gateway.protocol import Protocol
@@ -39,7 +41,7 @@ def serve(config: Config, settings: Settings) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with listener(settings.host, settings.port) as listening:  # before anything is made that would be left behind
         fresh = keys.bootstrap(Path(settings.state_dir), settings.bootstrap_key)
-        with embedded_model(config):
+        with Census() as census, embedded_model(config, census), long_tail(config, settings, census):
             threading.Thread(target=banner.when_ready, args=(config, settings, fresh), daemon=True).start()
             run(settings, listening)
 
@@ -85,14 +87,15 @@ def run(settings: Settings, listening: socket.socket) -> None:
 
 
 @contextmanager
-def embedded_model(config: Config) -> Iterator[None]:
+def embedded_model(config: Config, census: Census) -> Iterator[None]:
     """Runs the embedded model beside us if a provider asks for it; workers find its socket in the environment."""
     if not any(provider.embedded for provider in config.providers.values()):
         yield
         return
     with tempfile.TemporaryDirectory(prefix="gateway-") as folder:  # short: a socket's path has 107 bytes
         path = os.path.join(folder, "demo.sock")
-        child = Child("the embedded model", [sys.executable, "-m", "gateway.embedded", "--socket", path])
+        command = [sys.executable, "-m", "gateway.embedded", "--socket", path]
+        child = Child("the embedded model", command, changed=census.member("demo"))
         os.environ[EMBEDDED_SOCKET] = f"http+unix://{quote(path, safe='')}"
         child.start()
         try:

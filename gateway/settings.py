@@ -31,8 +31,8 @@ class SettingsError(Exception):
 
 class Settings(Struct, frozen=True, kw_only=True):
     """``environ`` is the merged environment: providers' keys are read from it, by the names that ``routing.yaml``
-    gives. ``litellm_python`` is the Python that runs litellm. ``warnings`` are variables that look like settings and are
-    none."""
+    gives. ``litellm_python`` is the Python that runs litellm. ``warnings`` are variables that look like settings and
+    are none."""
 
     config: str = "routing.yaml"
     host: str = "127.0.0.1"

@@ -4,7 +4,9 @@ What a model does is its ``Script``. Every call is kept, with what was asked and
 """
 
 import asyncio
+import base64
 import contextlib
+from array import array
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -117,19 +119,51 @@ class Provider:
 def whole(script: Script, seen: Seen) -> dict[str, object]:
     if script.status != 200:
         return {"error": {"message": "secret words of the provider", "type": "x", "param": None, "code": None}}
-    text, n = "".join(script.chunks), script.choices or int(str(seen.body.get("n", 1)))
-    chat = seen.path.endswith("/chat/completions")
+    if seen.path.endswith("/embeddings"):
+        return vectors(seen)
+    text, n = "".join(script.chunks), script.choices or wanted(seen)
+    chat, probable = seen.path.endswith("/chat/completions"), seen.body.get("logprobs")
+    asked = probable is not None and probable is not False  # 0 asks for them
     choices = [
-        {"index": i, "finish_reason": script.finish, "logprobs": None}
+        {"index": i, "finish_reason": script.finish, "logprobs": logprobs(script, chat) if asked else None}
         | ({"message": {"role": "assistant", "content": text}} if chat else {"text": text})
         for i in range(n)
     ]
     return {"id": "x", "object": "x", "created": 1, "model": "x", "choices": choices, "usage": script.usage}
 
 
+def logprobs(script: Script, chat: bool) -> dict[str, object]:
+    """Of each of its words, in the form of the route."""
+    if chat:
+        return {"content": [{"token": word, "logprob": -0.5, "top_logprobs": []} for word in script.chunks]}
+    likely = [-0.5] * len(script.chunks)
+    return {"tokens": script.chunks, "token_logprobs": likely, "top_logprobs": None, "text_offset": [0] * len(likely)}
+
+
+def wanted(seen: Seen) -> int:
+    """Choices that are asked for: of each prompt as many."""
+    prompt = seen.body.get("prompt")
+    prompts = len(prompt) if isinstance(prompt, list) and not isinstance(prompt[0], int) else 1
+    return prompts * int(str(seen.body.get("n") or 1))
+
+
+def vectors(seen: Seen) -> dict[str, object]:
+    """A vector for each item, of 4 numbers unless asked otherwise; its first number tells the items apart."""
+    given = seen.body["input"]
+    items = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+    size = int(str(seen.body.get("dimensions") or 4))
+    rows: list[dict[str, object]] = []
+    for i in range(len(items)):
+        vector = array("f", [float(i), *[0.5] * (size - 1)])
+        packed = base64.b64encode(vector.tobytes()).decode()
+        as_base64 = seen.body.get("encoding_format") == "base64"
+        rows.append({"object": "embedding", "index": i, "embedding": packed if as_base64 else vector.tolist()})
+    return {"object": "list", "data": rows, "model": "x", "usage": {"prompt_tokens": 7, "total_tokens": 7}}
+
+
 async def events(script: Script, seen: Seen) -> AsyncIterator[object]:
     """A stream's events; None where the connection breaks."""
-    chat, n = seen.path.endswith("/chat/completions"), int(str(seen.body.get("n", 1)))
+    chat, n = seen.path.endswith("/chat/completions"), wanted(seen)
     for event in script.events or ():
         yield event
     if script.events is not None:

@@ -126,6 +126,17 @@ def test_both_locks_pin_the_same_versions() -> None:
     } == {}
 
 
+def test_litellms_own_lock_agrees_where_it_can() -> None:
+    """litellm runs apart, but what both processes have is the same; and neither of its two malicious uploads is."""
+
+    def pins(lock: str) -> dict[str, str]:
+        return dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / lock).read_text(), re.M))
+
+    ours, apart = pins("requirements.lock"), pins("requirements-litellm.lock")
+    assert {name: (ours[name], version) for name, version in apart.items() if ours.get(name, version) != version} == {}
+    assert "litellm" not in ours and apart["litellm"] not in ("1.82.7", "1.82.8")
+
+
 # Where packages come from and where this was written is the machine's business, never the repository's.
 # The tildes keep this file from holding what it looks for.
 BANNED = [

@@ -29,6 +29,18 @@ adapters.embeddings
 
 gateway
 gateway.census  gateway.errors  gateway.gate  gateway.prices  gateway.settings  gateway.tokens  gateway.upstream.types
+gateway.typescript.errors    gateway.typescript.literals  gateway.typescript.refusals  gateway.typescript.syntax
+gateway.typescript.kinds     gateway.typescript.lexer     gateway.typescript.shapes
+gateway.typescript.budget    gateway.typescript.cursor    gateway.typescript.jsdoc
+gateway.typescript.parser
+gateway.typescript.comments  gateway.typescript.declarations
+gateway.typescript.names
+gateway.typescript.scopes
+gateway.typescript.alternatives
+gateway.typescript.patterns  gateway.typescript.resolve   gateway.typescript.unions
+gateway.typescript.schema
+gateway.typescript.definitions
+gateway.typescript
 gateway.constraints.problems
 gateway.constraints.describe  gateway.constraints.documents  gateway.constraints.earley  gateway.constraints.emptiness
 gateway.constraints.patterns  gateway.constraints.references

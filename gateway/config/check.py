@@ -31,6 +31,7 @@ DAY = 86_400
 NAMING = "is not a name for a model (1 to 256 letters, digits, and . _ : / @ + -; no '..' or empty part)"
 
 _PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LITELLM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?|")
@@ -51,6 +52,9 @@ OWN_HEADERS = frozenset(
     | {"keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 """What the client itself writes; a second one would break the request, or the connection for the next."""
+
+NOT_THROUGH_LITELLM = ("auth", "ca_file", "client", "done_marker", "headers", "query", "stream_usage")
+"""Fields that say how we ask a provider, which here we do not."""
 
 ELSEWHERE = "; chats of a server of your own are asked for with adapter: llama and its /v1 address"
 
@@ -103,10 +107,25 @@ def engine(value: ProviderConfig, path: Path, config: Reading) -> Found:
         yield at, f"is only for adapter local, and this is {value.adapter} (leave it out)"
 
 
+def through_litellm(value: ProviderConfig, path: Path, config: Reading) -> Found:
+    at = (*path, "provider")
+    if value.adapter != "litellm":
+        if value.provider is not None:
+            yield at, f"is only for adapter litellm, and this is {value.adapter} (leave it out)"
+        return
+    if value.provider is None:
+        yield at, "is missing (adapter litellm needs its name of the provider, like anthropic)"
+    elif not _LITELLM_NAME.fullmatch(value.provider):
+        yield at, "is not litellm's name of a provider (small letters, digits, _ and -, like anthropic)"
+    for name in NOT_THROUGH_LITELLM:
+        if (*path, name) in config.lines:
+            yield (*path, name), "is not for adapter litellm, which asks the provider in its own way (leave it out)"
+
+
 def base_url(value: ProviderConfig, path: Path, config: Reading) -> Found:
     at = (*path, "base_url")
     if value.base_url is None:
-        if not value.embedded and value.adapter not in BASE_URLS:
+        if not value.embedded and value.adapter not in (*BASE_URLS, "litellm"):
             yield at, f"is missing (adapter {value.adapter} has none of its own)"
         return
     wrong = address.complaint(value.base_url)
@@ -227,7 +246,7 @@ Rule = Callable[[Any, Path, Reading], Found]
 
 RULES: dict[type[Struct], tuple[Rule, ...]] = {
     Config: (sections, default_model, aliases),
-    ProviderConfig: (engine, base_url, key, headers, query, embedded, queue),
+    ProviderConfig: (engine, through_litellm, base_url, key, headers, query, embedded, queue),
     Timeouts: (timeouts,),
     ModelConfig: (targets,),
     TargetConfig: (target_provider, target_model, target_mode),

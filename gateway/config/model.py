@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from adapters import ADAPTERS
+from adapters.longtail import private
 from adapters.types import Host, Mode
 from gateway.upstream.types import Timeouts
 
@@ -77,9 +78,18 @@ class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         AdapterName,
         Meta(
             description="What the host speaks. gpt: the OpenAI wire. llama: the same, as hosts of open models "
-            "speak it. cohere: Cohere's v2 chat. local: an inference server of your own; needs engine."
+            "speak it. cohere: Cohere's v2 chat. local: an inference server of your own; needs engine. "
+            "litellm: any other provider that litellm knows; needs provider."
         ),
     ]
+    provider: Annotated[
+        str | None,
+        Meta(
+            description="litellm's name of the provider, such as anthropic, gemini, bedrock or mistral. "
+            "Only with adapter: litellm.",
+            extra_json_schema={"pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"},
+        ),
+    ] = None
     engine: Annotated[
         Engine | None, Meta(description="The software of a local inference server. Only with adapter: local.")
     ] = None
@@ -88,7 +98,7 @@ class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Meta(
             description="Where the host is, up to what it has in common for all routes, such as "
             "https://api.openai.com/v1. {model} in the path becomes the model's name. "
-            "gpt and cohere know their own."
+            "gpt and cohere know their own, litellm those of its providers."
         ),
     ] = None
     key_env: Annotated[
@@ -120,6 +130,13 @@ class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ] = None
     stream_usage: Annotated[bool, Meta(description="Whether the host's streams can be asked to report usage.")] = True
     done_marker: Annotated[bool, Meta(description="Whether the host's streams end with [DONE].")] = True
+    guided: Annotated[
+        Literal["structured_outputs", "guided"],
+        Meta(
+            description="How vLLM is told what constrains an answer: structured_outputs from version 0.12 on, guided "
+            "(guided_json and its like) before. Each drops the other's words without a sound."
+        ),
+    ] = "structured_outputs"
     client: Annotated[
         Literal["http1", "httpx"] | None,
         Meta(
@@ -221,17 +238,19 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def host(provider: ProviderConfig, key: str | None, base_url: str | None = None) -> Host:
-    """What the provider's adapter is made from. ``base_url`` is for an address that is known only at run time:
-    the embedded model's."""
+    """What the provider's adapter is made from. ``base_url`` is for an address that is known only at run time: the
+    embedded model's, or that of the process which runs litellm; the latter is told where the provider itself is."""
+    through = private(provider.provider, provider.base_url) if provider.adapter == "litellm" else {}
     return Host(
         base_url=base_url or provider.base_url or BASE_URLS.get(provider.adapter, ""),
         key=key,
         engine=provider.engine,
         auth=provider.auth,
-        headers=provider.headers,
+        headers=provider.headers | through,
         query=provider.query,
         max_n=provider.max_n,
         max_tokens_field=provider.max_tokens_field,
         stream_usage=provider.stream_usage,
         done_marker=provider.done_marker,
+        guided=provider.guided,
     )

@@ -84,12 +84,15 @@ def convert(decode: Any, body: bytes, found: Fields, expected: dict[str, str]) -
 
 
 def is_plain(found: Fields, body: bytes) -> bool:
-    """Whether the body is just these keys and values, written as most clients write JSON: then no key stands twice.
-    False means "look closer"."""
-    if encode_fields(found) == body:
+    """Whether the body is just these keys and values, written as most clients write JSON: then it is as long as they
+    are, and no key stands twice. False means "look closer"."""
+    between = len(body) - sum([len(name) + len(value) for name, value in found.items()])
+    if between == 4 * len(found) + 1:  # {"a":1,"b":2}
         return True
-    pairs = [b"%b: %b" % (encode_fields(name), bytes(value)) for name, value in found.items()]
-    return b"{%b}" % b", ".join(pairs) == body or msgspec.json.format(body, indent=-1) == encode_fields(found)
+    spaced = body.startswith(b'": ', 2 + len(next(iter(found), "")))
+    if spaced and between == 6 * len(found):  # {"a": 1, "b": 2}
+        return True
+    return msgspec.json.format(body, indent=-1) == encode_fields(found)
 
 
 def few(body: bytes, most: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from adapters.fields import HINTS, NEUTRAL
 from adapters.types import Chat, Delta, Fields
 from gateway.errors import BadRequest
 from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
@@ -16,16 +17,16 @@ from gateway.wire import body as wire
 from gateway.wire.guided import GUIDED, constraint_of
 from gateway.wire.openai import (
     EXPECTED,
+    NO_FANOUT,
     Common,
     Count,
-    FanoutBody,
-    Note,
     check_stream,
     check_unknown,
     encode_error,
     envelope,
     finish_name,
     models_of,
+    note_of,
     params_of,
     provenance,
     small,
@@ -45,6 +46,10 @@ EXPECTED_HERE = {
 }
 
 
+class Message(Struct):
+    role: Annotated[str, Meta(min_length=1)]
+
+
 class Asked(Common, kw_only=True):
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
@@ -52,16 +57,23 @@ class Asked(Common, kw_only=True):
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
 
 
-class Message(Struct):
-    role: Annotated[str, Meta(min_length=1)]
+class AskedWhole(Asked, kw_only=True):
+    """With the messages, where they are not too long to be looked at."""
+
+    messages: Annotated[tuple[Message, ...], Meta(min_length=1)]
 
 
 KNOWN = frozenset(Asked.__struct_fields__)
-TAKEN = frozenset({"model", "messages", "stream", "fanout"})
+TAKEN = ("model", "messages", "stream", "fanout")
 """Fields that the gateway says itself."""
 
+USUAL = (KNOWN | NEUTRAL.keys() | HINTS) - GUIDED
+"""Fields that need no second look."""
+
+NOTHING: Fields = {}
+
 decode_asked = msgspec.json.Decoder(Asked).decode
-decode_messages = msgspec.json.Decoder(Annotated[tuple[Message, ...], Meta(min_length=1)]).decode
+decode_whole = msgspec.json.Decoder(AskedWhole).decode
 
 read = wire.read
 __all__ = ["chunks", "decode", "encode", "encode_error", "read", "status"]
@@ -69,26 +81,29 @@ __all__ = ["chunks", "decode", "encode", "encode_error", "read", "status"]
 
 def decode(body: wire.Body) -> CompletionRequest:
     found = body.fields
-    if "messages" not in found:
+    messages = found.get("messages")
+    if messages is None:
         raise BadRequest("messages is missing", param="messages")
-    asked: Asked = wire.convert(decode_asked, small(found, KNOWN), found, EXPECTED_HERE)
-    check_messages(found["messages"])
-    check_stream(asked)
+    asked = read_asked(body, messages)
+    if asked.stream_options is not None:
+        check_stream(asked)
     if asked.top_logprobs and not asked.logprobs:
         raise BadRequest("top_logprobs: needs logprobs: true", param="top_logprobs")
-    check_unknown(found, GUIDED)
-    constraint, param = (None, None) if GUIDED.isdisjoint(found) else constraint_of(found)
-    fields = {name: value for name, value in found.items() if name not in TAKEN}
-    if constraint is not None and param != "response_format":
-        fields = {name: value for name, value in fields.items() if name not in GUIDED}
-    fanout = asked.fanout or FanoutBody()
-    options = asked.stream_options
+    fields = dict(found)
+    for name in TAKEN:
+        fields.pop(name, None)
+    constraint, param = None, None
+    if not USUAL.issuperset(fields):
+        check_unknown(fields, GUIDED)
+        constraint, param = constraint_of(found)
+        if constraint is not None and param != "response_format":
+            fields = {name: value for name, value in fields.items() if name not in GUIDED}
+    fanout = asked.fanout or NO_FANOUT
     limit = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
-    logprobs = (asked.top_logprobs or 0) if asked.logprobs else None
     return CompletionRequest(
         models_of(asked.model),
-        Chat(found["messages"]),
-        params_of(asked, max_tokens=limit, logprobs=logprobs),
+        Chat(messages),
+        params_of(asked, limit, (asked.top_logprobs or 0) if asked.logprobs else None),
         asked.stream or False,
         fanout.mode or "all",
         fanout.min_success,
@@ -98,21 +113,20 @@ def decode(body: wire.Body) -> CompletionRequest:
         fields,
         constraint,
         param,
-        Note(bool(options and options.include_usage), bool(options and options.continuous_usage_stats)),
+        note_of(asked.stream_options, False),
     )
 
 
-def check_messages(messages: Raw) -> None:
-    """Whether it is a list of messages, as far as it costs little to see."""
-    data = bytes(messages)
-    problem = "" if data.startswith(b"[") else "expected a list"
-    if not problem and len(data) <= LOOKED_AT:
-        try:
-            decode_messages(data)
-        except msgspec.ValidationError as exc:
-            problem = str(exc).replace("`", "").replace("$", "messages")
-    if problem:
-        raise BadRequest(f"messages: must be {EXPECTED_HERE['messages']} ({problem})", param="messages")
+def read_asked(body: wire.Body, messages: Raw) -> Asked:
+    """What is read of the request; of the messages only their form, and of a long conversation only that it is one."""
+    asked: Asked
+    if len(body.data) <= LOOKED_AT:
+        asked = wire.convert(decode_whole, body.data, body.fields, EXPECTED_HERE)
+    else:
+        asked = wire.convert(decode_asked, small(body.fields, KNOWN), body.fields, EXPECTED_HERE)
+        if memoryview(messages)[0] != ord("["):
+            raise BadRequest(f"messages: must be {EXPECTED_HERE['messages']}", param="messages")
+    return asked
 
 
 def encode(request: CompletionRequest, response: CompletionResponse) -> bytes:
@@ -121,14 +135,14 @@ def encode(request: CompletionRequest, response: CompletionResponse) -> bytes:
 
 
 def choice(part: Part, legs: int) -> dict[str, Any]:
-    raw = part.raw or {}
-    said: dict[str, Any] = {"index": part.index}
-    if "message" not in raw:
+    raw = part.raw or NOTHING
+    said: dict[str, Any] = {"index": part.index, **raw}
+    said["index"] = part.index
+    if "message" not in said:
         said["message"] = {"role": "assistant", "content": part.text, "refusal": None}
-        said["logprobs"] = None
-    said |= {name: value for name, value in raw.items() if name != "index"}
+        said.setdefault("logprobs", None)
     said["finish_reason"] = finish_name(raw, part.finish)
-    return said | provenance(part, legs)
+    return said if legs == 1 else said | provenance(part)
 
 
 class ChatChunks(Piecewise):

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw
 
+from adapters.fields import HINTS, NEUTRAL
 from adapters.types import Delta, Fields, Input, Params, Prompts
 from gateway.errors import BadRequest
 from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
@@ -18,9 +19,9 @@ from gateway.wire.guided import GUIDED, constraint_of
 from gateway.wire.logprobs import legacy
 from gateway.wire.openai import (
     EXPECTED,
+    NO_FANOUT,
     NULL,
     Common,
-    FanoutBody,
     Note,
     Whole,
     check_stream,
@@ -29,6 +30,7 @@ from gateway.wire.openai import (
     envelope,
     finish_name,
     models_of,
+    note_of,
     params_of,
     provenance,
     small,
@@ -65,8 +67,11 @@ class Asked(Common, kw_only=True):
 
 
 KNOWN = frozenset(Asked.__struct_fields__)
-TAKEN = frozenset({"model", "prompt", "stream", "fanout"})
+TAKEN = ("model", "prompt", "stream", "fanout")
 """Fields that the gateway says itself."""
+
+USUAL = (KNOWN | NEUTRAL.keys() | HINTS) - GUIDED
+"""Fields that need no second look."""
 
 decode_asked = msgspec.json.Decoder(Asked).decode
 decode_prompt = msgspec.json.Decoder(
@@ -84,14 +89,17 @@ def decode(body: wire.Body) -> CompletionRequest:
         raise BadRequest("prompt is missing", param="prompt")
     asked: Asked = wire.convert(decode_asked, small(found, KNOWN), found, EXPECTED_HERE)
     check(asked)
-    check_unknown(found, GUIDED)
-    constraint, param = (None, None) if GUIDED.isdisjoint(found) else constraint_of(found)
-    fields = {name: value for name, value in found.items() if name not in TAKEN}
-    if constraint is not None and param != "response_format":
-        fields = {name: value for name, value in fields.items() if name not in GUIDED}
-    fields.pop("guided_decoding_backend", None)
-    options = asked.stream_options
-    fanout = asked.fanout or FanoutBody()
+    fields = dict(found)
+    for name in TAKEN:
+        fields.pop(name, None)
+    constraint, param = None, None
+    if not USUAL.issuperset(fields):
+        check_unknown(fields, GUIDED)
+        constraint, param = constraint_of(found)
+        if constraint is not None and param != "response_format":
+            fields = {name: value for name, value in fields.items() if name not in GUIDED}
+        fields.pop("guided_decoding_backend", None)
+    fanout = asked.fanout or NO_FANOUT
     return CompletionRequest(
         models_of(asked.model),
         prompts_of(prompt),
@@ -105,23 +113,16 @@ def decode(body: wire.Body) -> CompletionRequest:
         fields,
         constraint,
         param,
-        Note(
-            bool(options and options.include_usage),
-            bool(options and options.continuous_usage_stats),
-            asked.logprobs is not None,
-        ),
+        note_of(asked.stream_options, asked.logprobs is not None),
     )
 
 
 def params(asked: Asked) -> Params:
-    return params_of(
-        asked,
-        max_tokens=asked.max_tokens,
-        best_of=asked.best_of or None,
-        echo=asked.echo or False,
-        logprobs=asked.logprobs,
-        suffix=asked.suffix or None,
-    )
+    found = params_of(asked, asked.max_tokens, asked.logprobs)
+    if not (asked.best_of or asked.echo or asked.suffix):
+        return found
+    best_of, echo, suffix = asked.best_of or None, asked.echo or False, asked.suffix or None
+    return msgspec.structs.replace(found, best_of=best_of, echo=echo, suffix=suffix)
 
 
 def check(asked: Asked) -> None:
@@ -187,7 +188,7 @@ def choice(part: Part, legs: int, note: Note, alternatives: bool) -> dict[str, A
         said["logprobs"], _ = legacy(raw.get("logprobs"), 0, alternatives)
     else:
         said["logprobs"] = None
-    return said | provenance(part, legs)
+    return said if legs == 1 else said | provenance(part)
 
 
 def native(raw: Fields) -> Fields:

@@ -134,7 +134,17 @@ def small(found: Fields, known: frozenset[str]) -> bytes:
     return to_json({name: value for name, value in found.items() if name in known})
 
 
-def params_of(asked: Common, **more: Any) -> Params:
+NO_FANOUT = FanoutBody()
+PLAIN = Note()
+
+
+def note_of(options: StreamOptions | None, logprobs: bool) -> Note:
+    if options is None:
+        return Note(logprobs=True) if logprobs else PLAIN
+    return Note(bool(options.include_usage), bool(options.continuous_usage_stats), logprobs)
+
+
+def params_of(asked: Common, limit: int | None, logprobs: int | None) -> Params:
     stop = asked.stop
     return Params(
         n=asked.n or 1,
@@ -153,7 +163,8 @@ def params_of(asked: Common, **more: Any) -> Params:
         ignore_eos=asked.ignore_eos or False,
         include_stop=asked.include_stop_str_in_output or False,
         truncate=asked.truncate_prompt_tokens,
-        **more,
+        max_tokens=limit,
+        logprobs=logprobs,
     )
 
 
@@ -220,24 +231,20 @@ def failure_object(error: ProviderError) -> dict[str, str]:
 
 def envelope(response: CompletionResponse, id: str, kind: str, choices: list[Any]) -> dict[str, Any]:
     """The answer around its choices. Of one model alone, what its provider wrote stays; the names are the caller's."""
-    raw = response.raw or {}
-    failed = [part for part in response.parts if part.error is not None]
-    told: dict[str, Any] = {
-        "id": raw.get("id", id),
-        "object": kind,
-        "created": raw.get("created", response.created),
-        "model": ",".join(dict.fromkeys([part.model for part in response.parts])),
-        "choices": choices,
-        "usage": usage_object(response.usage),
-    }
-    for name, value in raw.items():
-        if name not in told:
-            told[name] = value
-    if failed:
-        told["errors"] = [{"index": p.index, "model": p.model, **failure_object(p.error)} for p in failed if p.error]
+    if response.legs == 1 and response.raw is not None:
+        told: dict[str, Any] = {"id": id, "object": kind, "created": response.created, **response.raw}
+        told["object"], told["model"] = kind, response.parts[0].model
+    else:
+        names = ",".join(dict.fromkeys([part.model for part in response.parts]))
+        told = {"id": id, "object": kind, "created": response.created, "model": names}
+    told["choices"] = choices
+    told["usage"] = usage_object(response.usage)
+    if len(choices) != len(response.parts):
+        failed = [(part, part.error) for part in response.parts if part.error is not None]
+        told["errors"] = [{"index": part.index, "model": part.model, **failure_object(e)} for part, e in failed]
     return told
 
 
-def provenance(part: Part, legs: int) -> dict[str, Any]:
+def provenance(part: Part) -> dict[str, Any]:
     """What tells the choices of several models apart."""
-    return {} if legs == 1 else {"model": part.model, "usage": usage_object(part.usage)}
+    return {"model": part.model, "usage": usage_object(part.usage)}

@@ -170,6 +170,7 @@ modles: {}
 KEY_ITSELF = "looks like a key itself (put that into the environment or .env, and its variable's name here)"
 SECRET = "looks like a secret (key_env names the variable of the key, auth says how it is sent)"
 NO_NAME = "is not a name for a model (1 to 256 letters, digits, and . _ : / @ + -; no '..' or empty part)"
+NOT_THROUGH_LITELLM = "is not for adapter litellm, which asks the provider in its own way (leave it out)"
 NOT_EMBEDDED = "is not for the embedded model, which the gateway runs itself (leave it out)"
 
 
@@ -177,7 +178,7 @@ NOT_EMBEDDED = "is not for the embedded model, which the gateway runs itself (le
     ("entry", "told"),
     [
         ("adapter: gtp", "adapter: 'gtp' is not known (did you mean 'gpt'?)"),
-        ("adapter: azure", "adapter: 'azure' is not known (known: gpt, cohere, llama, local)"),
+        ("adapter: azure", "adapter: 'azure' is not known (known: gpt, cohere, llama, local, litellm)"),
         ("adapter: 4", "adapter: expected text, got a whole number (put it in quotes)"),
         ("base_url: http://x/v1", "adapter: is missing"),
         ("adaptor: gpt", "adaptor: unknown field (did you mean 'adapter'?)"),
@@ -191,6 +192,22 @@ NOT_EMBEDDED = "is not for the embedded model, which the gateway runs itself (le
         (
             "adapter: local, base_url: http://x, engine: vlm",
             "engine: 'vlm' is not known (did you mean 'vllm'?)",
+        ),
+        ("adapter: gpt, provider: openai", "provider: is only for adapter litellm, and this is gpt (leave it out)"),
+        (
+            "adapter: litellm, key_env: A",
+            "provider: is missing (adapter litellm needs its name of the provider, like anthropic)",
+        ),
+        (
+            "adapter: litellm, provider: Anthropic/claude",
+            "provider: is not litellm's name of a provider (small letters, digits, _ and -, like anthropic)",
+        ),
+        ("adapter: litellm, provider: gemini, headers: {a: b}", f"headers: {NOT_THROUGH_LITELLM}"),
+        ("adapter: litellm, provider: gemini, client: httpx", f"client: {NOT_THROUGH_LITELLM}"),
+        ("adapter: litellm, provider: gemini, ca_file: /a.pem", f"ca_file: {NOT_THROUGH_LITELLM}"),
+        (
+            "adapter: litellm, provider: gemini, base_url: 'http://169.254.169.254'",
+            "base_url: is a link-local or metadata address, which no provider has",
         ),
         ("adapter: llama", "base_url: is missing (adapter llama has none of its own)"),
         ("adapter: gpt, base_url: api.openai.com", "base_url: must begin with http:// or https:// and a host"),
@@ -517,6 +534,21 @@ def test_a_host_is_what_the_file_says() -> None:
     assert host(ProviderConfig(adapter="cohere"), None).base_url == "https://api.cohere.com"
     embedded = ProviderConfig(adapter="local", engine="llama.cpp", embedded=True)
     assert host(embedded, None, "http+unix://%2Ftmp%2Fs").base_url == "http+unix://%2Ftmp%2Fs"
+
+
+def test_a_provider_behind_litellm_is_named_beside_the_request() -> None:
+    entry = ProviderConfig(adapter="litellm", provider="gemini", base_url="https://g.example", key_env="A", max_n=2)
+    made = host(entry, "k", "http+unix://%2Ftmp%2Fs")
+    assert (made.base_url, made.key, made.max_n) == ("http+unix://%2Ftmp%2Fs", "k", 2)
+    assert made.headers == {"x-litellm-provider": "gemini", "x-litellm-base": "https://g.example"}
+    plain = host(ProviderConfig(adapter="litellm", provider="gemini"), "k", "http+unix://%2Ftmp%2Fs")
+    assert plain.headers == {"x-litellm-provider": "gemini"}
+
+
+def test_a_provider_behind_litellm_needs_no_address() -> None:
+    text = "providers:\n  p: {adapter: litellm, provider: bedrock}\n"
+    model = "models: {m: {targets: [{provider: p, model: 'anthropic.claude-3-haiku-20240307-v1:0'}]}}\n"
+    assert load(text + model).providers["p"].provider == "bedrock"
 
 
 def test_the_adapters_are_those_that_exist() -> None:

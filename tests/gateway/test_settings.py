@@ -1,6 +1,7 @@
 """The environment, ``.env``, and what is said of them when they are wrong."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def test_nothing_said() -> None:
         database_url=None,
         admin_key=None,
         bootstrap_key=None,
+        litellm_python=sys.executable,
         environ={},
         warnings=(),
     )
@@ -53,6 +55,7 @@ def test_everything_said() -> None:
         "GATEWAY_DATABASE_URL": "postgresql+asyncpg://u:pw@db/gateway",
         "GATEWAY_ADMIN_KEY": KEY,
         "GATEWAY_BOOTSTRAP_KEY": KEY[::-1],
+        "GATEWAY_LITELLM_PYTHON": "/opt/litellm/bin/python",
         "OPENAI_API_KEY": "sk-abc",
     }
     assert read(environ) == Settings(
@@ -65,6 +68,7 @@ def test_everything_said() -> None:
         database_url="postgresql+asyncpg://u:pw@db/gateway",
         admin_key=KEY,
         bootstrap_key=KEY[::-1],
+        litellm_python="/opt/litellm/bin/python",
         environ=environ,
     )
     assert environ.keys() - {"OPENAI_API_KEY"} == {f"GATEWAY_{name.upper()}" for name in READERS}
@@ -161,6 +165,7 @@ def test_secrets_are_not_shown() -> None:
     }
     settings = read(secrets)
     assert "hidden" not in f"{settings!r} {settings} {pretty_repr(settings)}"
-    assert repr(read({})) == (
-        "Settings(config='routing.yaml', host='127.0.0.1', port=8080, workers=1, state_dir='var/', warnings=())"
+    assert repr(read({"GATEWAY_LITELLM_PYTHON": "python3"})) == (
+        "Settings(config='routing.yaml', host='127.0.0.1', port=8080, workers=1, state_dir='var/', "
+        "litellm_python='python3', warnings=())"
     )

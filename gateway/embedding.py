@@ -1,0 +1,196 @@
+"""What an embedding route does: as ``completion`` does it, for one model and in one piece.
+
+A model's targets are asked in turn, by the class of each failure as in the fan-out, until one answers.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from msgspec import Struct
+
+from adapters.embeddings.form import in_form, length
+from adapters.embeddings.types import Embed, Embedder, Vectors
+from adapters.errors import ProviderError, Rejected
+from adapters.types import Fields, HttpRequest, Usage, summed
+from gateway.errors import BadRequest, LegFailure
+from gateway.exchange import Exchange
+from gateway.fanout import AT_ONCE, current_task, give_up, raise_first
+from gateway.keys import Keys
+from gateway.merge import verdict
+from gateway.routing import Router
+from gateway.tokens import tokens
+from gateway.types import Target
+from gateway.wire.dialect import Door
+from gateway.wire.embeddings import EmbeddingDialect, EmbeddingRequest
+
+log = logging.getLogger("gateway.embedding")
+
+BREATH = 64
+"""Vectors whose form is changed before others have a turn; each takes some tens of microseconds."""
+
+replace = msgspec.structs.replace
+
+
+class Part(Struct, frozen=True):
+    """What one request asks for."""
+
+    call: Embed
+    request: HttpRequest
+
+
+class Asking(Struct, frozen=True):
+    """A target, and what it is asked."""
+
+    target: Target
+    embedder: Embedder
+    parts: tuple[Part, ...]
+
+
+class Embedding:
+    """``router`` is asked for at each request, since a reload replaces it."""
+
+    def __init__(self, router: Callable[[], Router], keys: Keys, *, max_body: int, max_depth: int) -> None:
+        self._router = router
+        self._keys = keys
+        self._max_body = max_body
+        self._max_depth = max_depth
+
+    def speaking(self, wire: EmbeddingDialect) -> Callable[[Exchange, Door], Awaitable[None]]:
+        """What serves a route of this dialect."""
+
+        async def serve(exchange: Exchange, door: Door) -> None:
+            await self.complete(exchange, door, wire)
+
+        return serve
+
+    async def complete(self, exchange: Exchange, door: Door, wire: EmbeddingDialect) -> None:
+        """Answers the exchange. Raises GatewayError only while nothing has been sent."""
+        self._keys.team(exchange.authorization)
+        body = await exchange.read(self._max_body)
+        exchange.dialect, fields = door.enter(body, self._max_depth, exchange.lamini)
+        request = wire.decode(fields)
+        targets = self._router().candidates(request.model)
+        first, rest = first_expressible(request, targets)
+        exchange.cancel_when_left(current_task())
+        vectors, target, attempts = await embedded(request, first, rest)
+        exchange.stop_watching()
+        headers = [(b"x-gateway-target", target.name.encode()), (b"x-gateway-attempts", b"%d" % attempts)]
+        await exchange.answer(200, headers, wire.encode(request, vectors))
+
+
+def first_expressible(request: EmbeddingRequest, targets: tuple[Target, ...]) -> tuple[Asking, tuple[Target, ...]]:
+    """The first target whose wire has words for the call, and those after it. Raises BadRequest if none has."""
+    refusal: Rejected | None = None
+    for i, target in enumerate(targets):
+        try:
+            return asking(target, request.call), targets[i + 1 :]
+        except Rejected as exc:
+            refusal = refusal or exc
+    assert refusal is not None
+    raise BadRequest(f"model '{request.model}': {refusal.message}", param=refusal.param) from refusal
+
+
+def asking(target: Target, call: Embed) -> Asking:
+    """What a target is asked: one request, or several. Raises Rejected when its wire cannot express the call."""
+    embedder = target.embedder
+    if embedder is None:
+        raise Rejected("its provider gives no embeddings", param="model")
+    calls = parts(replace(call, model=target.model), embedder.most)
+    return Asking(target, embedder, tuple([Part(part, embedder.encode(part)) for part in calls]))
+
+
+def parts(call: Embed, most: int | None) -> list[Embed]:
+    """The call in calls of at most ``most`` items."""
+    if most is None or len(call.items) <= most:
+        return [call]
+    starts = range(0, len(call.items), most)
+    return [replace(call, items=call.items[start : start + most], written=None) for start in starts]
+
+
+async def embedded(request: EmbeddingRequest, first: Asking, rest: tuple[Target, ...]) -> tuple[Vectors, Target, int]:
+    """The answer, who gave it, and how many were asked. Raises Unanswered."""
+    failure: ProviderError | None = None
+    attempts = 0
+    for target in (first.target, *rest):
+        attempts += 1
+        try:
+            vectors = await attempt(first if target is first.target else asking(target, request.call))
+            return vectors, target, attempts
+        except ProviderError as exc:
+            log.warning("%s: %s (%s)", target.name, exc.message, exc.code)
+            failure = exc
+        if not failure.fall_back:
+            break
+    assert failure is not None
+    leg = LegFailure(0, request.model, failure.code, failure.message)
+    raise verdict(f"{request.model}: {failure.message}", [failure], (leg,), attempts > 1, failure.param)
+
+
+async def attempt(asked: Asking) -> Vectors:
+    """One target's whole answer, from one request or several. Raises a ProviderError."""
+    if len(asked.parts) == 1:
+        return await one(asked, asked.parts[0])
+    turns = iter(enumerate(asked.parts))
+    found: dict[int, Vectors] = {}
+
+    async def some() -> None:
+        for i, part in turns:
+            found[i] = await one(asked, part)
+
+    gate = asked.target.gate
+    workers = min(len(asked.parts), AT_ONCE, gate.concurrency if gate else AT_ONCE)
+    tasks = [asyncio.create_task(some()) for _ in range(workers)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:  # not a TaskGroup: before 3.13, one that fails while it is cancelled forgets that it was
+        await give_up(tasks)
+    raise_first(tasks)
+    return joined([found[i] for i in range(len(asked.parts))])
+
+
+async def one(asked: Asking, part: Part) -> Vectors:
+    """One HTTP exchange, in its turn where the provider's are bounded."""
+    target = asked.target
+    if target.gate is None:
+        response = await target.upstream.fetch(part.request, target.timeouts)
+    else:
+        async with target.gate:
+            response = await target.upstream.fetch(part.request, target.timeouts)
+    vectors = asked.embedder.decode(part.call, response)
+    check_dimensions(part.call, vectors.rows[0])
+    rows = await formed(vectors.rows, part.call.base64)
+    return Vectors(rows, vectors.usage or estimate(part.call), vectors.raw)
+
+
+def check_dimensions(call: Embed, row: Fields) -> None:
+    """A server that passes over ``dimensions`` would answer with vectors that do not compare with the caller's others.
+    vLLM's ``embed_dtype`` makes them of numbers of another width."""
+    if call.dimensions is None or "embed_dtype" in call.fields:
+        return
+    found = length(row["embedding"])
+    if found != call.dimensions:
+        raise Rejected(f"dimensions: this model's vectors have {found} numbers here", param="dimensions")
+
+
+async def formed(rows: tuple[Fields, ...], as_base64: bool) -> tuple[Fields, ...]:
+    """The rows with each vector in the form that was asked for."""
+    told: list[Fields] = []
+    for i, row in enumerate(rows):
+        vector = in_form(row["embedding"], as_base64)
+        told.append(row if vector is row["embedding"] else {**row, "embedding": vector})
+        if told[-1] is not row and i % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
+    return tuple(told)
+
+
+def joined(answers: list[Vectors]) -> Vectors:
+    usage = summed([answer.usage for answer in answers if answer.usage is not None])
+    return Vectors(tuple([row for answer in answers for row in answer.rows]), usage, answers[0].raw)
+
+
+def estimate(call: Embed) -> Usage:
+    """Usage as it may have been; token ids are their own count."""
+    sizes = [tokens(len(item.encode())) if isinstance(item, str) else len(item) for item in call.items]
+    return Usage(sum(sizes), 0, estimated=True)

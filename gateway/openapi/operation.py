@@ -1,0 +1,122 @@
+"""One row of the table of routes, and what it becomes in the document."""
+
+from typing import Any
+
+from msgspec import Struct, field
+
+Schema = dict[str, Any]
+
+REF = "#/components/schemas/{name}"
+
+JSON = "application/json"
+EVENTS = "text/event-stream"
+TEXT = "text/plain"
+
+WHY: dict[int, str] = {
+    400: "The request is wrong; the message says where, and what would be right. Or the provider refuses it.",
+    401: "No key, or one that is not known.",
+    404: "There is nothing of this name.",
+    413: "The body is larger than the gateway takes.",
+    415: "The body is not said to be JSON.",
+    422: "The answer does not keep what it was to be like.",
+    429: "Too many requests, here or at every provider that was asked.",
+    502: "No provider answered.",
+    503: "The model is not offered for now, or every queue is full.",
+    504: "No provider answered in time.",
+    524: "No provider answered in time.",
+    594: "No model of this name.",
+}
+
+HEADERS: dict[int, dict[str, str]] = {
+    401: {"WWW-Authenticate": "How to authenticate: Bearer."},
+    429: {"Retry-After": "Seconds after which to try again."},
+}
+
+ASKED = {
+    "X-Gateway-Target": "The providers and models that answered.",
+    "X-Gateway-Attempts": "How many were asked in all.",
+}
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """A route. ``asks`` and ``answers`` name components; ``refuses`` are the statuses of its errors, whose body is
+    ``error``. ``exchange`` is one that asks models: its answers have an id, and its body a limit."""
+
+    path: str
+    summary: str
+    tag: str
+    answers: str
+    method: str = "post"
+    asks: str | None = None
+    refuses: tuple[int, ...] = ()
+    error: str = "AnyError"
+    streams: str | None = None
+    media: str = JSON
+    open: bool = False
+    exchange: bool = False
+    also: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> list[str]:
+        return [part.split("}")[0] for part in self.path.split("{")[1:]]
+
+    def document(self) -> dict[str, Any]:
+        """The operation as OpenAPI has it."""
+        said: dict[str, Any] = {
+            "operationId": f"{self.method}{self.path.translate(DASHES)}",
+            "summary": self.summary,
+            "tags": [self.tag],
+            "responses": {"200": self._success()} | self._others() | self._refusals(),
+        }
+        if self.open:
+            said["security"] = []
+        if self.parameters:
+            said["parameters"] = [
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+                for name in self.parameters
+            ]
+        if self.asks:
+            said["requestBody"] = {"required": True, "content": {JSON: {"schema": ref(self.asks)}}}
+        return said
+
+    def _success(self) -> dict[str, Any]:
+        content: dict[str, Any] = {self.media: {"schema": ref(self.answers)}}
+        if self.streams:
+            content[EVENTS] = {"schema": {"type": "string", "description": self.streams}}
+        headers = {**ID, **headers_of(ASKED, required=False)} if self.exchange else {}
+        return response("The answer.", content, headers)
+
+    def _others(self) -> dict[str, Any]:
+        return {
+            str(status): response(why, {JSON: {"schema": ref(name)}}, {}) for status, (name, why) in self.also.items()
+        }
+
+    def _refusals(self) -> dict[str, Any]:
+        return {
+            str(status): response(
+                WHY[status],
+                {JSON: {"schema": ref(self.error)}},
+                {**(ID if self.exchange else {}), **headers_of(HEADERS.get(status, {}), required=status == 401)},
+            )
+            for status in sorted(self.refuses)
+        }
+
+
+DASHES = str.maketrans({"/": "_", "{": "", "}": ""})
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": REF.format(name=name)}
+
+
+def headers_of(said: dict[str, str], *, required: bool) -> dict[str, Any]:
+    return {
+        name: {"description": why, "required": required, "schema": {"type": "string"}} for name, why in said.items()
+    }
+
+
+ID = headers_of({"X-Request-Id": "The name of this request, for whoever reads the log."}, required=True)
+
+
+def response(why: str, content: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
+    return {"description": why, "content": content} | ({"headers": headers} if headers else {})

@@ -1,0 +1,228 @@
+"""Types to what a value may be: alternatives that are no unions. Aliases, unions and the `&` of unions end here."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+from gateway.typescript.budget import Budget
+from gateway.typescript.errors import TypeScriptError, shown
+from gateway.typescript.kinds import PLAIN, SCALAR_OF, is_empty, is_nothing, is_scalar, is_undefined
+from gateway.typescript.lexer import Source
+from gateway.typescript.parser import MAX_PARTS
+from gateway.typescript.scopes import TOP, Instance, Key, Scopes, Target
+from gateway.typescript.shapes import Shape
+from gateway.typescript.syntax import (
+    Alias,
+    Array,
+    Bound,
+    Enum,
+    Interface,
+    Intersection,
+    Keyword,
+    Literal,
+    Object,
+    Reference,
+    Template,
+    Union,
+)
+
+Alternatives = tuple[Bound, ...]
+
+
+class Conflict(TypeScriptError):
+    """Nothing can be all that an intersection asks for."""
+
+
+class Unions(ABC):
+    def __init__(self, source: Source, scopes: Scopes) -> None:
+        self.source = source
+        self.scopes = scopes
+        self.budget = Budget(source)
+        self._unions: dict[tuple[int, bool], Alternatives | None] = {}
+        """Of aliases; None while they are worked out."""
+
+    @abstractmethod
+    def shape(self, bound: Bound) -> Shape:
+        """An object's properties, all that it inherits among them."""
+
+    def target(self, bound: Bound) -> Target | None:
+        """What a name stands for; None for what is no name."""
+        kind = bound.type
+        return self.scopes.target(kind, bound.scope) if isinstance(kind, Reference) else None
+
+    # ---- unions
+
+    def alternatives(self, bound: Bound, whole: bool = True) -> Alternatives:
+        """What a value may be, each once and none of them a union. Names of lists and objects are left as they are,
+        so that they can be referred to; and what has a comment of its own, if ``whole``."""
+        kind = bound.type
+        if type(kind) in PLAIN:
+            return (bound,)
+        self.budget.enter(bound.at)
+        self.budget.spend(1, bound.at)
+        if isinstance(kind, Union) and all(type(part) is Literal for part in kind.parts):
+            self.budget.spend(len(kind.parts), bound.at)
+            values = {(type(part.value), part.value): part for part in kind.parts if isinstance(part, Literal)}
+            made = tuple([Bound(part, TOP) for part in values.values()])
+        elif isinstance(kind, Union):
+            made = self._distinct((Bound(part, bound.scope) for part in kind.parts), bound, whole)
+        elif isinstance(kind, Intersection):
+            made = self._meeting(bound, kind)
+        elif isinstance(kind, Reference):
+            made = self._named(bound, kind, whole)
+        else:
+            made = self.alternatives(self.scopes.plain(bound), whole)
+        self.budget.leave()
+        return made
+
+    def _distinct(self, parts: Iterable[Bound], bound: Bound, whole: bool) -> Alternatives:
+        made: dict[Key, Bound] = {}
+        for part in parts:
+            for one in (part,) if type(part.type) in PLAIN else self.alternatives(part, whole):
+                self.budget.spend(1, bound.at)
+                made.setdefault(self.scopes.key(one), one)
+        self._check_width(len(made), bound)
+        return tuple(made.values())
+
+    def _check_width(self, width: int, bound: Bound) -> None:
+        if width > MAX_PARTS:
+            raise self.source.error(bound.at, f"a union has at most {MAX_PARTS} parts")
+
+    def _named(self, bound: Bound, reference: Reference, whole: bool) -> Alternatives:
+        target = self.scopes.target(reference, bound.scope)
+        if isinstance(target, Bound):
+            return self.alternatives(target, whole)
+        if isinstance(target, Literal):
+            return (Bound(target, TOP),)
+        if isinstance(target, Instance):
+            return self._declared(target, whole)
+        return self._builtin(bound, reference, target, whole)
+
+    def _builtin(self, bound: Bound, reference: Reference, name: str, whole: bool) -> Alternatives:
+        if name in ("Date", "Record", "Pick", "Omit"):
+            return (bound,)
+        argument = self.scopes.arguments(reference, bound.scope)[0]
+        if name in ("Array", "ReadonlyArray"):
+            return (Bound(Array(bound.at, argument), TOP),)
+        if name == "Readonly":
+            return self.alternatives(argument, whole)
+        parts = self.alternatives(argument, whole=False)
+        return (bound,) if len(parts) == 1 else tuple(self._applied(reference, part) for part in parts)
+
+    def _applied(self, reference: Reference, part: Bound) -> Bound:
+        return Bound(Reference(reference.at, reference.name, (part,)), TOP)
+
+    def _declared(self, instance: Instance, whole: bool) -> Alternatives:
+        declaration = instance.declaration
+        if isinstance(declaration, Interface):
+            return (instance.reference,)
+        if isinstance(declaration, Enum):
+            if whole and declaration.doc is not None:
+                return (instance.reference,)
+            return self._distinct(
+                (Bound(one, TOP) for one in declaration.constants.values()), instance.reference, whole
+            )
+        key = (instance.number, whole)
+        if key not in self._unions:
+            self._unions[key] = None
+            self._unions[key] = self._alias(instance, declaration, whole)
+        made = self._unions[key]
+        if made is None:
+            raise self.circular(instance)
+        return made
+
+    def _alias(self, instance: Instance, alias: Alias, whole: bool) -> Alternatives:
+        parts = self.alternatives(Bound(alias.type, instance.scope), whole)
+        if len(parts) == 1 and self._is_worth_a_name(parts[0]):
+            return (instance.reference,)
+        if whole and alias.doc is not None and not any(is_undefined(part) for part in parts):
+            return (instance.reference,)
+        return parts
+
+    def _is_worth_a_name(self, bound: Bound) -> bool:
+        """Whether it is a list or an object that has no name yet."""
+        if isinstance(bound.type, Reference):
+            return self.target(bound) != "Date" and not isinstance(self.target(bound), Instance)
+        return not is_scalar(bound)
+
+    def circular(self, instance: Instance) -> TypeScriptError:
+        name = shown(instance.declaration.name)
+        return self.source.error(
+            instance.declaration.at, f"'{name}' refers to itself with no object or list in between"
+        )
+
+    # ---- intersections
+
+    def _meeting(self, bound: Bound, kind: Intersection) -> Alternatives:
+        lists = [self.alternatives(Bound(part, bound.scope)) for part in kind.parts]
+        if all(len(parts) == 1 and self.is_object(parts[0]) for parts in lists):
+            return (bound,)
+        made = lists[0]
+        for parts in lists[1:]:
+            self.budget.spend(len(made) * len(parts), bound.at)
+            pairs = (self._meet(one, other) for one in made for other in parts)
+            made = self._distinct((pair for pair in pairs if pair is not None), bound, whole=True)
+        if not made:
+            raise self.conflict(bound.at, "nothing can be all the parts of this intersection at once")
+        return made if len(made) == 1 else self._possible(made)
+
+    def _possible(self, made: Alternatives) -> Alternatives:
+        """Without the objects whose members contradict each other, unless that is all of them."""
+        possible: list[Bound] = []
+        first: Conflict | None = None
+        for one in made:
+            try:
+                if self.is_object(one):
+                    self.shape(one)
+                possible.append(one)
+            except Conflict as exc:
+                first = first or exc
+        if first is not None and not possible:
+            raise first
+        return tuple(possible)
+
+    def _meet(self, one: Bound, other: Bound) -> Bound | None:
+        """What is both; None where nothing is."""
+        if self.scopes.number(one) == self.scopes.number(other):
+            return one
+        a, b = self.bare(one), self.bare(other)
+        for this, that, those in ((a, b, other), (b, a, one)):
+            if isinstance(this.type, Keyword) and this.type.name in ("any", "unknown"):
+                return this if this.type.name == "any" else those
+            if is_empty(this) and not self.is_object(that) and not is_nothing(that):
+                return those
+            if isinstance(this.type, Keyword) and isinstance(that.type, (Literal, Template)):
+                narrow = "string" if isinstance(that.type, Template) else SCALAR_OF.get(type(that.type.value))
+                if this.type.name == narrow:
+                    return those
+        if isinstance(a.type, Array) and isinstance(b.type, Array):
+            items = Intersection(one.at, (Bound(a.type.item, a.scope), Bound(b.type.item, b.scope)))
+            return Bound(Array(one.at, items), TOP)
+        if self.is_object(a) and self.is_object(b):
+            return Bound(Intersection(one.at, (one, other)), TOP)
+        return None
+
+    def bare(self, bound: Bound) -> Bound:
+        """What an alias stands for, if that is a list or an object without a comment of its own."""
+        target = self.target(bound)
+        if isinstance(target, Instance) and isinstance(target.declaration, Alias):
+            body = self.alternatives(Bound(target.declaration.type, target.scope))
+            if len(body) == 1 and (target.declaration.doc is None or self.is_object(body[0])):
+                return self.bare(body[0])
+        return bound
+
+    def is_object(self, bound: Bound) -> bool:
+        """Of what is no union: whether it is an object or the name of one."""
+        kind = bound.type
+        if isinstance(kind, Reference):
+            target = self.target(bound)
+            if isinstance(target, str):
+                return target != "Date"
+            if isinstance(target, Instance) and isinstance(target.declaration, Alias):
+                body = self.alternatives(Bound(target.declaration.type, target.scope))
+                return len(body) == 1 and self.is_object(body[0])
+            return isinstance(target, Instance) and isinstance(target.declaration, Interface)
+        return isinstance(kind, (Object, Intersection)) or (isinstance(kind, Keyword) and kind.name == "object")
+
+    def conflict(self, at: int, message: str) -> Conflict:
+        error = self.source.error(at, message)
+        return Conflict(message, error.line, error.column, error.param)
