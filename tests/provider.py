@@ -148,10 +148,10 @@ def wanted(seen: Seen) -> int:
 
 
 def vectors(seen: Seen) -> dict[str, object]:
-    """A vector for each item, of 4 numbers unless asked otherwise; its first number tells the items apart."""
+    """A vector for each item, of 4 numbers unless as many as 4096 are asked; its first number tells the items apart."""
     given = seen.body["input"]
     items = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
-    size = int(str(seen.body.get("dimensions") or 4))
+    size = min(int(str(seen.body.get("dimensions") or 4)), 4096)
     rows: list[dict[str, object]] = []
     for i in range(len(items)):
         vector = array("f", [float(i), *[0.5] * (size - 1)])

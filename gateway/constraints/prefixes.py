@@ -7,8 +7,8 @@ a beginning of one more. A long concatenation is halved, so that the result stay
 """
 
 import re
-import re._constants as sre  # type: ignore[import-untyped]
-import re._parser as parser  # type: ignore[import-untyped]
+import re._constants as sre  # type: ignore[import-not-found]
+import re._parser as parser  # type: ignore[import-not-found]
 from typing import Any
 
 from gateway.constraints.patterns import whole_match

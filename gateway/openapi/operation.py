@@ -30,6 +30,7 @@ WHY: dict[int, str] = {
 HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": "How to authenticate: Bearer."},
     429: {"Retry-After": "Seconds after which to try again."},
+    503: {"Retry-After": "Seconds after which to try again, where that may help."},
 }
 
 ASKED = {

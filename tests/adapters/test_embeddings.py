@@ -112,7 +112,8 @@ def test_openai_is_sent_what_was_written() -> None:
 
 @pytest.mark.parametrize("items", [("a",), ("a", "b"), ((1, 2), (3,))])
 def test_items_that_are_a_part_of_a_call(items: Any) -> None:
-    assert body(embedder("llama"), asked(*items)) == {"model": "m", "input": msgspec.json.decode(msgspec.json.encode(items))}
+    said = [item if isinstance(item, str) else list(item) for item in items]
+    assert body(embedder("llama"), asked(*items)) == {"model": "m", "input": said}
 
 
 def test_azure_has_the_model_in_its_address() -> None:

@@ -1,4 +1,4 @@
-"""``POST /v1/chat/completions`` from socket to socket: what the caller wrote arrives, what the provider said comes back."""
+"""``POST /v1/chat/completions`` from socket to socket: what was written arrives, and what was said comes back."""
 
 import re
 from typing import Any
@@ -206,7 +206,7 @@ async def test_several_models_streamed(http: httpx.AsyncClient, provider: Provid
     assert [c["delta"].get("role") for c in said[0]][0] == "assistant"
     assert "".join(c["delta"].get("content") or "" for c in said[0]) == "Hello, world."
     assert said[1][-1]["finish_reason"] == "error" and said[1][-1]["error"]["code"] == "unavailable"
-    assert [c["delta"] for c in said[2]] == [chunk["choices"][0]["delta"] for chunk in STREAM]  # type: ignore[index]
+    assert [c["delta"] for c in said[2]] == [chunk["choices"][0]["delta"] for chunk in STREAM]
     assert last["usage"]["total_tokens"] == 22 and last["choices"] == []
 
 

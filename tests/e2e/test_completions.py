@@ -101,13 +101,13 @@ async def test_a_chat_model_is_asked_once_for_each_prompt(http: httpx.AsyncClien
     assert all(c["logprobs"] is None and c["text"] == "Hello, world." for c in response.json()["choices"])
 
 
+TOPS = [{"token": "Hé", "logprob": -0.5, "bytes": None}, {"token": "Ha", "logprob": -1.5, "bytes": None}]
 CHAT_LOGPROBS = {
     "content": [
-        {"token": "Hé", "logprob": -0.5, "bytes": None, "top_logprobs": [{"token": "Hé", "logprob": -0.5, "bytes": None},
-                                                                         {"token": "Ha", "logprob": -1.5, "bytes": None}]},
+        {"token": "Hé", "logprob": -0.5, "bytes": None, "top_logprobs": TOPS},
         {"token": "y", "logprob": -99999, "bytes": None, "top_logprobs": []},
     ]
-}  # fmt: skip
+}
 
 
 async def test_logprobs_have_the_legacy_shape(http: httpx.AsyncClient, provider: Provider) -> None:

@@ -115,7 +115,7 @@ def plan(upstream: Playing, *models: str | tuple[str, ...], n: int = 1, max_n: i
 
 
 def leg(targets: tuple[Target, ...], n: int, offset: int) -> Leg:
-    from gateway.routing import requests
+    from gateway.asking import requests
 
     call = Call(targets[0].model, "hi", Params(n=n))
     return Leg(targets[0].model, call, targets, offset, requests(targets[0], call))
