@@ -31,9 +31,9 @@ def taken(schema: Any) -> bool:
     if not isinstance(schema, dict) or not schema or UNKNOWN & schema.keys():
         return False
     properties = schema.get("properties", {})
-    if schema.get("type") == "object" or properties:
-        if schema.get("additionalProperties") is not False or set(schema.get("required", ())) != set(properties):
-            return False
+    closed = schema.get("additionalProperties") is False and set(schema.get("required", ())) == set(properties)
+    if (schema.get("type") == "object" or properties) and not closed:
+        return False
     items = schema.get("items")
     inner = [one for name in MAPS for one in schema.get(name, {}).values()]
     inner += [*schema.get("anyOf", ()), *([] if items is None else [items])]

@@ -12,7 +12,7 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from gateway.errors import GatewayError, Internal
-from gateway.fanout import give_up
+from gateway.fanout import give_up, raise_first
 from gateway.store.jobs import Failure, Job, JobStore, Output
 from gateway.types import Team
 
@@ -163,9 +163,7 @@ class Run:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         finally:  # not a TaskGroup: before 3.13, one that fails while it is cancelled forgets that it was
             await give_up(tasks)
-        for task in tasks:
-            if not task.cancelled():
-                task.result()
+        raise_first(tasks)
 
     def _tell(self, place: int, data: bytes) -> None:
         self._fresh[place] = Output(data)

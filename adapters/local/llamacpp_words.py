@@ -9,7 +9,7 @@ from adapters.errors import UNREADABLE, Rule, inexpressible, require
 from adapters.local.gbnf import from_choices, from_regex
 from adapters.local.lark import from_lark
 from adapters.local.refusals import lacks, plain_schema
-from adapters.types import AnyJson, Grammar, JsonSchema, OneOf, Params, Regex
+from adapters.types import AnyJson, Fields, Grammar, JsonSchema, OneOf, Params, Regex
 
 RULES: tuple[Rule, ...] = (
     ("n", lambda p: p.n == 1, "llama.cpp gives one choice a request: ask for n = 1"),
@@ -61,6 +61,18 @@ SPACING = {"x-guidance": {"whitespace_flexible": False, "key_separator": ": ", "
 """For builds with llguidance (https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.md), which allow any
 white space between tokens unless they are told: small models then write nothing else. Others pass over it."""
 
+LARGEST = 2**53 - 1
+BOUNDS = {"minimum": Raw(b"-%d" % LARGEST), "maximum": Raw(b"%d" % LARGEST)}
+"""Whole numbers that every reader of JSON can hold. Digits have no end in a grammar: a small model that has begun them
+goes on to its limit of tokens."""
+
+NESTED = ("properties", "patternProperties", "$defs", "definitions")
+LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
+SINGLE = ("items", "additionalProperties", "contains")
+
+encode = msgspec.json.Encoder().encode
+decode_fields = msgspec.json.Decoder(Fields).decode
+decode_list = msgspec.json.Decoder(tuple[Raw, ...]).decode
 decode_schema = msgspec.json.Decoder(bool | dict[str, Raw]).decode
 
 
@@ -97,7 +109,31 @@ def schema(constraint: JsonSchema | AnyJson) -> Any:
         found = OBJECT if isinstance(constraint, AnyJson) else decode_schema(plain_schema(constraint, "llama.cpp"))
     except UNREADABLE:
         raise inexpressible("guided_json", "the schema is no JSON Schema: it is an object") from None
-    return SPACING | found if isinstance(found, dict) else found
+    return SPACING | bounded(found) if isinstance(found, dict) else found
+
+
+def bounded(schema: Fields) -> Fields:
+    """The schema with bounds for whole numbers where it has none of its own. Raises what is UNREADABLE."""
+    found = {name: bounded_in(name, value) for name, value in schema.items()}
+    ends = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")
+    if schema.get("type") == Raw(b'"integer"') and not any(name in schema for name in ends):
+        found |= BOUNDS
+    return found
+
+
+def bounded_in(name: str, value: Raw) -> Raw:
+    if b'"integer"' not in bytes(value):
+        return value
+    if name in NESTED:
+        return Raw(encode({key: of_any(one) for key, one in decode_fields(value).items()}))
+    if name in LISTED or (name == "items" and bytes(value).startswith(b"[")):
+        return Raw(encode([of_any(one) for one in decode_list(value)]))
+    return of_any(value) if name in SINGLE else value
+
+
+def of_any(value: Raw) -> Raw:
+    """A schema, which may also be true or false."""
+    return Raw(encode(bounded(decode_fields(value)))) if bytes(value).startswith(b"{") else value
 
 
 def grammar(constraint: Regex | OneOf | Grammar) -> str:

@@ -56,8 +56,6 @@ OWN_HEADERS = frozenset(
 NOT_THROUGH_LITELLM = ("auth", "ca_file", "client", "done_marker", "headers", "query", "stream_usage")
 """Fields that say how we ask a provider, which here we do not."""
 
-ELSEWHERE = "; chats of a server of your own are asked for with adapter: llama and its /v1 address"
-
 
 def check(config: Reading) -> Found:
     """Every mistake beyond the types, of all that could be read."""
@@ -120,6 +118,11 @@ def through_litellm(value: ProviderConfig, path: Path, config: Reading) -> Found
     for name in NOT_THROUGH_LITELLM:
         if (*path, name) in config.lines:
             yield (*path, name), "is not for adapter litellm, which asks the provider in its own way (leave it out)"
+
+
+def guided(value: ProviderConfig, path: Path, config: Reading) -> Found:
+    if value.guided != "structured_outputs" and value.engine != "vllm":
+        yield (*path, "guided"), "is only for engine vllm (leave it out)"
 
 
 def base_url(value: ProviderConfig, path: Path, config: Reading) -> Found:
@@ -225,8 +228,7 @@ def target_mode(value: TargetConfig, path: Path, config: Reading) -> Found:
         return
     modes = modes_of(provider)
     if modes and value.mode not in modes:
-        elsewhere = ELSEWHERE if provider.adapter == "local" else ""
-        yield (*path, "mode"), f"{value.provider} cannot be asked that way (only: {', '.join(modes)}{elsewhere})"
+        yield (*path, "mode"), f"{value.provider} cannot be asked that way (only: {', '.join(modes)})"
 
 
 def modes_of(provider: ProviderConfig) -> tuple[Mode, ...]:
@@ -246,7 +248,7 @@ Rule = Callable[[Any, Path, Reading], Found]
 
 RULES: dict[type[Struct], tuple[Rule, ...]] = {
     Config: (sections, default_model, aliases),
-    ProviderConfig: (engine, through_litellm, base_url, key, headers, query, embedded, queue),
+    ProviderConfig: (engine, guided, through_litellm, base_url, key, headers, query, embedded, queue),
     Timeouts: (timeouts,),
     ModelConfig: (targets,),
     TargetConfig: (target_provider, target_model, target_mode),

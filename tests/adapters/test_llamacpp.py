@@ -128,3 +128,11 @@ def test_a_stop_string_is_told_if_that_is_asked(server: str) -> None:
         return ask(server, Call("demo", "The fox", asked)).choices[0].text
 
     assert said(True) == said(False) + "the"
+
+
+def test_whole_numbers_have_an_end(server: str) -> None:
+    """The demo model writes digits to its limit of tokens, if it may."""
+    schema = b'{"type":"object","properties":{"n":{"anyOf":[{"type":"integer"},{"type":"null"}]}},"required":["n"]}'
+    for where in (schema, schema.replace(b'{"anyOf":[{"type":"integer"},{"type":"null"}]}', b'{"type":"integer"}')):
+        call = Call("demo", "JSON:", Params(temperature=0, max_tokens=60), constraint=JsonSchema(Raw(where)))
+        assert isinstance(json.loads(ask(server, call).choices[0].text), dict)

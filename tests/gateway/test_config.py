@@ -258,6 +258,7 @@ NOT_EMBEDDED = "is not for the embedded model, which the gateway runs itself (le
             "query.key: looks like a secret (addresses end up in logs: use key_env)",
         ),
         ("adapter: gpt, max_n: 0", "max_n: expected a whole number >= 1"),
+        ("adapter: gpt, guided: guided", "guided: is only for engine vllm (leave it out)"),
         ("adapter: gpt, stream_usage: yes", "stream_usage: expected true or false, got text"),
         ("adapter: gpt, concurrency: 0", "concurrency: expected a whole number >= 1"),
         ("adapter: gpt, concurrency: 1.5", "concurrency: expected a whole number, got a number"),
@@ -329,11 +330,6 @@ def test_mistakes_of_a_provider(entry: str, told: str) -> None:
         (
             "{targets: [{provider: cohere, model: m, mode: completion}]}",
             "targets[0].mode: cohere cannot be asked that way (only: chat)",
-        ),
-        (
-            "{targets: [{provider: gpu, model: m, mode: chat}]}",
-            "targets[0].mode: gpu cannot be asked that way (only: completion; chats of a server of your own are "
-            "asked for with adapter: llama and its /v1 address)",
         ),
         (
             "{targets: [{provider: openai, model: m, fallback: true}]}",
