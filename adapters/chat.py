@@ -183,7 +183,7 @@ def as_chat(call: Call) -> Call:
         raise inexpressible("prompt", "a model that is asked by chat takes texts, not token ids")
     chat = said_by_user(call.input)
     if call.fields is None:
-        return msgspec.structs.replace(call, input=chat)
+        return Call(call.model, chat, call.params, call.stream, None, call.constraint)
     if call.params.suffix:
         raise inexpressible("suffix", "a model that is asked by chat has no suffix: leave it out")
     fields = {name: value for name, value in call.fields.items() if name not in COMPLETION_ONLY}

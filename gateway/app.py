@@ -28,6 +28,7 @@ from gateway.embedding import Embedding
 from gateway.gate import Gate
 from gateway.jobs import Jobs
 from gateway.lamini import LOST, Polling, failure_of
+from gateway.memory import keep_freed
 from gateway.metrics import Metrics
 from gateway.routing import Route, Router, weighted
 from gateway.settings import Settings
@@ -42,20 +43,6 @@ from gateway.wire.embeddings import EmbeddingDialect
 EMBEDDED_SOCKET = "GATEWAY_EMBEDDED_SOCKET"
 """Where the process that serves the embedded model listens; set by ``serve`` for its workers."""
 
-TYPED = typed.Typed(typed.Conversions())
-
-GENERATING: dict[str, Door] = {
-    "/v1/completion": typed.Completions(TYPED),
-    "/v1/completion/typed": Only(TYPED),
-    "/v1/completion/regex": Only(regex),
-    "/v1/completion/cfg": Only(cfg),
-    "/v1/categorize": Only(categorize),
-    "/v1/chat/completions": Only(chat),
-    "/v1/completions": CompletionsDoor(),
-    "/inf/chat/completions": Only(chat),
-}
-"""The routes that ask models, each with the dialect that it speaks."""
-
 EMBEDDING: dict[str, tuple[Door, EmbeddingDialect]] = {
     "/v1/embeddings": (Only(completions), embeddings),
     "/v1/embedding": (Only(lamini), lamini_embedding),
@@ -63,11 +50,27 @@ EMBEDDING: dict[str, tuple[Door, EmbeddingDialect]] = {
 """The routes that make vectors, each with the dialect of its errors and its own."""
 
 
+def generating() -> dict[str, Door]:
+    """The routes that ask models, each with the dialect that it speaks."""
+    typing = typed.Typed(typed.Conversions())
+    return {
+        "/v1/completion": typed.Completions(typing),
+        "/v1/completion/typed": Only(typing),
+        "/v1/completion/regex": Only(regex),
+        "/v1/completion/cfg": Only(cfg),
+        "/v1/categorize": Only(categorize),
+        "/v1/chat/completions": Only(chat),
+        "/v1/completions": CompletionsDoor(),
+        "/inf/chat/completions": Only(chat),
+    }
+
+
 def create() -> Api:
     """The application for this process's environment, as uvicorn's factory wants it.
 
     Raises SettingsError, ConfigError, or OSError when the environment or the files are wrong.
     """
+    keep_freed()
     settings = Settings.load()
     text = Path(settings.config).read_bytes()
     return build(configuration.load(text, str(settings.config)), settings)
@@ -88,7 +91,7 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     polling = Polling(completion, known, jobs, clock, max_body=server.max_body_bytes, max_depth=server.max_depth)
     rest.router.routes.extend(polling.routes(admin.models))
     rest.router.lifespan_context = lifespan(admin, doors, jobs)
-    routes = {path: api.Route(door, completion.complete) for path, door in GENERATING.items()}
+    routes = {path: api.Route(door, completion.complete) for path, door in generating().items()}
     embedding = Embedding(lambda: completion.router, known, max_body=server.max_body_bytes, max_depth=server.max_depth)
     routes |= {path: api.Route(door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()}
     return Api(routes, rest, rng)

@@ -26,7 +26,7 @@ replace = msgspec.structs.replace
 def requests(target: Target, call: Call) -> tuple[Asked, ...]:
     """What a target is asked: one request, or several. Raises Rejected when its wire cannot express the call."""
     adapter = target.adapter
-    call = replace(call, model=target.model)
+    call = Call(target.model, call.input, call.params, call.stream, call.fields, call.constraint)
     if call.params.max_tokens is None and target.max_tokens is not None and not isinstance(call.input, Chat):
         call = with_params(call, max_tokens=target.max_tokens)
     if isinstance(call.input, Chat):
