@@ -16,8 +16,6 @@
 Each is rendered once, by the dialect of the caller. Messages are fit for the caller's eyes.
 """
 
-from typing import ClassVar
-
 from msgspec import Struct
 
 
@@ -34,7 +32,7 @@ class GatewayError(Exception):
     """``param`` names the field of the request that is wrong, ``retry_after`` the seconds after which to try again."""
 
     status: int = 500
-    code: ClassVar[str] = "internal_error"
+    code: str = "internal_error"
 
     def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -114,3 +112,5 @@ class Unanswered(GatewayError):
         self.final = final
         self.status = status
         self.legs = legs
+        if len(legs) == 1:  # of one model alone, why it did not answer is why there is no answer
+            self.code = legs[0].code

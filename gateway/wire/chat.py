@@ -140,7 +140,7 @@ def choice(part: Part, legs: int) -> dict[str, Any]:
     said["index"] = part.index
     if "message" not in said:
         said["message"] = {"role": "assistant", "content": part.text, "refusal": None}
-        said.setdefault("logprobs", None)
+    said.setdefault("logprobs", None)
     said["finish_reason"] = finish_name(raw, part.finish)
     return said if legs == 1 else said | provenance(part)
 

@@ -191,9 +191,13 @@ def models_of(model: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return (model,) if isinstance(model, str) else model
 
 
+CODES = {"throttled": "rate_limit_exceeded"}
+"""Our words for what OpenAI's clients know under another."""
+
+
 def error_object(error: GatewayError) -> ErrorBody:
     kind = TYPES.get(error.status) or ("server_error" if error.status >= 500 else "invalid_request_error")
-    return ErrorBody(error.message, kind, error.param, error.code, error.legs)
+    return ErrorBody(error.message, kind, error.param, CODES.get(error.code, error.code), error.legs)
 
 
 def encode_error(error: GatewayError) -> bytes:

@@ -230,7 +230,7 @@ async def test_a_stream_that_breaks(http: httpx.AsyncClient, provider: Provider)
     provider.scripts["a"] = Script(cut_after=2)
     body = (await http.post(URL, json={"model": "a", "messages": MESSAGES, "stream": True})).content
     last = events(body)[-1]
-    assert last["error"]["code"] == "no_answer"
+    assert last["error"]["code"] == "garbled"
     assert "secret" not in body.decode()
 
 
@@ -271,6 +271,20 @@ async def test_an_unknown_model(http: httpx.AsyncClient) -> None:
     response = await http.post(URL, json={"model": "nope", "messages": MESSAGES})
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "model_not_found"
+
+
+async def test_a_context_that_overflows_has_the_code_that_clients_know(
+    http: httpx.AsyncClient, provider: Provider
+) -> None:
+    body = {"error": {"message": "secret", "type": "invalid_request_error", "code": "context_length_exceeded"}}
+    provider.scripts["a"] = Script(status=400, body=msgspec.json.encode(body))
+    error = (await http.post(URL, json={"model": "a", "messages": MESSAGES})).json()["error"]
+    assert (error["code"], error["type"]) == ("context_length_exceeded", "invalid_request_error")
+    provider.scripts["a"] = Script(status=429, headers=("Retry-After: 7",))
+    response = await http.post(URL, json={"model": "a", "messages": MESSAGES})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["type"]) == (429, "rate_limit_exceeded", "rate_limit_error")
+    assert response.headers["retry-after"] == "7"
 
 
 async def test_a_refusal_names_the_parameter(http: httpx.AsyncClient, provider: Provider) -> None:

@@ -84,7 +84,7 @@ async def test_the_next_target_is_asked(http: httpx.AsyncClient, provider: Provi
     [
         ({"model": "nope", "input": "x"}, 404, "model_not_found", "model"),
         ({"model": "unset", "input": "x"}, 503, "model_not_offered", "model"),
-        ({"model": "down", "input": "x"}, 502, "no_answer", None),
+        ({"model": "down", "input": "x"}, 502, "unavailable", None),
         ({"model": ["a", "b"], "input": "x"}, 400, "invalid_request", "model"),
         ({"model": "command", "input": [1, 2]}, 400, "invalid_request", "input"),
         ({"model": "a", "input": []}, 400, "invalid_request", "input"),
