@@ -4,11 +4,14 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import pytest
 import uvloop
 from hypothesis import settings
+
+from tests.provider import Provider
 
 # ------------------------------------------------------------------ no network
 #
@@ -106,3 +109,14 @@ for _name in list(os.environ):
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("home", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
+
+# ------------------------------------------------------------------ what many tests need
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Provider]:
+    """A provider that plays, on a port of its own."""
+    playing = Provider()
+    await playing.start()
+    yield playing
+    await playing.close()

@@ -28,7 +28,8 @@ adapters.embeddings.local
 adapters.embeddings
 
 gateway
-gateway.census  gateway.errors  gateway.gate  gateway.memory  gateway.prices  gateway.settings  gateway.tokens  gateway.upstream.types
+gateway.census  gateway.errors  gateway.gate  gateway.memory  gateway.prices  gateway.settings  gateway.tokens
+gateway.upstream.types
 gateway.typescript.errors    gateway.typescript.literals  gateway.typescript.refusals  gateway.typescript.syntax
 gateway.typescript.kinds     gateway.typescript.lexer     gateway.typescript.shapes
 gateway.typescript.budget    gateway.typescript.cursor    gateway.typescript.jsdoc

@@ -9,29 +9,25 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from adapters.fields import HINTS, NEUTRAL
 from adapters.types import Chat, Delta, Fields
 from gateway.errors import BadRequest
 from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
 from gateway.wire import body as wire
-from gateway.wire.guided import GUIDED, constraint_of
 from gateway.wire.openai import (
     EXPECTED,
-    NO_FANOUT,
     Common,
     Count,
     check_stream,
-    check_unknown,
     encode_error,
     envelope,
     finish_name,
-    models_of,
-    note_of,
     params_of,
     provenance,
+    request_of,
     small,
     status,
     to_json,
+    usual,
 )
 from gateway.wire.pieces import Piecewise, placed
 
@@ -64,11 +60,7 @@ class AskedWhole(Asked, kw_only=True):
 
 
 KNOWN = frozenset(Asked.__struct_fields__)
-TAKEN = ("model", "messages", "stream", "fanout")
-"""Fields that the gateway says itself."""
-
-USUAL = (KNOWN | NEUTRAL.keys() | HINTS) - GUIDED
-"""Fields that need no second look."""
+USUAL = usual(KNOWN)
 
 NOTHING: Fields = {}
 
@@ -89,32 +81,9 @@ def decode(body: wire.Body) -> CompletionRequest:
         check_stream(asked)
     if asked.top_logprobs and not asked.logprobs:
         raise BadRequest("top_logprobs: needs logprobs: true", param="top_logprobs")
-    fields = dict(found)
-    for name in TAKEN:
-        fields.pop(name, None)
-    constraint, param = None, None
-    if not USUAL.issuperset(fields):
-        check_unknown(fields, GUIDED)
-        constraint, param = constraint_of(found)
-        if constraint is not None and param != "response_format":
-            fields = {name: value for name, value in fields.items() if name not in GUIDED}
-    fanout = asked.fanout or NO_FANOUT
     limit = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
-    return CompletionRequest(
-        models_of(asked.model),
-        Chat(messages),
-        params_of(asked, limit, (asked.top_logprobs or 0) if asked.logprobs else None),
-        asked.stream or False,
-        fanout.mode or "all",
-        fanout.min_success,
-        fanout.deadline_ms,
-        fanout.strict or False,
-        isinstance(asked.model, str),
-        fields,
-        constraint,
-        param,
-        note_of(asked.stream_options, False),
-    )
+    params = params_of(asked, limit, (asked.top_logprobs or 0) if asked.logprobs else None)
+    return request_of(asked, found, Chat(messages), params, "messages", USUAL)
 
 
 def read_asked(body: wire.Body, messages: Raw) -> Asked:

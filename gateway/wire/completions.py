@@ -10,32 +10,28 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw
 
-from adapters.fields import HINTS, NEUTRAL
 from adapters.types import Delta, Fields, Input, Params, Prompts
 from gateway.errors import BadRequest
 from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
 from gateway.wire import body as wire
-from gateway.wire.guided import GUIDED, constraint_of
 from gateway.wire.logprobs import legacy
 from gateway.wire.openai import (
     EXPECTED,
-    NO_FANOUT,
     NULL,
     Common,
     Note,
     Whole,
     check_stream,
-    check_unknown,
     encode_error,
     envelope,
     finish_name,
-    models_of,
-    note_of,
     params_of,
     provenance,
+    request_of,
     small,
     status,
     to_json,
+    usual,
 )
 from gateway.wire.pieces import Piecewise, placed
 
@@ -67,11 +63,7 @@ class Asked(Common, kw_only=True):
 
 
 KNOWN = frozenset(Asked.__struct_fields__)
-TAKEN = ("model", "prompt", "stream", "fanout")
-"""Fields that the gateway says itself."""
-
-USUAL = (KNOWN | NEUTRAL.keys() | HINTS) - GUIDED
-"""Fields that need no second look."""
+USUAL = usual(KNOWN)
 
 decode_asked = msgspec.json.Decoder(Asked).decode
 decode_prompt = msgspec.json.Decoder(
@@ -89,32 +81,7 @@ def decode(body: wire.Body) -> CompletionRequest:
         raise BadRequest("prompt is missing", param="prompt")
     asked: Asked = wire.convert(decode_asked, small(found, KNOWN), found, EXPECTED_HERE)
     check(asked)
-    fields = dict(found)
-    for name in TAKEN:
-        fields.pop(name, None)
-    constraint, param = None, None
-    if not USUAL.issuperset(fields):
-        check_unknown(fields, GUIDED)
-        constraint, param = constraint_of(found)
-        if constraint is not None and param != "response_format":
-            fields = {name: value for name, value in fields.items() if name not in GUIDED}
-        fields.pop("guided_decoding_backend", None)
-    fanout = asked.fanout or NO_FANOUT
-    return CompletionRequest(
-        models_of(asked.model),
-        prompts_of(prompt),
-        params(asked),
-        asked.stream or False,
-        fanout.mode or "all",
-        fanout.min_success,
-        fanout.deadline_ms,
-        fanout.strict or False,
-        isinstance(asked.model, str),
-        fields,
-        constraint,
-        param,
-        note_of(asked.stream_options, asked.logprobs is not None),
-    )
+    return request_of(asked, found, prompts_of(prompt), params(asked), "prompt", USUAL, asked.logprobs is not None)
 
 
 def params(asked: Asked) -> Params:

@@ -10,11 +10,12 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from adapters.errors import ProviderError
-from adapters.fields import CONSTRAINTS
-from adapters.types import Fields, Finish, Params, Usage
+from adapters.fields import CONSTRAINTS, HINTS, NEUTRAL
+from adapters.types import Fields, Finish, Input, Params, Usage
 from gateway.errors import BadRequest, GatewayError
-from gateway.types import CompletionResponse, Part
+from gateway.types import CompletionRequest, CompletionResponse, Part
 from gateway.wire import body as wire
+from gateway.wire.guided import GUIDED, constraint_of
 
 MAX_STOPS = 64
 
@@ -165,6 +166,50 @@ def params_of(asked: Common, limit: int | None, logprobs: int | None) -> Params:
         truncate=asked.truncate_prompt_tokens,
         max_tokens=limit,
         logprobs=logprobs,
+    )
+
+
+def usual(known: frozenset[str]) -> frozenset[str]:
+    """Fields that need no second look: those that a route reads, and all that mean what they always mean."""
+    return (known | NEUTRAL.keys() | HINTS) - GUIDED
+
+
+def request_of(
+    asked: Common,
+    found: Fields,
+    input: Input,
+    params: Params,
+    said_in: str,
+    usual: frozenset[str],
+    logprobs: bool = False,
+) -> CompletionRequest:
+    """The request. What goes to a provider as it was written is all but what the gateway says itself: the model, the
+    input, whose field is ``said_in``, and what constrains the answer where that has other names elsewhere."""
+    fields = dict(found)
+    for name in ("model", "stream", "fanout", said_in):
+        fields.pop(name, None)
+    constraint, param = None, None
+    if not usual.issuperset(fields):
+        check_unknown(fields, GUIDED)
+        constraint, param = constraint_of(found)
+        if constraint is not None and param != "response_format":
+            fields = {name: value for name, value in fields.items() if name not in GUIDED}
+        fields.pop("guided_decoding_backend", None)
+    fanout = asked.fanout or NO_FANOUT
+    return CompletionRequest(
+        models_of(asked.model),
+        input,
+        params,
+        asked.stream or False,
+        fanout.mode or "all",
+        fanout.min_success,
+        fanout.deadline_ms,
+        fanout.strict or False,
+        isinstance(asked.model, str),
+        fields,
+        constraint,
+        param,
+        note_of(asked.stream_options, logprobs),
     )
 
 

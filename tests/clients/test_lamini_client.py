@@ -5,7 +5,7 @@ import asyncio
 import os
 import re
 import textwrap
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +69,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     with serving_process(tmp_path_factory.mktemp("gateway")) as gateway:
         [key] = re.findall(r"shown this once: (\S+)\n", gateway.await_banner())
         yield gateway.url, key
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    playing = Provider()
-    await playing.start()
-    yield playing
-    await playing.close()
 
 
 async def test_generate_over_the_real_model(demo: tuple[str, str], tmp_path: Path) -> None:

@@ -16,14 +16,6 @@ Options = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    playing = Provider()
-    await playing.start()
-    yield playing
-    await playing.close()
-
-
-@pytest.fixture
 async def url(provider: Provider, tmp_path: Path) -> AsyncIterator[str]:
     async with serving(application(tmp_path, provider.url)) as found:
         yield f"{found}/v1"

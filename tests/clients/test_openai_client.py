@@ -130,14 +130,6 @@ def test_errors_are_of_their_classes(client: openai.OpenAI, demo: Gateway) -> No
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    playing = Provider()
-    await playing.start()
-    yield playing
-    await playing.close()
-
-
-@pytest.fixture
 async def asking(provider: Provider, tmp_path: Path) -> AsyncIterator[openai.AsyncOpenAI]:
     async with (
         serving(application(tmp_path, provider.url)) as url,

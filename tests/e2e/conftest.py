@@ -12,14 +12,6 @@ from tests.serving import AUTH, application, serving
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    playing = Provider()
-    await playing.start()
-    yield playing
-    await playing.close()
-
-
-@pytest.fixture
 async def http(provider: Provider, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A caller with a key."""
     async with (

@@ -21,14 +21,6 @@ from tests.serving import AUTH, application, serving
 URL = "/v1/completion"
 
 
-@pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    playing = Provider()
-    await playing.start()
-    yield playing
-    await playing.close()
-
-
 @pytest.fixture(params=["direct", "asgi"])
 async def client(
     request: pytest.FixtureRequest, provider: Provider, tmp_path: Path

@@ -18,14 +18,6 @@ BODY = b'{"model": "a", "prompt": "hi"}'
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    playing = Provider()
-    await playing.start()
-    yield playing
-    await playing.close()
-
-
-@pytest.fixture
 async def address(provider: Provider, tmp_path: Path) -> AsyncIterator[tuple[str, int]]:
     async with serving(application(tmp_path, provider.url)) as url:
         parts = urlsplit(url)

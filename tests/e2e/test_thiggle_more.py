@@ -30,14 +30,6 @@ HELLO = '{"text":"hello"}'
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    playing = Provider()
-    await playing.start()
-    yield playing
-    await playing.close()
-
-
-@pytest.fixture
 async def client(provider: Provider, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         serving(application(tmp_path, provider.url, ROUTING)) as url,
