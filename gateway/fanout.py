@@ -310,7 +310,7 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
                 raise Garbled(STRAY)
             if delta.finish is not None:
                 finished[index] = delta.finish
-            sent[shift + index] += len(delta.text) if delta.raw is None else weight(delta)
+            sent[shift + index] += len(delta.text) or (weight(delta) if delta.raw is not None else 0)
         if keeping:
             for delta in deltas:
                 texts[delta.index].append(delta.text)

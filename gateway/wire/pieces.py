@@ -71,7 +71,8 @@ class Piecewise:
         return b"data: " + encode_error(error) + b"\n\n" + DONE
 
     def _piece(self, index: int, delta: Delta) -> bytes:
-        if delta.finish is None and delta.raw is not None and self._goes_on(index, delta):
+        as_before = index in self._open and delta.more is self._more.get(index) and not self._note.running
+        if as_before and delta.raw is not None and delta.finish is None:
             self._written[index] += len(delta.text)
             return b"".join([self._heads[index], self.forwarded(index, delta, delta.raw), self._tail])
         if delta.more is not self._more.get(index):
@@ -92,10 +93,6 @@ class Piecewise:
             self._waiting.setdefault(index, []).append(self._event(index, choice))
             return b""
         return self._said(index, delta, choice)
-
-    def _goes_on(self, index: int, delta: Delta) -> bool:
-        """Whether the piece is one like those before it."""
-        return index in self._open and delta.more is self._more.get(index) and not self._note.running
 
     def _said(self, index: int, delta: Delta, choice: bytes) -> bytes:
         self._written[index] += len(delta.text)

@@ -68,14 +68,19 @@ class Caller:
         pass
 
 
+PROMPT = {"prompt": "hi"}
+COMMON = {"max_tokens": 5, "temperature": 0.5}
+MESSAGES = [{"role": "user", "content": "hi"}]
+
+
 async def calls_of(request: dict[str, Any], app: Any) -> tuple[int, int]:
     """Python calls and writes of one request."""
-    route = app.route(b"/v1/completion")
+    route = app.route(b"/v1/chat/completions" if "messages" in request else b"/v1/completion")
     caller = Caller()
     exchange = DirectExchange(caller, True)  # type: ignore[arg-type]
     exchange.authorization = f"Bearer {KEY}".encode()
     exchange.content_type = b"application/json"
-    exchange.parts = [msgspec.json.encode({"prompt": "hi", "max_tokens": 5, "temperature": 0.5} | request)]
+    exchange.parts = [msgspec.json.encode(({} if "messages" in request else PROMPT) | COMMON | request)]
     counted = 0
 
     def count(frame: FrameType, happening: str, argument: object) -> None:
@@ -104,8 +109,10 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         ({"model": "a"}, 84, 1),
         ({"model": ["a", "b", "c"]}, 235, 1),
         ({"model": "a", "stream": True}, 114 + 10 * PIECES, PIECES + 3),
+        ({"model": "a", "messages": MESSAGES}, 84, 1),
+        ({"model": "a", "messages": MESSAGES, "stream": True}, 130 + 15 * PIECES, PIECES + 3),
     ],
-    ids=["one", "three", "stream"],
+    ids=["one", "three", "stream", "chat", "streamed chat"],
 )
 async def test_calls_stay_under_their_ceiling(request_: dict[str, Any], ceiling: int, writes: int, app: Any) -> None:
     await calls_of(request_, app)  # what is prepared once
