@@ -188,6 +188,8 @@ def as_chat(call: Call) -> Call:
         raise inexpressible("suffix", "a model that is asked by chat has no suffix: leave it out")
     fields = {name: value for name, value in call.fields.items() if name not in COMPLETION_ONLY}
     if call.params.logprobs is not None:
+        if not 0 <= call.params.logprobs <= 20:
+            raise inexpressible("logprobs", "a model that is asked by chat tells 0 to 20 alternatives")
         fields["logprobs"] = Raw(b"true")
         fields["top_logprobs"] = Raw(b"%d" % call.params.logprobs)
     return msgspec.structs.replace(call, input=chat, fields=fields)
@@ -198,13 +200,30 @@ COMPLETION_ONLY = frozenset({"best_of", "echo", "logprobs", "max_tokens", "suffi
 a flag there, and the limit of tokens is written by the adapter under the name that its host has for it."""
 
 
-SPOKEN = (b'"tool_calls":[', b'"function_call":{', b'"reasoning', b'"refusal":"', b'"audio":{')
-"""What a piece holds that says something without a text."""
+EMPTY = frozenset({b"null", b'""', b"[]", b"{}"})
+"""Values of a piece's keys that say nothing."""
+
+ANSWERED_OTHERWISE = ("tool_calls", "function_call", "refusal")
+"""Keys of a message, or of a piece of one, that stand in place of a text."""
+
+
+class Piece(Struct):
+    delta: Fields = field(default_factory=dict)
+
+
+decode_piece = msgspec.json.Decoder(Piece).decode
+decode_fields = msgspec.json.Decoder(Fields).decode
 
 
 def weight(delta: Delta) -> int:
     """About how many characters a piece of a stream brings; 0 if it only opens or ends its choice."""
     if delta.text or delta.raw is None:
         return len(delta.text)
-    raw = bytes(delta.raw)
-    return len(raw) // 8 + 1 if any(word in raw for word in SPOKEN) else 0
+    said = decode_piece(delta.raw).delta
+    size = sum([len(value) for name, value in said.items() if name != "role" and bytes(value) not in EMPTY])
+    return size // 8 + 1 if size else 0
+
+
+def is_no_text(message: Fields) -> bool:
+    """Whether a message, or a piece of one, is a tool call or a refusal."""
+    return any(bytes(message.get(name, NULL)) not in EMPTY for name in ANSWERED_OTHERWISE)

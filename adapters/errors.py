@@ -16,6 +16,7 @@ The message is ours, short, and fit for the caller's eyes: it never holds a prov
 prompt. Policy is a class attribute, so nobody tests types to decide what to do next.
 """
 
+import re
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
@@ -121,14 +122,23 @@ MEANING: dict[type[ProviderError], str] = {
 }
 
 
+OVERFLOW = re.compile(
+    rb"maximum context length|context length is only|too many tokens|exceeds? the (?:\w+ ){0,3}context"
+    rb"|max_new_tokens` must be <="
+)
+"""How vLLM, Cohere, Ollama and TGI say that a request does not fit; they have no code for it."""
+
+
 def class_of(status: int) -> type[ProviderError]:
-    """The class a status stands for. Status decides, never the words of a body."""
+    """The class a status stands for."""
     return BY_STATUS.get(status) or (Rejected if 400 <= status < 500 else Unavailable)
 
 
 def failure(response: HttpResponse, kind: type[ProviderError] | None = None) -> ProviderError:
     """The error that a response other than 200 stands for; an adapter that knows better names the kind."""
     kind = kind or class_of(response.status)
+    if kind is Rejected and OVERFLOW.search(response.body):
+        kind = TooLong
     return kind(f"{MEANING[kind]} (HTTP {response.status})", status=response.status, retry_after=retry_after(response))
 
 

@@ -88,8 +88,11 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 }
 """Every field that means something, each with the values that ask for nothing. null asks for nothing everywhere."""
 
-CONSTRAINTS = ("guided_", "structured_", "json_schema", "grammar", "regex", "ebnf")
-"""How names begin that would constrain an answer."""
+CONSTRAINTS = (
+    *("guided_", "structured_", "json_schema", "grammar", "regex", "ebnf"),
+    *("output_type", "out_type", "schema", "type_name", "pattern", "categories"),
+)
+"""How names begin that would constrain an answer, here or on a neighbouring route."""
 
 
 def refuse_rest(call: Call, handled: frozenset[str], who: str) -> None:
@@ -109,6 +112,8 @@ def refuse_rest(call: Call, handled: frozenset[str], who: str) -> None:
 
 def is_neutral(name: str, value: msgspec.Raw) -> bool:
     """Whether this value of a field asks for nothing."""
+    if value == NULL:
+        return True
     given = msgspec.json.decode(value)
     return any(given == one and isinstance(given, bool) == isinstance(one, bool) for one in NEUTRAL[name])
 

@@ -149,17 +149,20 @@ class WireUsage(Struct):
 NULL = msgspec.Raw(b"null")
 
 CHOICES = b'"choices":['
+ERROR = msgspec.Raw(b'"error"')
 
 READ_HERE = frozenset({"choices", "usage", "error"})
 """Fields of an answer that have a place of their own among the canonical values."""
 
 
 class Answer(Struct, gc=False):
-    """A whole answer, or one chunk. ``error`` comes with status 200 from several hosts."""
+    """A whole answer, or one chunk. ``error`` comes with status 200 from several hosts; others say by ``object`` that
+    all of it is one."""
 
-    choices: tuple[WireChoice, ...] = ()
+    choices: tuple[WireChoice, ...] | None = None
     usage: WireUsage | None = None
     error: msgspec.Raw = NULL
+    object: str | None = None
 
 
 class ErrorDetail(Struct):
@@ -239,8 +242,9 @@ class OpenAI:
             body |= self.constrained(call, call.constraint)
         if call.stream:
             body["stream"] = True
-            if self._host.stream_usage:
-                body["stream_options"] = self.stream_options(fields.get("stream_options"))
+            body["stream_options"] = self.stream_options(fields.get("stream_options"))
+            if not self._host.stream_usage:
+                del body["stream_options"]
         return body
 
     def constrained(self, call: Call, constraint: Constraint) -> dict[str, Any]:
@@ -254,18 +258,20 @@ class OpenAI:
                 name = next(iter(constraint.options))
                 raise inexpressible(name, f"this provider's schemas have no {name}: leave it out")
             said: dict[str, Any] = {"name": constraint.name, "schema": schema_of(constraint)[0]}
+            refuse_logprobs(call, constraint)
             if constraint.description is not None:
                 said["description"] = constraint.description
             said["strict"] = constraint.strict and is_strict(said["schema"])
             return {"response_format": {"type": "json_schema", "json_schema": said}}
         if isinstance(constraint, OneOf):
+            refuse_logprobs(call, constraint)
             said = {"name": "choice", "schema": schema_of(constraint)[0], "strict": True}
             return {"response_format": {"type": "json_schema", "json_schema": said}}
         raise inexpressible(type(constraint).__name__.lower(), "this provider can be constrained by a JSON schema only")
 
     def stream_options(self, asked: msgspec.Raw | None) -> Any:
         """What a stream is asked to tell: its usage, which is needed whether or not the caller wants to see it."""
-        if asked is None:
+        if asked is None or asked == NULL:
             return WITH_USAGE
         options = {name: value for name, value in decode_fields(asked).items() if name not in self.left_out}
         return {**options, "include_usage": True}
@@ -328,13 +334,14 @@ class OpenAIDecoder(StreamDecoder):
     alone.
     """
 
-    __slots__ = ("_after", "_before", "_ended", "_marker", "_more", "_open", "_over", "_rich")
+    __slots__ = ("_after", "_around", "_before", "_ended", "_marker", "_more", "_open", "_over", "_rich")
 
     def __init__(self, marker: bool = True, rich: bool = False) -> None:
         super().__init__(Events())
         self._marker = marker
         self._rich = rich
         self._before = self._after = b""
+        self._around: Fields | None = None  # what the surroundings say
         self._more: Fields | None = None
         self._ended: set[int] = set()
         self._over = False  # [DONE] has come
@@ -357,10 +364,12 @@ class OpenAIDecoder(StreamDecoder):
             self.usage = chunk.usage.canonical(top["usage"] if top else None) or self.usage
         if chunk.error is not NULL and chunk.error != NULL:  # before the choices, which may say "error" too
             raise reported(chunk.error)
+        if chunk.object == "error":
+            raise reported(msgspec.Raw(payload))
         if top is not None:
             self._read_rich(payload, chunk, top, deltas)
             return
-        for choice in chunk.choices:
+        for choice in chunk.choices or ():
             self._piece(choice, deltas)
 
     def _read_choice(self, payload: bytes, deltas: list[Delta]) -> bool:
@@ -372,7 +381,7 @@ class OpenAIDecoder(StreamDecoder):
             choice = decode_choice(raw)
         except msgspec.DecodeError:  # not one choice, but several, or none
             return False
-        self._piece(choice, deltas, msgspec.Raw(raw), self._more)
+        self._piece(choice, deltas, msgspec.Raw(raw), self._around)
         return True
 
     def _read_rich(self, payload: bytes, chunk: Answer, top: Fields, deltas: list[Delta]) -> None:
@@ -385,13 +394,13 @@ class OpenAIDecoder(StreamDecoder):
             more = {**(more or {}), "usage": top["usage"]}
         elif len(raws) == 1:
             self._remember(payload, bytes(raws[0]))
-        for choice, raw in zip(chunk.choices, raws, strict=True):
+        for choice, raw in zip(chunk.choices or (), raws, strict=True):
             self._piece(choice, deltas, raw, more)
 
     def _remember(self, payload: bytes, choice: bytes) -> None:
         at = payload.find(CHOICES) + len(CHOICES)
         if payload.startswith(choice, at):
-            self._before, self._after = payload[:at], payload[at + len(choice) :]
+            self._before, self._after, self._around = payload[:at], payload[at + len(choice) :], self._more
 
     def _piece(
         self, choice: WireChoice, deltas: list[Delta], raw: msgspec.Raw | None = None, more: Fields | None = None
@@ -426,7 +435,9 @@ def thin(body: bytes) -> Reply:
     answer = decode_answer(body)
     if answer.error is not NULL and answer.error != NULL:
         raise reported(answer.error)
-    return Reply(choices_of(answer.choices, None), answer.usage.canonical() if answer.usage else None)
+    if answer.object == "error":
+        raise reported(msgspec.Raw(body))
+    return Reply(choices_of(answer.choices or (), None), answer.usage.canonical() if answer.usage else None)
 
 
 def rich(body: bytes) -> Reply:
@@ -437,6 +448,8 @@ def rich(body: bytes) -> Reply:
     error, choices, usage = top.pop("error", NULL), top.pop("choices", NULL), top.pop("usage", NULL)
     if error is not NULL and error != NULL:
         raise reported(error)
+    if top.get("object") == ERROR:
+        raise reported(msgspec.Raw(body))
     read_usage = decode_usage(usage)
     found = choices_of(decode_wire_choices(choices) or (), decode_choices(choices))
     return Reply(found, read_usage.canonical(usage) if read_usage else None, top)
@@ -453,6 +466,11 @@ def choices_of(choices: tuple[WireChoice, ...], raws: tuple[Fields, ...] | None)
             for c, raw in zip(choices, raws, strict=True)
         ]
     )
+
+
+def refuse_logprobs(call: Call, constraint: Constraint) -> None:
+    if call.params.logprobs is not None and unwrapping(constraint) is not None:
+        raise inexpressible("logprobs", "this provider's answer comes inside of an object, whose tokens they would be")
 
 
 def without_object(reply: Reply, unwrap: Unwrap) -> Reply:

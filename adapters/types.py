@@ -275,7 +275,7 @@ class Host(Struct, frozen=True, kw_only=True):
     ``base_url`` may hold ``{model}``, which becomes the quoted model name (Azure's deployments). What follows
     ``engine`` are differences between hosts of one wire that are data rather than behaviour; None means the adapter's
     own habit. ``stream_usage``: streams can be asked for usage; ``done_marker``: streams end with ``[DONE]``.
-    ``guided``: vLLM's spelling of constraints, from 0.12 on or before.
+    ``guided``: vLLM's spelling of constraints, from 0.12 on or before. ``demo``: the model that ships with the gateway.
     """
 
     base_url: str
@@ -289,6 +289,7 @@ class Host(Struct, frozen=True, kw_only=True):
     stream_usage: bool = True
     done_marker: bool = True
     guided: Literal["structured_outputs", "guided"] = "structured_outputs"
+    demo: bool = False
 
     def __repr__(self) -> str:
         return f"Host({self.base_url!r}, engine={self.engine!r})"

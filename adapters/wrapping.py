@@ -5,6 +5,7 @@ https://platform.openai.com/docs/guides/structured-outputs and https://docs.cohe
 want an object at a schema's root.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,8 @@ from adapters.errors import UNREADABLE
 from adapters.types import Constraint, Decoder, Delta, Fields, JsonSchema, OneOf, Usage
 
 Unwrap = Callable[[str], str]
-"""Takes an answer out of its object. What is not such an object, since it was cut off perhaps, stays as it is."""
+"""Takes an answer out of its object, also what there is of one that was cut off. What is no such object stays as it
+is."""
 
 ANSWER = "answer"
 """The property's name. Models read it, so it says what is meant."""
@@ -33,6 +35,10 @@ DATA = frozenset({"const", "enum", "default", "examples"})
 """Keywords whose values are no schemas."""
 
 HERE = f"#/properties/{ANSWER}"
+
+BEGINNING = re.compile(r'^\s*\{\s*"' + ANSWER + r'"\s*:\s*')
+CUT_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?$")
+"""An escape at the end of a text that is not complete."""
 
 
 class Wrapped(Struct):
@@ -120,14 +126,29 @@ def unwrapped(text: str) -> str:
     """The JSON that was wrapped."""
     try:
         return bytes(decode_wrapped(text).answer).decode()
-    except UNREADABLE:
-        return text
+    except UNREADABLE as exc:
+        return BEGINNING.sub("", text, count=1) if is_cut(exc) else text
 
 
 def chosen(text: str) -> str:
     """The text that was wrapped."""
     try:
         return decode_text(decode_wrapped(text).answer)
+    except UNREADABLE as exc:
+        return begun_text(BEGINNING.sub("", text, count=1)) if is_cut(exc) else text
+
+
+def is_cut(problem: Exception) -> bool:
+    """Whether what could not be read would have gone on."""
+    return "truncated" in str(problem)
+
+
+def begun_text(text: str) -> str:
+    """What there is of a text in JSON that was cut off; anything else as it is."""
+    if not text.startswith('"'):
+        return text
+    try:
+        return decode_text(CUT_ESCAPE.sub(r"\1", text) + '"')
     except UNREADABLE:
         return text
 
@@ -161,4 +182,4 @@ class Unwrapping:
         text = "".join(self._held.pop(delta.index, ()))
         raw = None if delta.text else delta.raw
         end = Delta(delta.index, "", delta.finish, raw, delta.more)
-        return [Delta(delta.index, self._unwrap(text)), end] if text else [end]
+        return [Delta(delta.index, self._unwrap(text), None, None, delta.more), end] if text else [end]

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from adapters.chat import as_chat
-from adapters.errors import inexpressible
+from adapters.errors import Rejected, inexpressible
 from adapters.types import Asked, Call, Chat, Prompts
 from gateway.types import Target
 
@@ -35,27 +35,48 @@ def requests(target: Target, call: Call) -> tuple[Asked, ...]:
         return asked_in_parts(target, call, "")
     if isinstance(call.input, str) and not call.params.echo and call.params.best_of is None:
         return asked_in_parts(target, as_chat(call) if target.mode == "chat" else call, "")
-    n = call.params.n
     native = adapter.takes if target.mode == "completion" else frozenset()
-    if wants_best(call) and not ("best_of" in native and (adapter.most(call) or n) >= n):
-        call = with_more(call)
+    most, wanted = adapter.most(call), max(call.params.best_of or 0, call.params.n)
+    best_here = wants_best(call) and not ("best_of" in native and (most is None or call.params.n <= most))
+    if best_here:
+        native -= {"echo"}  # the prompt's log probabilities would count
+    if call.constraint is not None:
+        native -= {"echo"}  # the prompt is not held to it
+    if best_here:
+        return with_best(target, call, native, most is None or wanted <= most)
+    return in_singles(target, call, native, most is None or wanted <= most, False)
+
+
+def with_best(target: Target, call: Call, native: frozenset[str], together: bool) -> tuple[Asked, ...]:
+    """The gateway picks by log probabilities: where there are none, it is ``best_of`` that cannot be."""
+    try:
+        return in_singles(target, call, native, together, True)
+    except Rejected as refusal:
+        if refusal.param in ("logprobs", "top_logprobs", "n") and call.params.logprobs is None:
+            raise inexpressible("best_of", "this model tells no log probabilities to choose by") from refusal
+        raise
+
+
+def in_singles(
+    target: Target, call: Call, native: frozenset[str], together: bool, best_here: bool
+) -> tuple[Asked, ...]:
     found: list[Asked] = []
-    for single in singles(target, call, native):
+    for single in singles(call, native, together):
         single, echo = without_echo(single) if call.params.echo and "echo" not in native else (single, "")
-        if target.mode == "chat":
-            single = as_chat(single)
-        found += asked_in_parts(target, single, echo)
+        if best_here:
+            single = with_more(single)
+        found += asked_in_parts(target, as_chat(single) if target.mode == "chat" else single, echo)
     return tuple(found)
 
 
-def singles(target: Target, call: Call, native: frozenset[str]) -> list[Call]:
+def singles(call: Call, native: frozenset[str], together: bool) -> list[Call]:
     """A call for each prompt, where the target does not take several in one request."""
     if not isinstance(call.input, Prompts):
         return [call]
-    items, most = call.input.items, target.adapter.most(call)
+    items = call.input.items
     if "tokens" not in native and any(not isinstance(item, str) for item in items):
         raise inexpressible("prompt", "token ids need an engine that shares the model's vocabulary: send a text")
-    if len(items) > 1 and "prompts" in native and (most is None or call.params.n <= most):
+    if len(items) > 1 and "prompts" in native and together:
         return [call]
     return [replace(call, input=item if isinstance(item, str) else Prompts((item,))) for item in items]
 

@@ -33,6 +33,7 @@ class GatewayError(Exception):
 
     status: int = 500
     code: str = "internal_error"
+    final: bool = False
 
     def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -40,7 +41,6 @@ class GatewayError(Exception):
         self.param = param
         self.retry_after = retry_after
         self.legs: tuple[LegFailure, ...] = ()
-        self.final = False
 
 
 class BadRequest(GatewayError):
@@ -91,6 +91,7 @@ class Internal(GatewayError):
 class NotOffered(GatewayError):
     status = 503
     code = "model_not_offered"
+    final = True
 
 
 class Unanswered(GatewayError):

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable
 from itertools import accumulate
 
-from adapters.chat import weight
-from adapters.errors import Garbled, Invalid, ProviderError, TimedOut
+from adapters.chat import decode_piece, is_no_text, weight
+from adapters.errors import Garbled, Invalid, ProviderError, Rejected, TimedOut
 from adapters.types import Asked, Call, Choice, Delta, Fields, Finish, Reply, summed
 from gateway.asking import requests, with_params
 from gateway.best import likeliest
@@ -33,6 +33,9 @@ STRAY = "the provider's stream speaks of a choice that it was not asked for, or 
 
 TRIES = 2
 """Further tries of a target whose answer does not keep its constraint, where another try can have another answer."""
+
+STEP = 1_000_003
+"""How far the seeds of such tries are apart: choices of one try have neighbours as seeds."""
 
 AT_ONCE = 4
 """Requests of one leg that are under way together, where a provider gives fewer choices at a time than are asked."""
@@ -133,6 +136,7 @@ class Race:
                     task.cancel()
             self._left = 1
         if self._winner is not result or self._emit is None:
+            result.sent[:] = [0] * len(result.sent)  # nobody has heard it
             return None
         return self._emit(result, deltas, shift)
 
@@ -168,31 +172,43 @@ async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     leg = result.leg
     outcome: Outcome | None = None
     for target in leg.targets:
+        asked = leg.first if target is leg.targets[0] else expressible(target, leg.call)
+        if asked is None:
+            continue  # this target has no words for the call; why the others failed is what counts
         result.target = target
-        outcome = await try_target(result, target, emit)
-        tries = 0
-        while (
-            isinstance(outcome, Invalid) and tries < TRIES and leg.call.params.temperature != 0 and not any(result.sent)
-        ):
-            tries += 1
-            outcome = await try_target(result, target, emit, tries)
+        outcome = await try_target(result, target, asked, emit)
+        for again in range(1, TRIES + 1):
+            if not isinstance(outcome, Invalid) or leg.call.params.temperature == 0 or any(result.sent):
+                break
+            reseeded = expressible(target, with_another_seed(leg.call, again))
+            outcome = await try_target(result, target, reseeded or asked, emit)
         if isinstance(outcome, Reply) or not outcome.fall_back or any(result.sent):
             break  # what the caller has read cannot be unsaid
     assert outcome is not None
     close(result, outcome, clock)
 
 
-async def try_target(result: LegResult, target: Target, emit: Emit | None, again: int = 0) -> Outcome:
-    """One try of a target; ``again`` counts those that came before because of an answer that was no good."""
-    leg = result.leg
+def expressible(target: Target, call: Call) -> tuple[Asked, ...] | None:
+    """What the target is asked; None if its wire has no words for it."""
+    try:
+        return requests(target, call)
+    except Rejected:
+        return None
+
+
+def with_another_seed(call: Call, again: int) -> Call:
+    """The call for another try: the same seed would have the same answer. It stays among those that every engine
+    takes."""
+    seed = call.params.seed
+    return call if seed is None else with_params(call, seed=(seed + again * STEP) % 2**31)
+
+
+async def try_target(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Outcome:
+    """One try of a target."""
     result.attempts += 1
     try:
-        if again and leg.call.params.seed is not None:
-            asked = requests(target, with_params(leg.call, seed=leg.call.params.seed + again))
-        else:
-            asked = leg.first if target is leg.targets[0] else requests(target, leg.call)
         reply = await attempt(result, target, asked, emit)
-        return reply if leg.call.params.best_of is None else best(reply, leg.call)
+        return reply if result.leg.call.params.best_of is None else best(reply, result.leg.call)
     except ProviderError as failure:
         log.warning("%s: %s (%s)", target.name, failure.message, failure.code)
         return failure
@@ -301,6 +317,7 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
     echo = Echo(asked.echo) if asked.echo else None
     keeping = result.leg.keeping
     texts: dict[int, list[str]] = {i: [] for i in range(n)} if keeping else {}
+    otherwise: set[int] = set()  # choices that are no texts
 
     def feed(data: bytes) -> asyncio.Future[None] | None:
         deltas = decoder.feed(data)
@@ -314,6 +331,8 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
         if keeping:
             for delta in deltas:
                 texts[delta.index].append(delta.text)
+                if delta.raw is not None and not delta.text and is_no_text(decode_piece(delta.raw).delta):
+                    otherwise.add(delta.index)
         if echo:
             deltas = [echo.of(delta) for delta in deltas]
         return emit(result, deltas, shift) if deltas else None
@@ -326,7 +345,7 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
     if len(finished) != n:
         raise Garbled(f"the provider's stream ended {len(finished)} of {n} choices")
     if keeping:
-        for i in range(n):
+        for i in set(range(n)) - otherwise:
             keeping.streamed("".join(texts[i]), finished[i])
     choices = tuple(Choice(shift + i, "", finished[i]) for i in range(n))
     return Reply(choices, decoder.usage or estimate(asked.call, sent[shift : shift + n]))

@@ -9,12 +9,17 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from adapters.chat import is_no_text
 from adapters.errors import Invalid
 from adapters.types import Choice, Constraint, Fields, Finish
 from gateway.constraints import Checker, begun
 
 to_json = msgspec.json.Encoder().encode
 decode_fields = msgspec.json.Decoder(Fields).decode
+
+
+FREE: frozenset[Finish] = frozenset({"filtered", "tool_calls"})
+"""Ends of choices that are held to nothing."""
 
 
 class Keeping(Struct, frozen=True, eq=False):
@@ -30,13 +35,13 @@ class Keeping(Struct, frozen=True, eq=False):
     def streamed(self, text: str, finish: Finish) -> None:
         """The text of a streamed choice at its end. Raises Invalid also where only its surroundings are wrong: they
         have been read by now."""
-        if not text and finish != "stop":
+        if finish in FREE:
             return
         if self._kept(text, finish) != text:
             raise Invalid("the answer holds more than what was asked for")
 
     def _choice(self, choice: Choice) -> Choice:
-        if not choice.text and (choice.finish != "stop" or refuses(choice.raw)):
+        if choice.finish in FREE or answers_otherwise(choice.raw):
             return choice
         text = self._kept(choice.text, choice.finish)
         if text == choice.text:
@@ -44,8 +49,6 @@ class Keeping(Struct, frozen=True, eq=False):
         return Choice(choice.index, text, choice.finish, choice.usage, said(choice.raw, text))
 
     def _kept(self, text: str, finish: Finish) -> str:
-        if finish == "filtered":
-            return text
         if finish == "length":
             if not begun(self.constraint, text):
                 raise Invalid("the answer does not keep the constraint, and was cut off at its limit of tokens")
@@ -56,13 +59,10 @@ class Keeping(Struct, frozen=True, eq=False):
         return verdict.text
 
 
-def refuses(raw: Fields | None) -> bool:
-    """Whether the provider wrote a refusal in place of an answer."""
+def answers_otherwise(raw: Fields | None) -> bool:
+    """Whether the provider wrote a refusal or a tool call."""
     message = (raw or {}).get("message")
-    if message is None:
-        return False
-    refusal = decode_fields(message).get("refusal")
-    return refusal is not None and bytes(refusal) != b"null"
+    return message is not None and is_no_text(decode_fields(message))
 
 
 def said(raw: Fields | None, text: str) -> Fields | None:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from msgspec import Struct
 
 from adapters.errors import Rejected
+from adapters.fields import NULL
 from adapters.types import Call, Constraint, Prompts
 from gateway.asking import requests, with_params
 from gateway.constraints import Checker, ConstraintError
@@ -67,12 +68,9 @@ class Router:
         """A leg for each model in the caller's order, or the error that stops the whole call."""
         routes = self._resolve(request)
         prompts = len(request.input.items) if isinstance(request.input, Prompts) else 1
-        n = prompts * request.params.n
-        if len(routes) * n > self._max_choices:
-            each = f"{request.params.n} choices each" if prompts == 1 else f"{prompts} prompts times {request.params.n}"
-            raise BadRequest(
-                f"n: {len(routes)} models with {each} are more than {self._max_choices} choices", param="n"
-            )
+        n, made = prompts * request.params.n, prompts * max(request.params.n, request.params.best_of or 0)
+        if len(routes) * made > self._max_choices:
+            raise too_many(len(routes), prompts, made // prompts, self._max_choices)
         keeping = None if request.constraint is None else self._keeping(request.constraint, request.constrained_by)
         legs = tuple([self._leg(name, route, request, i * n, keeping) for i, (name, route) in enumerate(routes)])
         return legs, fanout_of(request, len(legs))
@@ -156,8 +154,20 @@ def first_expressible(name: str, call: Call, targets: tuple[Target, ...], offset
     raise refusal
 
 
+def too_many(models: int, prompts: int, each: int, most: int) -> BadRequest:
+    factors = [(models, "models"), (prompts, "prompts"), (each, "choices each")]
+    product = " times ".join([f"{count} {noun}" for count, noun in factors if count > 1])
+    param = "prompt" if prompts > each else "n"
+    return BadRequest(f"{product} are more than the {most} choices that one call may have", param=param)
+
+
 def with_defaults(call: Call, defaults: tuple[tuple[str, object], ...]) -> Call:
-    fill = {name: value for name, value in defaults if getattr(call.params, name) in (None, ())}
+    said = call.fields or {}
+    fill = {
+        name: value
+        for name, value in defaults
+        if getattr(call.params, name) in (None, ()) and said.get(name, NULL) == NULL
+    }
     return with_params(call, **fill) if fill else call
 
 

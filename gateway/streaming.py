@@ -29,6 +29,7 @@ class Stream:
         self._fanout = fanout
         self._clock = clock
         self._held: list[bytes] = []
+        self._tries: dict[int, int] = {}
 
     async def run(self, plan: Plan, began: float) -> None:
         """Asks and streams. Raises Unanswered while nothing has been sent."""
@@ -46,6 +47,9 @@ class Stream:
 
     def emit(self, result: LegResult, deltas: list[Delta], shift: int) -> asyncio.Future[None] | None:
         """What one read from a provider has brought, in one write."""
+        if result.attempts > 1 and self._tries.get(result.leg.offset, 1) != result.attempts:
+            self._tries[result.leg.offset] = result.attempts
+            self._chunks.restart(result.leg)
         data = self._chunks.texts(result.leg.offset + shift, deltas)
         if not data:
             return None

@@ -20,6 +20,7 @@ adapters.cohere_request  adapters.local.lark  adapters.local.ollama_words  adapt
 adapters.cohere  adapters.llama  adapters.local.llamacpp_words  adapters.local.ollama_chat  adapters.local.tgi_chat
 adapters.local.llamacpp_chat  adapters.local.ollama  adapters.local.tgi  adapters.local.vllm
 adapters.local.llamacpp  adapters.local.sglang
+adapters.local.demo
 adapters.local  adapters.longtail
 adapters
 adapters.embeddings.openai

@@ -8,7 +8,7 @@ from typing import Any
 from adapters.embeddings.ollama import OllamaEmbedder
 from adapters.embeddings.openai import OpenAIEmbedder, refuse_rest
 from adapters.embeddings.types import Embed, Embedder, MakeEmbedder, Vectors
-from adapters.errors import Unknown
+from adapters.errors import Unknown, inexpressible
 from adapters.types import Host, HttpResponse
 
 ENCODING = frozenset({"encoding_format"})
@@ -21,6 +21,8 @@ class LlamaCppEmbedder(OpenAIEmbedder):
     route = "/v1/embeddings"
 
     def body(self, call: Embed) -> dict[str, Any]:
+        if self._host.demo:
+            raise inexpressible("model", "the demo model makes no embeddings: name a model that does")
         refuse_rest(call, ENCODING, "llama.cpp")
         return super().body(call)
 

@@ -5,6 +5,7 @@ They are one adapter to an operator and five to us, since most of them drop a fi
 word: what speaks at the other end has to be said.
 """
 
+from adapters.local.demo import Demo
 from adapters.local.llamacpp import LlamaCpp
 from adapters.local.ollama import Ollama
 from adapters.local.sglang import SGLang
@@ -24,7 +25,7 @@ ENGINES: dict[str, MakeAdapter] = {
 
 def local(host: Host) -> Adapter:
     """The adapter of a host's engine."""
-    make = ENGINES.get(host.engine or "")
+    make = Demo if host.demo else ENGINES.get(host.engine or "")
     if make is None:
         raise ValueError(f"engine is one of {', '.join(sorted(ENGINES))}; not {host.engine!r}")
     return make(host)

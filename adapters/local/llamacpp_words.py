@@ -1,5 +1,6 @@
 """llama.cpp's words for sampling and constraints, which are the same on both of its routes."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -56,6 +57,8 @@ LACKED = ("echo", "suffix", "min_tokens", "stop_token_ids", "truncate")
 
 OBJECT = {"type": Raw(b'"object"')}
 """The schema of any JSON object."""
+
+ANGLES = re.compile(r"^[ \t]*<[^<>\n]+>[ \t]*::=", re.MULTILINE)
 
 SPACING = {"x-guidance": {"whitespace_flexible": False, "key_separator": ": ", "item_separator": ", "}}
 """For builds with llguidance (https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.md), which allow any
@@ -144,4 +147,6 @@ def grammar(constraint: Regex | OneOf | Grammar) -> str:
         case OneOf():
             return from_choices(constraint.choices)
         case Grammar():
+            if ANGLES.search(constraint.text):
+                raise inexpressible("guided_grammar", "names in <angle brackets> are not read: write Lark or GBNF")
             return constraint.text if "::=" in constraint.text else from_lark(constraint.text)

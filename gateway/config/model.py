@@ -68,7 +68,7 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 64
     max_choices: Annotated[
         int, Meta(ge=1, le=65536, description="The most choices of one call: its models times its n.")
-    ] = 128
+    ] = 1024
 
 
 class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -253,4 +253,5 @@ def host(provider: ProviderConfig, key: str | None, base_url: str | None = None)
         stream_usage=provider.stream_usage,
         done_marker=provider.done_marker,
         guided=provider.guided,
+        demo=provider.embedded,
     )

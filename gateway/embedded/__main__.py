@@ -58,6 +58,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     with contextlib.suppress(BrokenPipeError):  # a dead parent shows at standard input, too
         sys.stdout.buffer.write(msgspec.json.encode(ready) + b"\n")
         sys.stdout.buffer.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # llama.cpp repeats callers' grammars there
     while not ended(wake, None):
         pass
     stop(options.socket)
@@ -69,7 +70,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, default=MODEL_FILE, help="GGUF file (default: the demo model)")
     parser.add_argument("--slots", type=positive, default=SLOTS, help="completions at the same time")
     parser.add_argument("--context", type=positive, default=CONTEXT, help="tokens for each slot")
-    parser.add_argument("--threads", type=positive, default=min(2, os.cpu_count() or 1), help="computing threads")
+    parser.add_argument("--threads", type=positive, default=1, help="computing threads")
     return parser.parse_args(arguments)
 
 

@@ -15,17 +15,18 @@ Token = tuple[str, str]
 PADDING: tuple[Token, ...] = (("", ""), ("", ""))
 
 # What has no end (a comment, a text) runs on to where the text or the line ends, so that no place is looked at twice.
+# Groups are repeated in atomic ones: before Python 3.11.5 a group that is repeated possessively matches too little.
 TOKEN = re.compile(
     r"""
-    ( (?: [\s\ufeff]++ | //[^\n\r\u2028\u2029]*+ | /\*(?s:.*?)(?:\*/|\Z) )*+ )
+    ( (?> (?: [\s\ufeff]++ | //[^\n\r\u2028\u2029]*+ | /\*(?s:.*?)(?:\*/|\Z) )* ) )
     (
         [^\W\d][\w$]*+ | \$[\w$]*+
-      | " (?: [^"\\\n\r] | \\(?s:.) )*+ "?+
-      | ' (?: [^'\\\n\r] | \\(?s:.) )*+ '?+
-      | ` (?: [^`\\] | \\(?s:.) )*+ `?+
+      | " [^"\\\n\r]*+ (?> (?: \\(?s:.) [^"\\\n\r]*+ )* ) "?+
+      | ' [^'\\\n\r]*+ (?> (?: \\(?s:.) [^'\\\n\r]*+ )* ) '?+
+      | ` [^`\\]*+ (?> (?: \\(?s:.) [^`\\]*+ )* ) `?+
       | 0[xX][0-9a-fA-F_]++ n?+ | 0[oO][0-7_]++ n?+ | 0[bB][01_]++ n?+
-      | [0-9][0-9_]*+ (?: \.[0-9_]*+ )?+ (?: [eE][+-]?+[0-9]++ )?+ n?+
-      | \.[0-9][0-9_]*+ (?: [eE][+-]?+[0-9]++ )?+
+      | [0-9][0-9_]*+ (?> (?: \.[0-9_]*+ )? (?: [eE][+-]?+[0-9]++ )? ) n?+
+      | \.[0-9][0-9_]*+ (?> (?: [eE][+-]?+[0-9]++ )? )
       | => | \.\.\.
       | (?s:.)
       | \Z
@@ -33,7 +34,7 @@ TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-UNCLOSED = re.compile(r"(?: [\s\ufeff]++ | //[^\n\r\u2028\u2029]*+ | /\*(?s:.*?)\*/ )*+ (?=/\*)", re.VERBOSE)
+UNCLOSED = re.compile(r"(?> (?: [\s\ufeff]++ | //[^\n\r\u2028\u2029]*+ | /\*(?s:.*?)\*/ )* ) (?=/\*)", re.VERBOSE)
 LINE_BREAK = re.compile(r"\r\n|[\n\r\u2028\u2029]")
 
 

@@ -3,9 +3,10 @@
 import math
 import re
 
-STRING = re.compile(r"""(["'])((?:(?!\1)[^\\]|\\.)*+)\1""", re.DOTALL)
-TEMPLATE = re.compile(r"`((?:[^`\\]|\\.)*+)`", re.DOTALL)
-HOLE = re.compile(r"((?:[^\\$]|\\.|\$(?!\{))*+)\$\{", re.DOTALL)
+# Groups are repeated in atomic ones: before Python 3.11.5 a group that is repeated possessively matches too little.
+STRING = re.compile(r"""(["'])((?>(?:(?!\1)[^\\]|\\.)*))\1""", re.DOTALL)
+TEMPLATE = re.compile(r"`([^`\\]*+(?>(?:\\.[^`\\]*+)*))`", re.DOTALL)
+HOLE = re.compile(r"([^\\$]*+(?>(?:(?:\\.|\$(?!\{))[^\\$]*+)*))\$\{", re.DOTALL)
 
 ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(\r\n|.))", re.DOTALL)
 SINGLE = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}

@@ -59,6 +59,8 @@ def read_leniently(body: bytes, max_depth: int) -> Body:
 def fields(body: bytes, max_depth: int) -> Fields:
     """The object's keys with their values unread. Raises BadRequest for anything else."""
     try:
+        if not body.isascii():
+            body.decode()  # what is handed on unread, nobody else looks at
         found = decode_fields(body)
     except msgspec.ValidationError:
         raise BadRequest('the body must be a JSON object such as {"prompt": "..."}') from None

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from adapters.fields import NULL, is_neutral
 from adapters.types import Chat, Delta, Fields
 from gateway.errors import BadRequest
 from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
@@ -79,11 +80,22 @@ def decode(body: wire.Body) -> CompletionRequest:
     asked = read_asked(body, messages)
     if asked.stream_options is not None:
         check_stream(asked)
+    if "tool_choice" in found or "best_of" in found:
+        check_company(found)
     if asked.top_logprobs and not asked.logprobs:
         raise BadRequest("top_logprobs: needs logprobs: true", param="top_logprobs")
     limit = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
     params = params_of(asked, limit, (asked.top_logprobs or 0) if asked.logprobs else None)
     return request_of(asked, found, Chat(messages), params, "messages", USUAL)
+
+
+def check_company(found: Fields) -> None:
+    """Fields that are of no use alone, or here."""
+    choosing = not is_neutral("tool_choice", found.get("tool_choice", NULL))
+    if choosing and is_neutral("tools", found.get("tools", NULL)):
+        raise BadRequest("When using `tool_choice`, `tools` must be set.", param="tool_choice")
+    if not is_neutral("best_of", found.get("best_of", NULL)):
+        raise BadRequest("best_of: is for /v1/completions; a chat has n", param="best_of")
 
 
 def read_asked(body: wire.Body, messages: Raw) -> Asked:
@@ -119,21 +131,20 @@ class ChatChunks(Piecewise):
 
     def text(self, index: int, text: str) -> bytes:
         said = b'{"index":%d,"delta":{"content":%b},"logprobs":null,"finish_reason":null' % (index, to_json(text))
-        return said + (b',"model":%b}' % to_json(self._legs[index].model) if self._several else b"}")
+        return said + (b',"model":%b}' % to_json(self._told[index].leg.model) if self._several else b"}")
 
     def opening(self, index: int) -> bytes:
-        model = b',"model":%b}' % to_json(self._legs[index].model) if self._several else b"}"
+        model = b',"model":%b}' % to_json(self._told[index].leg.model) if self._several else b"}"
         opening = b'{"index":%d,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null'
         return opening % index + model
 
     def closing(self, raw: Fields) -> dict[str, Any]:
-        rest = {name: value for name, value in raw.items() if name not in ("index", "delta", "finish_reason")}
-        delta = raw.get("delta", Raw(b"{}"))
-        return {"delta": {} if b'"content":"' in bytes(delta) else delta, "logprobs": None, **rest}
+        rest = {name: value for name, value in raw.items() if name not in ("index", "finish_reason")}
+        return {"delta": {}, "logprobs": None, **rest}
 
     def forwarded(self, index: int, delta: Delta, raw: Raw) -> bytes:
         if self._several or delta.index != index:
-            return placed(raw, index, self._legs[index].model if self._several else None)
+            return placed(raw, index, self._told[index].leg.model if self._several else None)
         return bytes(raw)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw
 
+from adapters.fields import is_neutral
 from adapters.types import Delta, Fields, Input, Params, Prompts
 from gateway.errors import BadRequest
 from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
@@ -36,6 +37,7 @@ from gateway.wire.openai import (
 from gateway.wire.pieces import Piecewise, placed
 
 MAX_PROMPTS = 1024
+CHAT_ONLY = ("tools", "tool_choice", "functions", "function_call")
 
 EXPECTED_HERE = {
     **EXPECTED,
@@ -78,7 +80,11 @@ def decode(body: wire.Body) -> CompletionRequest:
     found = body.fields
     prompt = found.get("prompt", NULL)
     if prompt == NULL:
-        raise BadRequest("prompt is missing", param="prompt")
+        hint = "; messages are for /v1/chat/completions" if "messages" in found else ""
+        raise BadRequest(f"prompt is missing{hint}", param="prompt")
+    for name in CHAT_ONLY:
+        if name in found and found[name] != NULL and not is_neutral(name, found[name]):
+            raise BadRequest(f"{name}: is for /v1/chat/completions; a text has no tools", param=name)
     asked: Asked = wire.convert(decode_asked, small(found, KNOWN), found, EXPECTED_HERE)
     check(asked)
     return request_of(asked, found, prompts_of(prompt), params(asked), "prompt", USUAL, asked.logprobs is not None)
@@ -130,7 +136,7 @@ def prompts_of(raw: Raw) -> Input:
         return Prompts((given,))
     if len(given) > MAX_PROMPTS:
         raise BadRequest(f"prompt: {len(given)} prompts in one call; at most {MAX_PROMPTS} are allowed", param="prompt")
-    if not all(item and isinstance(item, str | tuple) for item in given):
+    if not all(item and isinstance(item, type(given[0])) for item in given):
         raise wrong_prompt()
     return Prompts(given)
 
@@ -175,16 +181,20 @@ class TextChunks(Piecewise):
 
     def text(self, index: int, text: str) -> bytes:
         said = b'{"index":%d,"text":%b,"logprobs":null,"finish_reason":null' % (index, to_json(text))
-        return said + (b',"model":%b}' % to_json(self._legs[index].model) if self._several else b"}")
+        return said + (b',"model":%b}' % to_json(self._told[index].leg.model) if self._several else b"}")
 
     def closing(self, raw: Fields) -> dict[str, Any]:
-        return {"logprobs": None, **native(raw), "text": ""}
+        logprobs = raw.get("logprobs") if self._note.logprobs and not self._converts(raw) else None
+        return {"logprobs": logprobs, **native(raw), "text": ""}
+
+    def _converts(self, raw: Fields) -> bool:
+        return b'"content"' in bytes(raw.get("logprobs", NULL))
 
     def forwarded(self, index: int, delta: Delta, raw: Raw) -> bytes:
         data = bytes(raw)
         if b'"delta"' not in data and not (self._note.logprobs and b'"content"' in data):
             if self._several or delta.index != index:
-                return placed(raw, index, self._legs[index].model if self._several else None)
+                return placed(raw, index, self._told[index].leg.model if self._several else None)
             return data
         said = msgspec.json.decode(raw, type=Fields)
         logprobs = None
@@ -194,7 +204,7 @@ class TextChunks(Piecewise):
         told: dict[str, Any] = {"index": index, "text": delta.text, **native(said), "logprobs": logprobs}
         told["finish_reason"] = None
         if self._several:
-            told["model"] = self._legs[index].model
+            told["model"] = self._told[index].leg.model
         return to_json(told)
 
 

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from adapters.types import Delta, Usage
 from gateway.errors import GatewayError
-from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
+from gateway.types import CompletionRequest, CompletionResponse, Leg, Part, Plan
 from gateway.wire.body import Body
 
 
@@ -14,6 +14,9 @@ class Chunks(Protocol):
     def texts(self, place: int, deltas: list[Delta]) -> bytes:
         """Pieces of choices, each an event; their indexes count from this place in the answer. Empty if there is
         nothing to be told yet."""
+
+    def restart(self, leg: Leg) -> None:
+        """The leg's model is asked again, or another target of it: what came so far, and was not told, is void."""
 
     def end(self, part: Part) -> bytes:
         """A choice's last event, with what it cost; a failed choice's also says why."""

@@ -192,9 +192,8 @@ def request_of(
     if not usual.issuperset(fields):
         check_unknown(fields, GUIDED)
         constraint, param = constraint_of(found)
-        if constraint is not None and param != "response_format":
-            fields = {name: value for name, value in fields.items() if name not in GUIDED}
-        fields.pop("guided_decoding_backend", None)
+        kept = "response_format" if constraint is None or param == "response_format" else ""
+        fields = {name: value for name, value in fields.items() if name not in GUIDED or name == kept}
     fanout = asked.fanout or NO_FANOUT
     return CompletionRequest(
         models_of(asked.model),
@@ -223,11 +222,23 @@ def check_unknown(found: Fields, known: frozenset[str]) -> None:
     would look like one that kept it."""
     for name, value in found.items():
         if name not in known and name.startswith(CONSTRAINTS) and value != NULL:
-            raise BadRequest(
-                f"{wire.shown(name)}: is not a field that is understood here; use response_format, structured_outputs "
-                "or guided_json, guided_regex, guided_choice, guided_grammar",
-                param=wire.shown(name),
-            )
+            raise BadRequest(f"{wire.shown(name)}: {elsewhere(name)}", param=wire.shown(name))
+
+
+ELSEWHERE = {
+    "output_type": "is Lamini's, and goes with model_name on /v1/completions",
+    "out_type": "is Lamini's, and goes with model_name on /v1/completions",
+    "schema": "goes with type_name, on /v1/completion/typed",
+    "type_name": "goes with schema, on /v1/completion/typed",
+    "pattern": "is for /v1/completion/regex",
+    "categories": "are for /v1/categorize",
+}
+
+
+def elsewhere(name: str) -> str:
+    return ELSEWHERE.get(name, "is not understood here") + (
+        "; here say response_format, structured_outputs, or guided_json, guided_regex, guided_choice, guided_grammar"
+    )
 
 
 def models_of(model: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -7,19 +7,53 @@ that says something, so that a model which fails until then can be replaced by a
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 
 from adapters.chat import weight
 from adapters.types import Delta, Fields, Usage
 from gateway.errors import GatewayError
 from gateway.tokens import estimate
-from gateway.types import Part, Plan
+from gateway.types import Leg, Part, Plan
 from gateway.wire.openai import Note, encode_error, failure_object, finish_name, to_json, usage_object
 
 DONE = b"data: [DONE]\n\n"
 NOT_TOLD = frozenset({"object", "model", "usage"})
 
+SAID = frozenset({"index", "delta", "text", "logprobs", "token_ids", "prompt_token_ids", "prompt_logprobs"})
+"""Fields of a piece that say something of the answer; the others say why it ended."""
+
 decode_fields = msgspec.json.Decoder(Fields).decode
+
+
+class Opening(Struct):
+    delta: Fields = field(default_factory=dict)
+
+
+decode_opening = msgspec.json.Decoder(Opening).decode
+
+
+def has_role(raw: Raw) -> bool:
+    return "role" in decode_opening(raw).delta
+
+
+class Told:
+    """What has been told of one choice. ``head`` opens its events, as long as ``more`` is what their surroundings say;
+    ``waiting`` are events that only open it; ``last`` is its last piece as the provider wrote it."""
+
+    __slots__ = ("head", "last", "leg", "more", "open", "waiting", "written")
+
+    def __init__(self, leg: Leg) -> None:
+        self.leg = leg
+        self.open = False
+        self.written = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """The provider begins anew, or another does: what was not told is void."""
+        self.head: bytes | None = None
+        self.more: Fields | None = None
+        self.waiting: list[bytes] = []
+        self.last: Fields = {}
 
 
 class Piecewise:
@@ -30,38 +64,37 @@ class Piecewise:
     def __init__(self, note: Note, id: str, created: int, plan: Plan) -> None:
         self._note = note
         self._several = len(plan) > 1
-        self._legs = {leg.offset + i: leg for leg in plan for i in range(leg.call.choices)}
+        self._told = {leg.offset + i: Told(leg) for leg in plan for i in range(leg.call.choices)}
         self._own = {"id": id, "object": self.kind, "created": created}
-        self._heads: dict[int, bytes] = {}
-        self._more: dict[int, Fields | None] = {}
-        self._waiting: dict[int, list[bytes]] = {}
-        self._open: set[int] = set()
-        self._last: dict[int, Fields] = {}
-        self._written = dict.fromkeys(self._legs, 0)
         self._tail = b'],"usage":null}\n\n' if note.usage else b"]}\n\n"
 
     def texts(self, place: int, deltas: list[Delta]) -> bytes:
         return b"".join([self._piece(place + delta.index, delta) for delta in deltas])
 
+    def restart(self, leg: Leg) -> None:
+        for told in self._told.values():
+            if told.leg is leg:
+                told.forget()
+
     def end(self, part: Part) -> bytes:
-        index = part.index
-        raw = self._last.pop(index, {})
-        said = {**self.closing(raw), "finish_reason": finish_name(raw, part.finish)}
+        index, told = part.index, self._told[part.index]
+        said = {"index": index, **self.closing(told.last), "finish_reason": finish_name(told.last, part.finish)}
         if part.error is not None:
             said["finish_reason"] = "error"
             said["error"] = failure_object(part.error)
-        said = {"index": index, **said}
         if self._several:
             said |= {"model": part.model, "usage": usage_object(part.usage)}
-        waiting = b"".join(self._waiting.pop(index, []))
-        opening = b"" if index in self._open or part.error else self._opened(index)
-        return waiting + opening + self._event(index, to_json(said))
+        before = b"".join(told.waiting)
+        if not (told.open or part.error or before):
+            before = self._opening(index, told)
+        running = usage_object(part.usage) if self._note.running and part.error is None else None
+        return before + self._event(told, to_json(said), running)
 
     def usage(self, usage: Usage, elapsed_ms: int) -> bytes:
         if not self._note.usage:
             return DONE
         told = {**self._own, "model": self._models(), "choices": [], "usage": usage_object(usage)}
-        more = self._more.get(0) if not self._several else None
+        more = self._told[0].more if not self._several else None
         for name in ("id", "created"):
             if more and name in more:
                 told[name] = more[name]
@@ -71,72 +104,77 @@ class Piecewise:
         return b"data: " + encode_error(error) + b"\n\n" + DONE
 
     def _piece(self, index: int, delta: Delta) -> bytes:
-        as_before = index in self._open and delta.more is self._more.get(index) and not self._note.running
-        if as_before and delta.raw is not None and delta.finish is None:
-            self._written[index] += len(delta.text)
-            return b"".join([self._heads[index], self.forwarded(index, delta, delta.raw), self._tail])
-        if delta.more is not self._more.get(index):
-            self._more[index] = delta.more
-            self._heads.pop(index, None)
-        raw, finish = delta.raw, delta.finish
-        if finish is not None:
-            self._last[index] = decode_fields(raw) if raw is not None else {}
-            if not delta.text:
+        told, raw = self._told[index], delta.raw
+        as_before = told.open and told.head is not None and delta.more is told.more and not self._note.running
+        if as_before and raw is not None and delta.finish is None:
+            return b"".join([told.head or b"", self.forwarded(index, delta, raw), self._tail])
+        if delta.more is not told.more:
+            told.more, told.head = delta.more, None
+        if delta.finish is not None:
+            raw = self._last(told, delta)
+            if raw is None and not delta.text:
                 return b""
-            raw = None if raw is None else Raw(to_json({**self._last[index], "finish_reason": None}))
-        if raw is None:
-            if not delta.text:
-                return b""
-            return self._said(index, delta, self.text(index, delta.text))
-        choice = self.forwarded(index, delta, raw)
-        if not weight(delta) and index not in self._open:
-            self._waiting.setdefault(index, []).append(self._event(index, choice))
+        elif not delta.text and raw is None:
             return b""
-        return self._said(index, delta, choice)
-
-    def _said(self, index: int, delta: Delta, choice: bytes) -> bytes:
-        self._written[index] += len(delta.text)
-        event = self._event(index, choice, self._running(index, delta) if self._note.running else None)
-        if index in self._open:
+        told.written += len(delta.text)
+        choice = self.text(index, delta.text) if raw is None else self.forwarded(index, delta, raw)
+        event = self._event(told, choice, self._running(told, delta) if self._note.running else None)
+        if told.open:
             return event
-        self._open.add(index)
-        waiting = self._waiting.pop(index, None)
-        if waiting is not None:
-            return b"".join([*waiting, event])
-        return event if b'"role"' in choice else self._opened(index) + event
+        if raw is not None and not weight(delta):
+            told.waiting.append(event)
+            return b""
+        return self._opened(index, told, raw) + event
 
-    def _opened(self, index: int) -> bytes:
-        self._open.add(index)
+    def _last(self, told: Told, delta: Delta) -> Raw | None:
+        """Keeps the last piece for the end of its choice, but for what it says of the answer, which goes on now."""
+        if delta.raw is None:
+            return None
+        said = decode_fields(delta.raw)
+        if not weight(delta):
+            told.last = said
+            return None
+        told.last = {name: value for name, value in said.items() if name not in SAID}
+        return Raw(to_json({name: value for name, value in said.items() if name in SAID} | {"finish_reason": None}))
+
+    def _opened(self, index: int, told: Told, raw: Raw | None) -> bytes:
+        """What comes before the first piece that says something."""
+        told.open = True
+        if told.waiting:
+            waiting, told.waiting = b"".join(told.waiting), []
+            return waiting
+        return b"" if raw is not None and has_role(raw) else self._opening(index, told)
+
+    def _opening(self, index: int, told: Told) -> bytes:
+        told.open = True
         opening = self.opening(index)
-        return self._event(index, opening) if opening else b""
+        return self._event(told, opening) if opening else b""
 
-    def _event(self, index: int, choice: bytes, running: Any = None) -> bytes:
-        head = self._heads.get(index)
-        if head is None:
-            head = self._heads[index] = self._head(index)
+    def _event(self, told: Told, choice: bytes, running: Any = None) -> bytes:
+        if told.head is None:
+            told.head = self._head(told)
         if running is not None:
-            return b"".join([head, choice, b'],"usage":', to_json(running), b"}\n\n"])
-        return b"".join([head, choice, self._tail])
+            return b"".join([told.head, choice, b'],"usage":', to_json(running), b"}\n\n"])
+        return b"".join([told.head, choice, self._tail])
 
-    def _head(self, index: int) -> bytes:
+    def _head(self, told: Told) -> bytes:
         """An event up to its choice: one model's provider has its say, several share ours."""
-        told: dict[str, Any] = {**self._own, "model": self._legs[index].model}
-        for name, value in (self._more.get(index) or {}).items():
-            if name not in NOT_TOLD and not (self._several and name in told):
-                told[name] = value
-        return b"data: " + to_json(told)[:-1] + b',"choices":['
+        said: dict[str, Any] = {**self._own, "model": told.leg.model}
+        for name, value in (told.more or {}).items():
+            if name not in NOT_TOLD and not (self._several and name in said):
+                said[name] = value
+        return b"data: " + to_json(said)[:-1] + b',"choices":['
 
-    def _running(self, index: int, delta: Delta) -> Any:
-        """What has been used so far, as the provider counts it if it does."""
+    def _running(self, told: Told, delta: Delta) -> Any:
+        """What has been used so far: as the provider counts it if it does, else as we estimate it."""
         reported = (delta.more or {}).get("usage")
         if reported is not None and bytes(reported) != b"null":
             return reported
-        leg = self._legs[index]
-        written = [self._written[place] for place, other in self._legs.items() if other is leg]
-        return usage_object(estimate(leg.call, written))
+        written = [other.written for other in self._told.values() if other.leg is told.leg]
+        return usage_object(estimate(told.leg.call, written))
 
     def _models(self) -> str:
-        return ",".join(dict.fromkeys([leg.model for leg in self._legs.values()]))
+        return ",".join(dict.fromkeys([told.leg.model for told in self._told.values()]))
 
     # ------------------------------------------------------------------ what the two routes say differently
 
@@ -149,7 +187,8 @@ class Piecewise:
         return b""
 
     def closing(self, raw: Fields) -> dict[str, Any]:
-        """The last piece of a choice, less its index and reason. ``raw`` is what the provider wrote last."""
+        """The last piece of a choice, less its index and reason. ``raw`` is what the provider wrote last and has not
+        been told."""
         raise NotImplementedError
 
     def forwarded(self, index: int, delta: Delta, raw: Raw) -> bytes:

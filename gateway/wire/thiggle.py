@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from adapters.errors import ProviderError, TimedOut
 from adapters.types import Delta, Fields, Finish, Params, Usage
 from gateway.errors import BadRequest, GatewayError
-from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
+from gateway.types import CompletionRequest, CompletionResponse, Leg, Part, Plan
 from gateway.wire import body as wire
 
 MAX_STOPS = 16
@@ -283,6 +283,9 @@ class ThiggleChunks:
             if delta.text:
                 parts += (self._text[place + delta.index], to_json(delta.text), GOES_ON)
         return b"".join(parts)
+
+    def restart(self, leg: Leg) -> None:
+        """Nothing is kept back here."""
 
     def end(self, part: Part) -> bytes:
         """A choice's last chunk, with what it cost; a failed choice's also says why."""

@@ -108,7 +108,8 @@ def test_both_ways_agree() -> None:
         ('{"answer": [1, 2.50]}', "[1, 2.50]"),
         (' {"answer":"red"} ', '"red"'),
         ('{"answer": null}', "null"),
-        ('{"answer": [1', '{"answer": [1'),
+        ('{"answer": [1', "[1"),
+        (' {"answer":{"a": 1}', '{"a": 1}'),
         ('{"answer": 1} {}', '{"answer": 1} {}'),
         ("[1]", "[1]"),
         ("", ""),
@@ -118,7 +119,15 @@ def test_unwrapped(text: str, inside: str) -> None:
     assert unwrapped(text) == inside
 
 
-@pytest.mark.parametrize(("text", "inside"), [('{"answer":"a\\n\\"b\\""}', 'a\n"b"'), ('{"answer":1}', '{"answer":1}')])
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ('{"answer":"a\\n\\"b\\""}', 'a\n"b"'),
+        ('{"answer":1}', '{"answer":1}'),
+        ('{"answer": "posi', "posi"),
+        ('{"answer":"a\\', "a"),
+    ],
+)
 def test_chosen(text: str, inside: str) -> None:
     assert chosen(text) == inside
 

@@ -101,7 +101,7 @@ def test_a_models_defaults_give_way_to_the_caller() -> None:
         (ask("keyless", "nope"), 404, "nope"),
         (ask("a", "a", "a", "a", "a"), 400, "5 models in one call; at most 4"),
         (ask("a,a,a,a,a"), 400, "at most 4"),
-        (ask("a", "b", params=Params(n=9)), 400, "more than 16 choices"),
+        (ask("a", "b", params=Params(n=9)), 400, "more than the 16 choices"),
         (ask("a", "b", mode="quorum", min_success=3), 400, "3 of 2 models"),
         (ask("a", "b", mode="first", min_success=2), 400, "quorum"),
     ],
