@@ -101,6 +101,14 @@ def asking(target: Target, call: Embed) -> Asking:
     return Asking(target, embedder, tuple([Part(part, embedder.encode(part)) for part in calls]))
 
 
+def expressible(target: Target, call: Embed) -> Asking | None:
+    """What a target is asked; None if its wire has no words for it."""
+    try:
+        return asking(target, call)
+    except Rejected:
+        return None
+
+
 def parts(call: Embed, most: int | None) -> list[Embed]:
     """The call in calls of at most ``most`` items."""
     if most is None or len(call.items) <= most:
@@ -114,10 +122,12 @@ async def embedded(request: EmbeddingRequest, first: Asking, rest: tuple[Target,
     failure: ProviderError | None = None
     attempts = 0
     for target in (first.target, *rest):
+        asked = first if target is first.target else expressible(target, request.call)
+        if asked is None:
+            continue  # this target has no words for the call; why the others failed is what counts
         attempts += 1
         try:
-            vectors = await attempt(first if target is first.target else asking(target, request.call))
-            return vectors, target, attempts
+            return await attempt(asked), target, attempts
         except ProviderError as exc:
             log.warning("%s: %s (%s)", target.name, exc.message, exc.code)
             failure = exc

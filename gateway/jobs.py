@@ -27,8 +27,11 @@ WAITING = 64 * 1024 * 1024
 PAUSE = 0.2
 """Seconds between two writes of what a job has come to."""
 
-Tell = Callable[[bytes], None]
-"""Takes what there is so far of one prompt's output."""
+Look = Callable[[], bytes]
+"""Gives what there is so far of one prompt's output."""
+
+Tell = Callable[[Look], None]
+"""Hears that there is more of it. The look is taken when it is written: pieces come far more often."""
 
 Work = Callable[[int, Tell], Awaitable[Output]]
 """Answers the prompt at this place. Raises GatewayError, by which the whole job fails."""
@@ -74,14 +77,16 @@ class Jobs:
         """Takes a job on; returns its name. ``sizes`` are the prompts' bytes, ``pending`` what stands in the place of
         an output that is not there yet. Raises TooManyJobs."""
         size = sum(sizes)
-        if self._waiting.get(team.name, 0) + size > WAITING:
-            raise TooManyJobs("your jobs hold too many prompts by now; come back when some have ended", retry_after=5)
+        self._reserve(team.name, size)  # before the store is asked, which lets other submits pass
         id = secrets.token_hex(16)
-        if not await self._store.add(id, team.name, kind, len(sizes), pending):
-            raise TooManyJobs(
-                f"{self._bounds.open} of your jobs have not ended; come back when some have", retry_after=5
-            )
-        self._waiting[team.name] = self._waiting.get(team.name, 0) + size
+        try:
+            if not await self._store.add(id, team.name, kind, len(sizes), pending):
+                raise TooManyJobs(
+                    f"{self._bounds.open} of your jobs have not ended; come back when some have", retry_after=5
+                )
+        except BaseException:
+            self._release(team.name, size)
+            raise
         turn = self._turns.setdefault(team.name, asyncio.Semaphore(AT_ONCE))
         task = asyncio.create_task(Run(self._store, id, turn, self._pause).run(len(sizes), work, self._render))
         self._tasks.add(task)
@@ -95,11 +100,20 @@ class Jobs:
             raise NoSuchJob(f"there is no such job, or it ended more than {self._bounds.seconds / 60:.0f} minutes ago")
         return job
 
-    def _ended(self, task: asyncio.Task[None], team: str, size: int) -> None:
-        self._tasks.discard(task)
+    def _reserve(self, team: str, size: int) -> None:
+        held = self._waiting.get(team, 0) + size
+        if held > WAITING:
+            raise TooManyJobs("your jobs hold too many prompts by now; come back when some have ended", retry_after=5)
+        self._waiting[team] = held
+
+    def _release(self, team: str, size: int) -> None:
         self._waiting[team] -= size
         if not self._waiting[team]:
             del self._waiting[team]
+
+    def _ended(self, task: asyncio.Task[None], team: str, size: int) -> None:
+        self._tasks.discard(task)
+        self._release(team, size)
         if not task.cancelled() and (bug := task.exception()):
             log.error("a job could not be kept", exc_info=bug)
         if self._sweeping is None:
@@ -131,6 +145,7 @@ class Run:
         self._turn = turn
         self._pause = pause
         self._fresh: dict[int, Output] = {}
+        self._growing: dict[int, Look] = {}
         self._news = asyncio.Event()
 
     async def run(self, prompts: int, work: Work, render: Render) -> None:
@@ -156,6 +171,7 @@ class Run:
                 async with self._turn:
                     self._news.set()
                     self._fresh[place] = await work(place, partial(self._tell, place))
+                    self._growing.pop(place, None)
                     self._news.set()
 
         tasks = [asyncio.create_task(some()) for _ in range(min(prompts, AT_ONCE))]
@@ -165,15 +181,20 @@ class Run:
             await give_up(tasks)
         raise_first(tasks)
 
-    def _tell(self, place: int, data: bytes) -> None:
-        self._fresh[place] = Output(data)
+    def _tell(self, place: int, look: Look) -> None:
+        self._growing[place] = look
         self._news.set()
+
+    def _looked(self) -> dict[int, Output]:
+        """What there is by now of the outputs that have grown since the last look."""
+        growing, self._growing = self._growing, {}
+        return {place: Output(look()) for place, look in growing.items()}
 
     async def _write(self) -> None:
         while True:
             await self._news.wait()
             self._news.clear()
-            fresh, self._fresh = self._fresh, {}
+            fresh, self._fresh = self._fresh | self._looked(), {}
             try:
                 await self._store.write(self._id, fresh)
             except BaseException as exc:

@@ -171,9 +171,12 @@ class Answering:
         request = one_of(self._asked, self._texts[place], self._streamed)
         said: list[str] = []
 
+        def so_far() -> bytes:
+            return encoded("".join(said))
+
         def hear(result: LegResult, deltas: list[Delta], shift: int) -> None:
             said.extend([delta.text for delta in deltas])
-            tell(encoded("".join(said)))
+            tell(so_far)
 
         types = self._asked.note.types
         try:
@@ -182,7 +185,7 @@ class Answering:
             )
         except Unanswered as error:
             if error.status == 504 and types is None:
-                return Output(encoded("".join(said)), "timeout")
+                return Output(so_far(), "timeout")
             raise
         [part] = response.parts
         text = "".join(said) if self._streamed else part.text

@@ -51,12 +51,20 @@ def beginning_of(node: Node) -> str:
         before = f"(?:{written(list(inner))})" + ("*" if most == sre.MAXREPEAT else f"{{0,{most - 1}}}")
         return f"{before}(?:{beginning(list(inner))})"
     if kind is sre.SUBPATTERN:
-        return f"(?:{beginning(list(value[3]))})"
+        return f"(?:{beginning(inside(value))})"
     if kind is sre.BRANCH:
         return "(?:" + "|".join(beginning(list(branch)) for branch in value[1]) + ")"
     if kind is sre.AT:
         return ""
     return f"(?:{written([node])})?"
+
+
+def inside(group: Any) -> list[Node]:
+    """What a group holds. Raises ``Unknown`` where it changes flags, such as ``(?i:yes)``: they would be lost."""
+    _, added, removed, inner = group
+    if added or removed:
+        raise Unknown
+    return list(inner)
 
 
 def written(nodes: list[Node]) -> str:
@@ -78,7 +86,7 @@ def written_one(node: Node) -> str:
         least, most, inner = value
         return f"(?:{written(list(inner))})" + (f"{{{least},}}" if most == sre.MAXREPEAT else f"{{{least},{most}}}")
     if kind is sre.SUBPATTERN:
-        return f"(?:{written(list(value[3]))})"
+        return f"(?:{written(inside(value))})"
     if kind is sre.BRANCH:
         return "(?:" + "|".join(written(list(branch)) for branch in value[1]) + ")"
     if kind is sre.AT:

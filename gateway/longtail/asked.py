@@ -56,6 +56,14 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 WORDS = frozenset({"data", "signature", "text", "thinking"})
 """Keys of a message's part that hold what is said, and may begin with anything."""
 
+OBJECT = re.compile(r"(gs|s3)://", re.IGNORECASE)
+"""How texts begin that litellm takes for objects in a cloud's storage, whatever follows: names may have spaces."""
+
+FILE = re.compile(r"files/|https?://generativelanguage\.googleapis\.com/", re.IGNORECASE)
+FILING = frozenset({"gemini", "vertex_ai", "vertex_ai_beta"})
+"""Providers for which litellm takes a text that begins so for a file that the operator has given them, whatever
+follows."""
+
 OWN = frozenset({"model", "stream", "stream_options"})
 
 NULL = Raw(b"null")
@@ -109,6 +117,8 @@ def read(route: str, body: bytes, provider: str, supported: Supported) -> Asked:
     arguments |= {"model": model, name: decode_value(fields[name])}
     if name == "messages":
         refuse_addresses(arguments[name])
+    if name == "input":
+        refuse_address_texts(arguments[name], provider)
     return Asked(arguments, stream, bool(options and options.include_usage))
 
 
@@ -171,3 +181,23 @@ def names_address(part: Any) -> bool:
     if isinstance(part, dict):
         return any(names_address(value) for key, value in part.items() if key not in WORDS or isinstance(value, dict))
     return False
+
+
+def refuse_address_texts(given: Any, provider: str) -> None:
+    """Raises ``Refused`` for a text to be embedded that is an address and nothing else: for some models litellm, or the
+    provider in the operator's name, reads what is there. A text that mentions an address is only a text."""
+    for item in given if isinstance(given, list) else (given,):
+        if isinstance(item, list):
+            refuse_address_texts(item, provider)
+        elif isinstance(item, str):
+            if is_address(item, provider):
+                raise Refused("input: a text that is an address would be read there: send what it holds", "input")
+        elif not isinstance(item, int):
+            raise Refused("input must be texts or token ids", "input")
+
+
+def is_address(text: str, provider: str) -> bool:
+    text = text.strip()
+    if OBJECT.match(text) or (provider in FILING and FILE.match(text)):
+        return True
+    return ADDRESS.match(text) is not None and not any(map(str.isspace, text))

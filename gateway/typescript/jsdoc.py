@@ -1,5 +1,6 @@
 """JSDoc comments to keywords of JSON Schema: the text before the first tag is the description, and a tag that is
-called like a keyword is that keyword. Other tags mean nothing here.
+called like a keyword is that keyword; it may also stand within a line. Other tags mean nothing here: one that begins a
+line ends what stands before it, one within a line is text.
 
 The tags are those of ts-json-schema-generator: https://github.com/vega/ts-json-schema-generator#readme
 """
@@ -16,7 +17,6 @@ from gateway.typescript.lexer import Source
 
 COMMENT = re.compile(r"//[^\n\r\u2028\u2029]*+|/\*(?s:.*?)\*/")
 MARGIN = re.compile(r"\s*+\*?+")
-TAG = re.compile(r"^@([A-Za-z][\w-]*+)[ \t]*+", re.MULTILINE)
 WRAPPED = re.compile(r"(?<!\n)\n(?![\n\-*\d])")
 LINK = re.compile(r"\{@link(?:code|plain)?\s++([^{}]*+)\}")
 
@@ -84,9 +84,10 @@ class _Reader:
             raise self._error(f"@{tag} takes {exc}, not '{shown(value)}'") from None
 
     def _as_type(self, value: str) -> bool:
-        if value not in ("integer", "number"):
+        word = _word(value)
+        if word not in ("integer", "number"):
             raise self._error(f"@asType takes integer, not '{shown(value)}'")
-        return value == "integer"
+        return word == "integer"
 
     def _error(self, message: str) -> Exception:
         before = len(self._source.tokens[self._index][0]) - self._start
@@ -187,3 +188,8 @@ TAGS: dict[str, Callable[[str], Json]] = {
     "writeOnly": _switch,
 }
 SPELLINGS = {tag.lower(): tag for tag in (*TAGS, "asType", "nullable")}
+TAG = re.compile(
+    rf"(?:^|(?<=\s)(?=@(?i:{'|'.join(SPELLINGS)})(?!\S)))@([A-Za-z][\w-]*+)[ \t]*+",
+    re.MULTILINE,
+)
+"""An address such as a@b or a word such as @team, within a line, is no tag."""

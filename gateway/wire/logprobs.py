@@ -9,9 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from adapters.errors import UNREADABLE
-
-LEAST = -9999.0
-"""How minus infinity is written, as vLLM does."""
+from adapters.local.logprobs import LEAST
 
 
 class Top(Struct):

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from adapters.types import Regex
-from gateway.constraints.patterns import compiled, whole_match
+from gateway.constraints.patterns import compiled, stripped, whole_match
 from gateway.constraints.problems import ConstraintError
 from gateway.errors import BadRequest, GatewayError
 from gateway.types import CompletionRequest, CompletionResponse
@@ -74,20 +74,12 @@ def pattern_of(asked: RequestBody) -> tuple[str, str]:
     given = asked.patterns if asked.pattern is None else asked.pattern
     if given is None:
         raise BadRequest("pattern is missing", param="pattern")
-    each = [bare(pattern) for pattern in ((given,) if isinstance(given, str) else given)]
+    each = [stripped(pattern) for pattern in ((given,) if isinstance(given, str) else given)]
     if len(each) == 1:
         return each[0], param
     for pattern in each:
         check(pattern, param)  # joined, half a pattern could become a whole one
     return "|".join([f"(?:{pattern})" for pattern in each]), param
-
-
-def bare(pattern: str) -> str:
-    """The pattern without an anchor at either end: the whole answer matches, and not all engines know anchors."""
-    pattern = pattern.removeprefix("^")
-    head = pattern.removesuffix("$")
-    backslashes = len(head) - len(head.rstrip("\\"))
-    return pattern if backslashes % 2 else head
 
 
 def check(pattern: str, param: str) -> None:

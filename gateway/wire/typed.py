@@ -107,7 +107,7 @@ class Typed:
     def encode(self, request: CompletionRequest, response: CompletionResponse) -> bytes:
         parts = tuple([whole(part) for part in response.parts])
         cut = [part for part, given in zip(parts, response.parts, strict=True) if part is not given]
-        if cut and (request.strict or all(part.error is not None for part in parts)):
+        if cut and (request.strict or answering(request, parts) < needed(request, response.legs)):
             raise cut_off(cut)
         return thiggle.encode(request, replace(response, parts=parts) if cut else response)
 
@@ -139,6 +139,18 @@ def whole(part: Part) -> Part:
     if part.error is not None or part.finish != "length" or is_json(part.text):
         return part
     return replace(part, text="", finish=None, error=Invalid(CUT_OFF, param="max_tokens"))
+
+
+def answering(request: CompletionRequest, parts: tuple[Part, ...]) -> int:
+    """How many models have answered: with one whole choice at least. Each has ``n`` choices, one behind another."""
+    return len({part.index // request.params.n for part in parts if part.error is None})
+
+
+def needed(request: CompletionRequest, models: int) -> int:
+    """How many of them must; of a quorum that says no number, the majority."""
+    if request.min_success is not None:
+        return request.min_success
+    return models // 2 + 1 if request.mode == "quorum" else 1
 
 
 def is_json(text: str) -> bool:

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import msgspec
 import pytest
 
 from gateway.embedded import MODEL_FILE
+from tests.e2e.test_serve import free_port
 from tests.provider import Provider, Script
 from tests.serving import AUTH, application, serving
 
@@ -138,10 +138,10 @@ async def test_lamini(http: httpx.AsyncClient, provider: Provider) -> None:
 SERVER = """
 import sys, xllamacpp
 params = xllamacpp.CommonParams()
-params.model.path, path = sys.argv[1:]
-params.hostnames = [path]
+params.model.path, port, embedding = sys.argv[1:]
+params.hostnames, params.port = ["127.0.0.1"], int(port)
 params.n_ctx = 1024
-params.embedding = "on" in path
+params.embedding = embedding == "on"
 params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
 params.fit_params = params.ui = False
 params.offline = True
@@ -150,20 +150,20 @@ sys.stdin.read()
 """
 REAL = """
 providers:
-  here: {{adapter: local, engine: llama.cpp, embedded: true}}
+  here: {{adapter: local, engine: llama.cpp, base_url: "{url}"}}
 models:
   tiny: {{targets: [{{provider: here, model: m}}]}}
 """
 
 
 @asynccontextmanager
-async def over_llamacpp(state: Path, socket: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A caller of a gateway over a real server, which gives embeddings if its socket is called "on"."""
-    path = state / socket
+async def over_llamacpp(state: Path, embedding: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller of a gateway over a real server, which gives embeddings if they are "on"."""
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SERVER, str(MODEL_FILE), str(path), stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL
+        sys.executable, "-c", SERVER, str(MODEL_FILE), str(port), embedding, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL
     )
-    app = application(state, "", REAL, GATEWAY_EMBEDDED_SOCKET=f"http+unix://{quote(str(path), safe='')}")
+    app = application(state, f"http://127.0.0.1:{port}", REAL)
     try:
         async with serving(app) as url, httpx.AsyncClient(base_url=url, headers=AUTH, timeout=10) as client:
             while '"unavailable"' in (await client.post(URL, json={"model": "tiny", "input": "x"})).text:  # noqa: ASYNC110
@@ -176,7 +176,7 @@ async def over_llamacpp(state: Path, socket: str) -> AsyncIterator[httpx.AsyncCl
 
 async def test_a_real_server(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
-    async with over_llamacpp(tmp_path, "on.sock") as client:
+    async with over_llamacpp(tmp_path, "on") as client:
 
         async def ask(**asked: Any) -> Any:
             return (await client.post(URL, json={"model": "tiny", **asked})).json()
@@ -193,7 +193,16 @@ async def test_a_real_server(tmp_path: Path) -> None:
 
 async def test_a_real_server_that_was_not_started_for_it(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
-    async with over_llamacpp(tmp_path, "off.sock") as client:
+    async with over_llamacpp(tmp_path, "off") as client:
         response = await client.post(URL, json={"model": "tiny", "input": "a"})
         assert response.status_code == 502
         assert "tiny: the llama.cpp server was not started with --embeddings (HTTP 501)" in response.text
+
+
+async def test_the_demo_model_makes_none(tmp_path: Path) -> None:
+    routing = REAL.replace('base_url: "{url}"', "embedded: true")
+    app = application(tmp_path, "", routing, GATEWAY_EMBEDDED_SOCKET="http+unix://%2Fnowhere")
+    async with serving(app) as url, httpx.AsyncClient(base_url=url, headers=AUTH) as client:
+        response = await client.post(URL, json={"model": "tiny", "input": "x"})
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == "model"

@@ -66,6 +66,13 @@ def test_what_no_match_begins_with(pattern: str, text: str) -> None:
     assert not begun(Regex(pattern), text)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text"), [("(?i:yes)", "YE"), ("a(?i:b)c", "aBc"), ("(?:(?i:yes)|no)+", "noY"), ("(?s:.)x", "\n")]
+)
+def test_a_group_with_flags_of_its_own_is_not_told(pattern: str, text: str) -> None:
+    assert begun(Regex(pattern), text)
+
+
 def test_a_long_pattern_is_quick() -> None:
     assert begun(Regex("abc" * 300), "abc" * 200 + "a")
     assert not begun(Regex("(a+)+$"), "a" * 5000 + "b")

@@ -118,7 +118,7 @@ aliases: {fast: gpt}
 def test_what_is_not_said_has_its_default() -> None:
     config = load(CORRECT)
     assert config.defaults == Defaults(model=None, max_tokens=1024, max_models=16)
-    assert config.server == ServerConfig(max_body_bytes=10_485_760, max_depth=64, max_choices=128)
+    assert config.server == ServerConfig(max_body_bytes=10_485_760, max_depth=64, max_choices=1024)
     assert config.models["gpt"].targets == (TargetConfig("openai", "gpt-4.1", 1, None, False),)
     assert config.models["gpt"].defaults == ParamDefaults()
     assert config.providers["cohere"] == ProviderConfig(adapter="cohere", key_env="COHERE_API_KEY", queue=64)

@@ -209,6 +209,23 @@ async def test_the_next_target_is_asked_after_an_outage() -> None:
     assert (firsts(vectors), target.model, attempts, upstream.asked) == ([5], "b", 2, ["a", "b"])
 
 
+async def test_after_an_outage_targets_without_words_are_passed_over() -> None:
+    class Mute(OpenAIEmbedder):
+        def body(self, call: Embed) -> Any:
+            raise Rejected("no word", param="input")
+
+    upstream = Playing(a=fails(503), c=answers())
+    request = asked("5")
+    targets = (
+        embedding_target(upstream, "a"), embedding_target(upstream, "b", Mute), embedding_target(upstream, "c"),
+    )  # fmt: skip
+    vectors, target, attempts = await embedded(request, *first_expressible(request, targets))
+    assert (firsts(vectors), target.model, attempts, upstream.asked) == ([5], "c", 2, ["a", "c"])
+    with pytest.raises(Unanswered) as raised:  # and where none is left, the outage is told
+        await embedded(request, *first_expressible(request, targets[:2]))
+    assert (raised.value.status, raised.value.param) == (502, None)
+
+
 @pytest.mark.parametrize(
     ("status", "told", "called"),
     [(400, 400, ["a"]), (429, 429, ["a", "a"]), (500, 502, ["a", "a"]), (504, 504, ["a"] * 2)],

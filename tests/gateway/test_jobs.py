@@ -70,7 +70,7 @@ async def test_what_there_is_can_be_watched(jobs: Jobs) -> None:
     go = asyncio.Event()
 
     async def growing(place: int, tell: Tell) -> Output:
-        tell(b"a")
+        tell(lambda: b"a")
         await go.wait()
         return Output(b"ab", "stop")
 
@@ -154,6 +154,55 @@ async def test_prompts_in_memory_are_bounded(jobs: Jobs) -> None:
     with pytest.raises(TooManyJobs, match="too many prompts"):
         await jobs.submit(US, "k", [40 << 20], never, PENDING)
     await jobs.submit(THEM, "k", [40 << 20], never, PENDING)
+
+
+async def test_prompts_that_come_together_are_bounded_together(jobs: Jobs) -> None:
+    submits = [jobs.submit(US, "k", [20 << 20], never, PENDING) for _ in range(8)]
+    taken = await asyncio.gather(*submits, return_exceptions=True)
+    assert [isinstance(one, str) for one in taken] == [True] * 3 + [False] * 5
+
+
+@pytest.mark.parametrize("full", [True, False])
+async def test_a_job_that_was_not_taken_leaves_its_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    jobs = made(tmp_path, bounds=Bounds(open=0 if full else 1))
+
+    async def broken(*job: object) -> bool:
+        raise OSError("no space is left")
+
+    with monkeypatch.context() as patched:
+        if not full:
+            patched.setattr(JobStore, "add", broken)
+        for _ in range(3):
+            with pytest.raises(TooManyJobs if full else OSError, match="0 of your jobs" if full else "no space"):
+                await jobs.submit(US, "k", [40 << 20], never, PENDING)
+    if not full:
+        await jobs.submit(US, "k", [40 << 20], never, PENDING)
+    await jobs.close()
+
+
+async def test_what_there_is_is_looked_at_when_it_is_written_and_not_at_each_piece(tmp_path: Path) -> None:
+    looked: list[int] = []
+
+    async def talking(place: int, tell: Tell) -> Output:
+        said = 0
+
+        def look() -> bytes:
+            looked.append(said)
+            return b"%d" % said
+
+        for _ in range(1000):
+            said += 1
+            tell(look)
+        await asyncio.sleep(0.01)
+        return Output(b"all", "stop")
+
+    jobs = Jobs(JobStore(tmp_path, Time(), LOST), render, pause=60)
+    id = await jobs.submit(US, "k", [1], talking, PENDING)
+    assert (await done(jobs, id)).outputs == {0: Output(b"all", "stop")}
+    assert len(looked) <= 1
+    await jobs.close()
 
 
 @pytest.mark.parametrize("bounds", [Bounds(kept=2), Bounds(size=2)])

@@ -5,9 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.types import JsonSchema, Params, Prompts, Usage
+from adapters.types import Delta, JsonSchema, Params, Prompts, Usage
+from gateway import lamini as polling
 from gateway.errors import BadRequest, GatewayError, NotOffered, Unanswered, Unauthenticated, UnknownModel
-from gateway.types import CompletionRequest, CompletionResponse, Part
+from gateway.jobs import Look
+from gateway.lamini import Answering
+from gateway.types import CompletionRequest, CompletionResponse, Part, Team
 from gateway.wire import completions, lamini
 from gateway.wire.door import CompletionsDoor
 
@@ -303,3 +306,29 @@ def test_what_is_no_json_is_told_to_laminis_client_in_its_own() -> None:
 def test_a_missing_model_is_never_594_to_others() -> None:
     assert completions.status(UnknownModel("x")) == 404
     assert door.early(False).status(UnknownModel("x")) == 404
+
+
+# ------------------------------------------------------------------ jobs
+
+
+async def test_a_streamed_answer_is_put_together_when_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    looks: list[Look] = []
+
+    def encoded(text: str) -> bytes:
+        made.append(text)
+        return msgspec.json.encode({"output": text})
+
+    class Talking:
+        async def answer(self, request: CompletionRequest, team: Team, id: str, hear: Any) -> CompletionResponse:
+            for i in range(100):
+                hear(None, [Delta(0, f"{i} "), Delta(0, "")], 0)
+            assert not made
+            assert looks[-1]() == msgspec.json.encode({"output": "".join(f"{i} " for i in range(100))})
+            return CompletionResponse("id", 1, (Part(0, "m", "", "stop", NOTHING, 1, 1),), NOTHING, 1)
+
+    monkeypatch.setattr(polling, "encoded", encoded)
+    completion: Any = Talking()
+    output = await Answering(completion, Team("us"), asked(), ("Hi",), True)(0, looks.append)
+    assert (output.finish, msgspec.json.decode(output.data)["output"].split()) == ("stop", [str(i) for i in range(100)])
+    assert len(made) == 1

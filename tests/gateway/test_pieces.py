@@ -1,4 +1,4 @@
-"""Streams of providers through a decoder and a dialect: nothing is lost, nothing is told twice, however it is written."""
+"""Streams of providers through a decoder and a dialect: nothing is lost or told twice, however it is written."""
 
 import json
 from typing import Any

@@ -107,10 +107,12 @@ def test_conversions_are_kept_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
     assert converted == ["a", "b", "c", "b", "b"]
 
 
-def answered(*texts: tuple[str, Finish], strict: bool = False) -> dict[str, Any]:
-    request = decode(**BODY, model=["a", "b", "c"][: len(texts)], fanout={"strict": strict})
+def answered(*texts: tuple[str, Finish], models: int = 0, **fanout: Any) -> dict[str, Any]:
+    """What the caller reads; the last of ``models`` were given up."""
+    models = models or len(texts)
+    request = decode(**BODY, model=["a", "b", "c"][:models], fanout=fanout)
     parts = tuple([Part(i, "abc"[i], text, finish, Usage(5, 3), 7, 20) for i, (text, finish) in enumerate(texts)])
-    response = CompletionResponse("id", 1_700_000_000, parts, Usage(5, 3), 20)
+    response = CompletionResponse("id", 1_700_000_000, parts, Usage(5, 3), 20, models)
     found: dict[str, Any] = msgspec.json.decode(Typed(Conversions()).encode(request, response))
     return found
 
@@ -141,6 +143,42 @@ def test_one_of_several_that_was_cut_off_stays_in_its_place() -> None:
     assert second["text"] == '{"text": "x"}'
     with pytest.raises(GatewayError):
         answered(('{"text": "he', "length"), ('{"text": "x"}', "stop"), strict=True)
+
+
+CUT: tuple[str, Finish] = ('{"text": "he', "length")
+WHOLE: tuple[str, Finish] = ('{"text": "x"}', "stop")
+
+
+@pytest.mark.parametrize(
+    ("texts", "fanout"),
+    [
+        ((CUT, WHOLE), {"min_success": 2}),
+        ((CUT, WHOLE, CUT), {"min_success": 2, "mode": "quorum"}),
+        ((CUT, WHOLE), {"mode": "quorum", "models": 3}),
+    ],
+)
+def test_an_answer_that_was_cut_off_does_not_count_as_one(texts: Any, fanout: Any) -> None:
+    with pytest.raises(GatewayError) as caught:
+        answered(*texts, **fanout)
+    assert (caught.value.status, caught.value.param) == (422, "max_tokens")
+
+
+def test_where_enough_are_whole_one_may_be_cut_off() -> None:
+    for fanout in ({"min_success": 2}, {"mode": "quorum"}):
+        assert len(answered(CUT, WHOLE, WHOLE, **fanout)["choices"]) == 3
+
+
+def test_a_model_with_one_whole_choice_has_answered_once() -> None:
+    request = decode(**BODY, model=["a", "b"], n=2, fanout={"min_success": 2})
+
+    def said(*texts: tuple[str, Finish]) -> int:
+        parts = tuple([Part(i, "ab"[i // 2], text, end, Usage(5, 3), 7, 20) for i, (text, end) in enumerate(texts)])
+        response = CompletionResponse("id", 1, parts, Usage(5, 3), 20, 2)
+        return len(msgspec.json.decode(Typed(Conversions()).encode(request, response))["choices"])
+
+    assert said(WHOLE, CUT, WHOLE, CUT) == 4
+    with pytest.raises(GatewayError):
+        said(WHOLE, WHOLE, CUT, CUT)
 
 
 @pytest.mark.parametrize(

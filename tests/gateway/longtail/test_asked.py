@@ -137,6 +137,57 @@ def test_what_is_said_may_be_an_address_and_images_may_be_data() -> None:
     assert arguments(messages=messages)["messages"] == messages
 
 
+def embed(given: Any, provider: str = "vertex_ai") -> Any:
+    body = msgspec.json.encode({"model": "m", "input": given})
+    return read("/embeddings", body, provider, lambda model, provider: None).arguments["input"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "text"),
+    [
+        ("vertex_ai", "gs://bucket/private.png"),
+        ("vertex_ai", "\n GS://bucket/a private one.png"),
+        ("bedrock", "s3://bucket/private.png"),
+        ("jina_ai", "http://169.254.169.254/latest"),
+        ("jina_ai", " https://example.com/a.png "),
+        ("jina_ai", "file:///etc/passwd"),
+        ("gemini", "files/abc-123"),
+        ("gemini", "https://generativelanguage.googleapis.com/v1beta/files/abc?x=a b"),
+    ],
+)
+def test_no_text_to_be_embedded_is_read_from_an_address(provider: str, text: str) -> None:
+    for given in (text, ["a", text], [["a", text]]):
+        with pytest.raises(Refused) as caught:
+            embed(given, provider)
+        assert caught.value.param == "input"
+        assert "private" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "see https://example.com/a.png",
+        "https://example.com/ is an example",
+        "copy gs://bucket/a to s3://bucket/b",
+        ["a: b", "data:image/png;base64,iVBORw0KGgo="],
+        [1, 2],
+        [[1], [2, 3]],
+    ],
+)
+def test_texts_that_mention_an_address_are_texts(given: Any) -> None:
+    assert embed(given) == given
+
+
+def test_a_file_is_one_only_where_providers_keep_files() -> None:
+    assert embed("files/main.py", "voyage") == "files/main.py"
+
+
+@pytest.mark.parametrize("given", [{"gcsUri": "gs://b/x"}, [{"image": {"gcsUri": "gs://b/x"}}], [None], [1.5]])
+def test_only_texts_and_token_ids_are_embedded(given: Any) -> None:
+    with pytest.raises(Refused, match="texts or token ids"):
+        embed(given)
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"model": 1}', b'{"model": "m", "stream": "yes"}', b"\xff"])
 def test_a_body_that_is_none(body: bytes) -> None:
     with pytest.raises(Refused):
@@ -166,6 +217,12 @@ def test_the_child_refuses_and_asks_nobody(ask_claude: Ask, provider: Provider, 
     provider.plays(playing.claude({"type": "text", "text": "hi"}))
     answer = ask_claude(**{field: value})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+    assert provider.seen == []
+
+
+def test_the_child_reads_nothing_for_embeddings(ask_gemini: Ask, provider: Provider) -> None:
+    answer = ask_gemini("/embeddings", input=["gs://bucket/private.png"])
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input")
     assert provider.seen == []
 
 

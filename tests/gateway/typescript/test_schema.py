@@ -336,6 +336,49 @@ def test_comments_become_keywords() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("comment", "keywords"),
+    [
+        ("@minimum 1 @maximum 5", {"minimum": 1, "maximum": 5}),
+        ("@asType integer @minimum 1", {"type": "integer", "minimum": 1}),
+        ("@minimum 1 @asType integer", {"type": "integer", "minimum": 1}),
+        ("@asType integer years", {"type": "integer"}),
+        ("An age @minimum 1\t@MAXIMUM 5", {"description": "An age", "minimum": 1, "maximum": 5}),
+        ("@title An age @default 3 @see you", {"title": "An age", "default": "3 @see you"}),
+        ("@nullable @minimum 1", {"type": ["number", "null"], "minimum": 1}),
+        ("@deprecated @minimum 1\n * @maximum 5", {"deprecated": True, "minimum": 1, "maximum": 5}),
+        ("@see @minimum 1", {"minimum": 1}),
+        ("@see me\n * @minimum 1", {"minimum": 1}),
+    ],
+)
+def test_tags_may_share_a_line(comment: str, keywords: dict[str, object]) -> None:
+    made = schema(f"export interface A {{\n/** {comment} */ k: number }}")
+    assert made["properties"]["k"] == {"type": "number"} | keywords
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ask me@title.org",
+        "ask @team or @titles",
+        "ask (@minimum 1)",
+        "see @minimum: it is 1",
+        "see `@minimum`",
+        "at @ 5",
+        "a@minimum 1",
+    ],
+)
+def test_an_at_sign_within_a_text_is_text(text: str) -> None:
+    made = schema(f"export interface A {{\n/** {text} */ k: number\n/** @title {text} */ l: number }}")
+    assert made["properties"]["k"] == {"type": "number", "description": text}
+    assert made["properties"]["l"] == {"type": "number", "title": text}
+
+
+def test_a_text_value_ends_where_the_next_keyword_begins() -> None:
+    made = schema("export interface A {\n/** @pattern ^a@b c$ @minLength 2 @format email */ k: string }")
+    assert made["properties"]["k"] == {"type": "string", "pattern": "^a@b c$", "minLength": 2, "format": "email"}
+
+
 def test_a_comment_of_an_alias_goes_with_it_into_unions() -> None:
     made = of("{ age: Age | null }", "/** @minimum 0\n * @asType integer */\ntype Age = number")
     assert made["properties"]["age"] == {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]}
