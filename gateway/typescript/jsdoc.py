@@ -1,6 +1,6 @@
 """JSDoc comments to keywords of JSON Schema: the text before the first tag is the description, and a tag that is
-called like a keyword is that keyword; it may also stand within a line. Other tags mean nothing here: one that begins a
-line ends what stands before it, one within a line is text.
+called like a keyword is that keyword. Other tags mean nothing here, but end what stands before them. A tag begins a
+line; one that is known may also stand within it.
 
 The tags are those of ts-json-schema-generator: https://github.com/vega/ts-json-schema-generator#readme
 """
@@ -46,10 +46,14 @@ def documentation(source: Source, index: int) -> Documentation | None:
 
 
 def _tags(text: str) -> Iterator[tuple[str, str]]:
-    tags = list(TAG.finditer(text))
+    tags = list(_found(text))
     ends = [*(tag.start() for tag in tags), len(text)][1:]
     for tag, end in zip(tags, ends, strict=True):
         yield tag[1], text[tag.end() : end].strip()
+
+
+def _found(text: str) -> Iterator[re.Match[str]]:
+    return (found for found in TAG_OR_CODE.finditer(text) if found[1])
 
 
 def _prose(text: str) -> str:
@@ -63,7 +67,7 @@ class _Reader:
         self._start = start
 
     def read(self, text: str) -> Documentation:
-        first = TAG.search(text)
+        first = next(_found(text), None)
         description = _prose(text[: first.start()] if first else text)
         keywords: Keywords = {"description": description} if description else {}
         integer = nullable = False
@@ -188,8 +192,10 @@ TAGS: dict[str, Callable[[str], Json]] = {
     "writeOnly": _switch,
 }
 SPELLINGS = {tag.lower(): tag for tag in (*TAGS, "asType", "nullable")}
-TAG = re.compile(
-    rf"(?:^|(?<=\s)(?=@(?i:{'|'.join(SPELLINGS)})(?!\S)))@([A-Za-z][\w-]*+)[ \t]*+",
-    re.MULTILINE,
+OTHERS = ("author", "example", "internal", "remarks", "see", "since", "todo", "version")
+WITHIN = "|".join((*SPELLINGS, *OTHERS))
+TAG_OR_CODE = re.compile(
+    rf"`[^`\n]*+` | (?: ^ | (?<=\s) (?=@(?i:{WITHIN})(?!\S)) ) @([A-Za-z][\w-]*+)[ \t]*+",
+    re.MULTILINE | re.VERBOSE,
 )
-"""An address such as a@b or a word such as @team, within a line, is no tag."""
+"""An address such as a@b, a word such as @team and what is in backquotes, within a line, are no tags."""

@@ -205,6 +205,24 @@ async def test_what_there_is_is_looked_at_when_it_is_written_and_not_at_each_pie
     await jobs.close()
 
 
+async def test_a_whole_answer_is_not_written_over_by_a_look_at_it(jobs: Jobs) -> None:
+    go = asyncio.Event()
+
+    async def talking(place: int, tell: Tell) -> Output:
+        if place == 1:
+            await go.wait()
+        tell(lambda: b"some")
+        return Output(b"all", "stop")
+
+    id = await jobs.submit(US, "k", [1] * 2, talking, PENDING)
+    async with asyncio.timeout(5):
+        while not (job := await jobs.find(US, "k", id)).outputs:  # noqa: ASYNC110 - as callers do
+            await asyncio.sleep(0.001)
+    assert job.outputs == {0: Output(b"all", "stop")}
+    go.set()
+    assert (await done(jobs, id)).outputs == {place: Output(b"all", "stop") for place in range(2)}
+
+
 @pytest.mark.parametrize("bounds", [Bounds(kept=2), Bounds(size=2)])
 async def test_the_last_jobs_are_kept(tmp_path: Path, bounds: Bounds) -> None:
     wall = Time()

@@ -344,7 +344,7 @@ def test_comments_become_keywords() -> None:
         ("@minimum 1 @asType integer", {"type": "integer", "minimum": 1}),
         ("@asType integer years", {"type": "integer"}),
         ("An age @minimum 1\t@MAXIMUM 5", {"description": "An age", "minimum": 1, "maximum": 5}),
-        ("@title An age @default 3 @see you", {"title": "An age", "default": "3 @see you"}),
+        ("@title An age @default 3 @see you", {"title": "An age", "default": 3}),
         ("@nullable @minimum 1", {"type": ["number", "null"], "minimum": 1}),
         ("@deprecated @minimum 1\n * @maximum 5", {"deprecated": True, "minimum": 1, "maximum": 5}),
         ("@see @minimum 1", {"minimum": 1}),
@@ -364,6 +364,8 @@ def test_tags_may_share_a_line(comment: str, keywords: dict[str, object]) -> Non
         "ask (@minimum 1)",
         "see @minimum: it is 1",
         "see `@minimum`",
+        "see `x @minimum 1`",
+        "a ` @ alone",
         "at @ 5",
         "a@minimum 1",
     ],
@@ -375,8 +377,8 @@ def test_an_at_sign_within_a_text_is_text(text: str) -> None:
 
 
 def test_a_text_value_ends_where_the_next_keyword_begins() -> None:
-    made = schema("export interface A {\n/** @pattern ^a@b c$ @minLength 2 @format email */ k: string }")
-    assert made["properties"]["k"] == {"type": "string", "pattern": "^a@b c$", "minLength": 2, "format": "email"}
+    made = schema("export interface A {\n/** @pattern ^a@b @c$ @minLength 2 @format email */ k: string }")
+    assert made["properties"]["k"] == {"type": "string", "pattern": "^a@b @c$", "minLength": 2, "format": "email"}
 
 
 def test_a_comment_of_an_alias_goes_with_it_into_unions() -> None:
