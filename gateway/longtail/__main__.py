@@ -107,7 +107,10 @@ def load() -> Any:
     try:
         litellm: Any = importlib.import_module("litellm")
     except ImportError as error:
-        raise Unusable(f"litellm cannot be imported ({error}): pip install 'llm-gateway[litellm]'") from error
+        raise Unusable(
+            f"litellm cannot be imported ({error}): run `make litellm` and set GATEWAY_LITELLM_PYTHON="
+            ".venv-litellm/bin/python, or pip install 'llm-gateway[litellm]'"
+        ) from error
     litellm.suppress_debug_info = True
     litellm.telemetry = False
     litellm.drop_params = False

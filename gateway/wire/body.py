@@ -63,7 +63,7 @@ def fields(body: bytes, max_depth: int) -> Fields:
             body.decode()  # what is handed on unread, nobody else looks at
         found = decode_fields(body)
     except msgspec.ValidationError:
-        raise BadRequest('the body must be a JSON object such as {"prompt": "..."}') from None
+        raise BadRequest('the body must be a JSON object such as {"model": "...", ...}') from None
     except RecursionError:
         raise too_deep(max_depth) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -163,7 +163,7 @@ def raise_malformed(body: bytes) -> NoReturn:
     if body.startswith(b"\xef\xbb\xbf"):
         raise BadRequest("the body begins with a byte order mark, which JSON does not have")
     if not body.strip():
-        raise BadRequest('the body is empty; send a JSON object such as {"prompt": "..."}')
+        raise BadRequest('the body is empty; send a JSON object such as {"model": "...", ...}')
     try:
         json.loads(body, parse_int=str)
     except json.JSONDecodeError as exc:

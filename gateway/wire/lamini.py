@@ -207,7 +207,7 @@ def output(text: str, finish: Finish | None, types: Types | None) -> dict[str, A
     if finish == "length":
         raise BadRequest(
             "max_new_tokens: the answer was cut off at the limit of tokens before it was complete; "
-            "ask for more, or leave max_new_tokens and max_tokens out",
+            "ask for more (without it the model's own default holds)",
             param="max_new_tokens",
         )
     raise Unanswered("the model's answer is not of the declared output_type", 422, (), final=True)

@@ -186,7 +186,7 @@ def request_of(
     """The request. What goes to a provider as it was written is all but what the gateway says itself: the model, the
     input, whose field is ``said_in``, and what constrains the answer where that has other names elsewhere."""
     fields = dict(found)
-    for name in ("model", "stream", "fanout", said_in):
+    for name in ("model", "model_name", "stream", "fanout", said_in):
         fields.pop(name, None)
     constraint, param = None, None
     if not usual.issuperset(fields):

@@ -26,7 +26,10 @@ from gateway.wire.thiggle import Text, ThiggleChunks
 MAX_NAME = 64
 """Characters of a schema's name at OpenAI, which are letters, digits, _ and -."""
 
-CUT_OFF = "the answer reached the limit of tokens before its JSON was complete; raise max_tokens"
+CUT_OFF = (
+    "the answer reached the limit of tokens before its JSON was complete: raise max_tokens (without it the model's "
+    "own default holds), or bound the type's texts and lists"
+)
 
 EXPECTED = {
     "schema": "exported TypeScript definitions as a text",
