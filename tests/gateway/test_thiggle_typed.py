@@ -128,7 +128,7 @@ def test_an_answer_that_was_cut_off_is_an_error_that_says_so() -> None:
     with pytest.raises(GatewayError) as caught:
         answered(('{"text": "he', "length"))
     told = Typed(Conversions()).encode_error(caught.value)
-    words = "the answer reached the limit of tokens before its JSON was complete; raise max_tokens"
+    words = typed.CUT_OFF
     assert msgspec.json.decode(told) == {
         "error": f"a: {words}",
         "code": 422,
