@@ -128,9 +128,8 @@ def test_without_litellm_the_extra_is_named(folder: Path) -> None:
         assert process.stdout is not None and process.stderr is not None
         assert process.wait(PATIENCE) == 1  # by itself: standard input is still open
         assert process.stdout.read() == b""
-        assert process.stderr.read().decode() == (
-            "gateway.longtail: litellm cannot be imported (not here): pip install 'llm-gateway[litellm]'\n"
-        )
+        said = process.stderr.read().decode()
+            assert said.startswith("gateway.longtail: litellm cannot be imported (not here): run `make litellm`")
 
 
 @pytest.mark.parametrize(
