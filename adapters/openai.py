@@ -370,7 +370,12 @@ class OpenAIDecoder(StreamDecoder):
             self._read_rich(payload, chunk, top, deltas)
             return
         for choice in chunk.choices or ():
-            self._piece(choice, deltas)
+            if choice.finish_reason is None and choice.index in self._open:  # as most are
+                text = (choice.text if choice.delta is None else choice.delta.content) or ""
+                if text:
+                    deltas.append(Delta(choice.index, text))
+            else:
+                self._piece(choice, deltas)
 
     def _read_choice(self, payload: bytes, deltas: list[Delta]) -> bool:
         """Whether the event is like one before, and has been read as such."""
@@ -381,7 +386,11 @@ class OpenAIDecoder(StreamDecoder):
             choice = decode_choice(raw)
         except msgspec.DecodeError:  # not one choice, but several, or none
             return False
-        self._piece(choice, deltas, msgspec.Raw(raw), self._around)
+        if choice.finish_reason is None and choice.index in self._open:
+            text = (choice.text if choice.delta is None else choice.delta.content) or ""
+            deltas.append(Delta(choice.index, text, None, msgspec.Raw(raw), self._around))
+        else:
+            self._piece(choice, deltas, msgspec.Raw(raw), self._around)
         return True
 
     def _read_rich(self, payload: bytes, chunk: Answer, top: Fields, deltas: list[Delta]) -> None:
@@ -437,7 +446,10 @@ def thin(body: bytes) -> Reply:
         raise reported(answer.error)
     if answer.object == "error":
         raise reported(msgspec.Raw(body))
-    return Reply(choices_of(answer.choices or (), None), answer.usage.canonical() if answer.usage else None)
+    if not answer.choices:
+        raise nothing_chosen()
+    choices = tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices])
+    return Reply(choices, answer.usage.canonical() if answer.usage else None)
 
 
 def rich(body: bytes) -> Reply:
@@ -450,22 +462,16 @@ def rich(body: bytes) -> Reply:
         raise reported(error)
     if top.get("object") == ERROR:
         raise reported(msgspec.Raw(body))
-    read_usage = decode_usage(usage)
-    found = choices_of(decode_wire_choices(choices) or (), decode_choices(choices))
-    return Reply(found, read_usage.canonical(usage) if read_usage else None, top)
+    read, raws, used = decode_wire_choices(choices), decode_choices(choices), decode_usage(usage)
+    if not read or not raws:
+        raise nothing_chosen()
+    pairs = zip(read, raws, strict=True)
+    found = tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason), None, raw) for c, raw in pairs])
+    return Reply(found, used.canonical(usage) if used else None, top)
 
 
-def choices_of(choices: tuple[WireChoice, ...], raws: tuple[Fields, ...] | None) -> tuple[Choice, ...]:
-    if not choices:
-        raise Garbled("the provider's answer holds no choices", status=200)
-    if raws is None:
-        return tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in choices])
-    return tuple(
-        [
-            Choice(c.index, text_of(c), finish_of(c.finish_reason), None, raw)
-            for c, raw in zip(choices, raws, strict=True)
-        ]
-    )
+def nothing_chosen() -> Garbled:
+    return Garbled("the provider's answer holds no choices", status=200)
 
 
 def refuse_logprobs(call: Call, constraint: Constraint) -> None:

@@ -85,7 +85,7 @@ def decode(body: wire.Body) -> CompletionRequest:
     if asked.top_logprobs and not asked.logprobs:
         raise BadRequest("top_logprobs: needs logprobs: true", param="top_logprobs")
     limit = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
-    params = params_of(asked, limit, (asked.top_logprobs or 0) if asked.logprobs else None)
+    params = params_of(asked, found, limit, (asked.top_logprobs or 0) if asked.logprobs else None)
     return request_of(asked, found, Chat(messages), params, "messages", USUAL)
 
 

@@ -87,11 +87,13 @@ def decode(body: wire.Body) -> CompletionRequest:
             raise BadRequest(f"{name}: is for /v1/chat/completions; a text has no tools", param=name)
     asked: Asked = wire.convert(decode_asked, small(found, KNOWN), found, EXPECTED_HERE)
     check(asked)
-    return request_of(asked, found, prompts_of(prompt), params(asked), "prompt", USUAL, asked.logprobs is not None)
+    return request_of(
+        asked, found, prompts_of(prompt), params(asked, found), "prompt", USUAL, asked.logprobs is not None
+    )
 
 
-def params(asked: Asked) -> Params:
-    found = params_of(asked, asked.max_tokens, asked.logprobs)
+def params(asked: Asked, fields: Fields) -> Params:
+    found = params_of(asked, fields, asked.max_tokens, asked.logprobs)
     if not (asked.best_of or asked.echo or asked.suffix):
         return found
     best_of, echo, suffix = asked.best_of or None, asked.echo or False, asked.suffix or None

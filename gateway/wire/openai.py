@@ -145,9 +145,16 @@ def note_of(options: StreamOptions | None, logprobs: bool) -> Note:
     return Note(bool(options.include_usage), bool(options.continuous_usage_stats), logprobs)
 
 
-def params_of(asked: Common, limit: int | None, logprobs: int | None) -> Params:
+RARE = frozenset(
+    {"ignore_eos", "include_stop_str_in_output", "logit_bias", "min_p", "min_tokens", "repetition_penalty"}
+    | {"stop_token_ids", "top_k", "truncate_prompt_tokens"}
+)
+"""Sampling fields that few requests have."""
+
+
+def params_of(asked: Common, found: Fields, limit: int | None, logprobs: int | None) -> Params:
     stop = asked.stop
-    return Params(
+    params = Params(
         n=asked.n or 1,
         temperature=asked.temperature,
         top_p=asked.top_p,
@@ -155,6 +162,13 @@ def params_of(asked: Common, limit: int | None, logprobs: int | None) -> Params:
         seed=asked.seed,
         presence_penalty=asked.presence_penalty,
         frequency_penalty=asked.frequency_penalty,
+        max_tokens=limit,
+        logprobs=logprobs,
+    )
+    if RARE.isdisjoint(found):
+        return params
+    return msgspec.structs.replace(
+        params,
         logit_bias=asked.logit_bias or None,
         top_k=asked.top_k,
         min_p=asked.min_p,
@@ -164,8 +178,6 @@ def params_of(asked: Common, limit: int | None, logprobs: int | None) -> Params:
         ignore_eos=asked.ignore_eos or False,
         include_stop=asked.include_stop_str_in_output or False,
         truncate=asked.truncate_prompt_tokens,
-        max_tokens=limit,
-        logprobs=logprobs,
     )
 
 

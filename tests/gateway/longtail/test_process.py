@@ -129,7 +129,7 @@ def test_without_litellm_the_extra_is_named(folder: Path) -> None:
         assert process.wait(PATIENCE) == 1  # by itself: standard input is still open
         assert process.stdout.read() == b""
         said = process.stderr.read().decode()
-            assert said.startswith("gateway.longtail: litellm cannot be imported (not here): run `make litellm`")
+        assert said.startswith("gateway.longtail: litellm cannot be imported (not here): run `make litellm`")
 
 
 @pytest.mark.parametrize(
