@@ -208,18 +208,23 @@ ANSWERED_OTHERWISE = ("tool_calls", "function_call", "refusal")
 
 
 class Piece(Struct):
-    delta: Fields = field(default_factory=dict)
+    delta: Fields | None = None
 
 
 decode_piece = msgspec.json.Decoder(Piece).decode
 decode_fields = msgspec.json.Decoder(Fields).decode
 
 
+def delta_of(raw: Raw) -> Fields:
+    """What a piece brings of its message, by its keys; nothing if it has no delta."""
+    return decode_piece(raw).delta or {}
+
+
 def weight(delta: Delta) -> int:
     """About how many characters a piece of a stream brings; 0 if it only opens or ends its choice."""
     if delta.text or delta.raw is None:
         return len(delta.text)
-    said = decode_piece(delta.raw).delta
+    said = delta_of(delta.raw)
     size = sum([len(value) for name, value in said.items() if name != "role" and bytes(value) not in EMPTY])
     return size // 8 + 1 if size else 0
 

@@ -485,7 +485,7 @@ def without_object(reply: Reply, unwrap: Unwrap) -> Reply:
     for choice in reply.choices:
         text = unwrap(choice.text)
         raw = choice.raw
-        if raw is not None and "message" in raw:
+        if raw is not None and "message" in raw and text:
             message = {**decode_fields(raw["message"]), "content": text}
             raw = {**raw, "message": msgspec.Raw(encode_request(message))}
         choices.append(Choice(choice.index, text, choice.finish, choice.usage, raw))

@@ -42,9 +42,10 @@ def requests(target: Target, call: Call) -> tuple[Asked, ...]:
         native -= {"echo"}  # the prompt's log probabilities would count
     if call.constraint is not None:
         native -= {"echo"}  # the prompt is not held to it
+    together = (most is None or wanted <= most) and not (call.params.echo and "echo" not in native)
     if best_here:
-        return with_best(target, call, native, most is None or wanted <= most)
-    return in_singles(target, call, native, most is None or wanted <= most, False)
+        return with_best(target, call, native, together)
+    return in_singles(target, call, native, together, False)
 
 
 def with_best(target: Target, call: Call, native: frozenset[str], together: bool) -> tuple[Asked, ...]:
@@ -97,7 +98,7 @@ def parts(call: Call, most: int) -> list[Call]:
         if params.best_of is not None:
             changes["best_of"] = None
         if params.seed is not None:
-            changes["seed"] = params.seed + start
+            changes["seed"] = params.seed + start if params.seed + start < 2**63 else start
         found.append(with_params(call, **changes))
     return found
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from itertools import accumulate
 
-from adapters.chat import decode_piece, is_no_text, weight
+from adapters.chat import delta_of, is_no_text, weight
 from adapters.errors import Garbled, Invalid, ProviderError, Rejected, TimedOut
 from adapters.types import Asked, Call, Choice, Delta, Fields, Finish, Reply, summed
 from gateway.asking import requests, with_params
@@ -108,6 +108,8 @@ class Race:
     def _note(self, result: LegResult) -> None:
         self._left -= 1
         self._answered += isinstance(result.outcome, Reply)
+        if self._fanout.mode == "first" and self._winner is None and isinstance(result.outcome, Reply):
+            self._winner = result  # also one that had nothing to say
         if self._ended and (self._fanout.mode != "first" or self._winner in (None, result)):
             self._ended(result)
         enough = self._fanout.mode != "all" and self._answered >= self._fanout.min_success
@@ -331,7 +333,7 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
         if keeping:
             for delta in deltas:
                 texts[delta.index].append(delta.text)
-                if delta.raw is not None and not delta.text and is_no_text(decode_piece(delta.raw).delta):
+                if "messages" in keeping.free and delta.raw is not None and is_no_text(delta_of(delta.raw)):
                     otherwise.add(delta.index)
         if echo:
             deltas = [echo.of(delta) for delta in deltas]
@@ -359,7 +361,7 @@ class Echo:
         self._begun: set[int] = set()
 
     def of(self, delta: Delta) -> Delta:
-        if delta.index in self._begun:
-            return delta
+        if delta.index in self._begun or not (delta.finish or weight(delta)):
+            return delta  # begun, or not to begin yet
         self._begun.add(delta.index)
         return Delta(delta.index, self._prompt + delta.text, delta.finish, None, delta.more)

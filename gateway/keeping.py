@@ -1,10 +1,10 @@
 """Holds an answer to the constraint it was asked under: engines that pass over constraints do so without a word.
 
 What is complete must keep it; what was cut off at its limit of tokens must have been on the way. A tool call, a refusal
-and what a content filter stopped are no answers to be held to anything.
+and what a content filter stopped are held to nothing, where the caller's dialect can tell them.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
@@ -15,18 +15,19 @@ from adapters.types import Choice, Constraint, Fields, Finish
 from gateway.constraints import Checker, begun
 
 to_json = msgspec.json.Encoder().encode
-decode_fields = msgspec.json.Decoder(Fields).decode
+decode_message = msgspec.json.Decoder(Fields | None).decode
 
 
-FREE: frozenset[Finish] = frozenset({"filtered", "tool_calls"})
-"""Ends of choices that are held to nothing."""
+Free = Literal["filtered", "messages"]
 
 
 class Keeping(Struct, frozen=True, eq=False):
-    """One call's constraint, with what checks it."""
+    """One call's constraint, with what checks it. ``free`` says what else its caller's dialect has a place for, and is
+    held to nothing: an answer that a content filter stopped, and tool calls or refusals."""
 
     checker: Checker
     constraint: Constraint
+    free: frozenset[Free] = frozenset()
 
     def whole(self, choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
         """The choices, freed of what surrounds a good answer. Raises Invalid for the first that is none."""
@@ -35,13 +36,15 @@ class Keeping(Struct, frozen=True, eq=False):
     def streamed(self, text: str, finish: Finish) -> None:
         """The text of a streamed choice at its end. Raises Invalid also where only its surroundings are wrong: they
         have been read by now."""
-        if finish in FREE:
+        if finish == "filtered" and "filtered" in self.free:
             return
         if self._kept(text, finish) != text:
             raise Invalid("the answer holds more than what was asked for")
 
     def _choice(self, choice: Choice) -> Choice:
-        if choice.finish in FREE or answers_otherwise(choice.raw):
+        if choice.finish == "filtered" and "filtered" in self.free:
+            return choice
+        if "messages" in self.free and answers_otherwise(choice.raw):
             return choice
         text = self._kept(choice.text, choice.finish)
         if text == choice.text:
@@ -62,7 +65,7 @@ class Keeping(Struct, frozen=True, eq=False):
 def answers_otherwise(raw: Fields | None) -> bool:
     """Whether the provider wrote a refusal or a tool call."""
     message = (raw or {}).get("message")
-    return message is not None and is_no_text(decode_fields(message))
+    return message is not None and is_no_text(decode_message(message) or {})
 
 
 def said(raw: Fields | None, text: str) -> Fields | None:
@@ -71,5 +74,5 @@ def said(raw: Fields | None, text: str) -> Fields | None:
         return None
     if "message" not in raw:
         return {**raw, "text": Raw(to_json(text))} if "text" in raw else raw
-    message: dict[str, Any] = {**decode_fields(raw["message"]), "content": text}
+    message: dict[str, Any] = {**(decode_message(raw["message"]) or {}), "content": text}
     return {**raw, "message": Raw(to_json(message))}

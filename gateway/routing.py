@@ -71,7 +71,7 @@ class Router:
         n, made = prompts * request.params.n, prompts * max(request.params.n, request.params.best_of or 0)
         if len(routes) * made > self._max_choices:
             raise too_many(len(routes), prompts, made // prompts, self._max_choices)
-        keeping = None if request.constraint is None else self._keeping(request.constraint, request.constrained_by)
+        keeping = None if request.constraint is None else self._keeping(request.constraint, request)
         legs = tuple([self._leg(name, route, request, i * n, keeping) for i, (name, route) in enumerate(routes)])
         return legs, fanout_of(request, len(legs))
 
@@ -112,12 +112,13 @@ class Router:
         hint = f"; did you mean '{near[0]}'?" if near else "; GET /v1/models lists them"
         return UnknownModel(f"there is no model '{shown(name)}'{hint}", param="model")
 
-    def _keeping(self, constraint: Constraint, param: str | None) -> Keeping:
+    def _keeping(self, constraint: Constraint, request: CompletionRequest) -> Keeping:
+        param = request.constrained_by
         try:
             self._checker.prepare(constraint)
         except ConstraintError as exc:
             raise BadRequest(f"{param}: {exc.message}" if param else exc.message, param=param) from exc
-        return Keeping(self._checker, constraint)
+        return Keeping(self._checker, constraint, request.unheld)
 
     def _leg(self, name: str, route: Route, request: CompletionRequest, offset: int, keeping: Keeping | None) -> Leg:
         call = Call(name, request.input, request.params, request.stream, request.fields, request.constraint)

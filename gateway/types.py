@@ -9,7 +9,7 @@ from adapters.embeddings.types import Embedder
 from adapters.errors import ProviderError
 from adapters.types import Adapter, Asked, Call, Constraint, Fields, Finish, Input, Mode, Params, Reply, Usage
 from gateway.gate import Gate
-from gateway.keeping import Keeping
+from gateway.keeping import Free, Keeping
 from gateway.upstream.types import Timeouts, Upstream
 
 
@@ -43,8 +43,8 @@ class Fanout(Struct, frozen=True):
 class CompletionRequest(Struct, frozen=True):
     """What a caller asked, whatever the dialect. ``models`` is empty when the caller named none; ``one_text`` says that
     it came as one text, which may name several models with commas between. ``fields`` and ``constraint`` are the
-    call's, ``constrained_by`` is the caller's name for the latter, and ``note`` what the dialect remembers for its
-    answer."""
+    call's, ``constrained_by`` is the caller's name for the latter, ``unheld`` what its
+    answers may be instead of keeping it (see ``Keeping``), and ``note`` what the dialect remembers for its answer."""
 
     models: tuple[str, ...]
     input: Input
@@ -58,6 +58,7 @@ class CompletionRequest(Struct, frozen=True):
     fields: Fields | None = None
     constraint: Constraint | None = None
     constrained_by: str | None = None
+    unheld: frozenset[Free] = frozenset()
     note: Any = None
 
 

@@ -25,6 +25,7 @@ providers:
   dead: {{adapter: gpt, base_url: "http://127.0.0.1:9/v1", key_env: P_KEY}}
   keyless: {{adapter: gpt, key_env: NOT_SET}}
   narrow: {{adapter: llama, base_url: "{url}", key_env: P_KEY, concurrency: 1, queue: 1}}
+  vllm: {{adapter: local, engine: vllm, base_url: "{url}"}}
   chatty: {{adapter: cohere, base_url: "{url}", key_env: P_KEY}}
 models:
   a: {{targets: [{{provider: p, model: a}}]}}
@@ -37,6 +38,7 @@ models:
   unset: {{targets: [{{provider: keyless, model: x}}]}}
   narrow: {{targets: [{{provider: narrow, model: slow}}]}}
   command: {{targets: [{{provider: chatty, model: command}}]}}
+  guided: {{targets: [{{provider: vllm, model: guided}}]}}
 aliases: {{also-a: a}}
 """
 

@@ -58,15 +58,19 @@ def within_bounds(constraint: JsonSchema) -> JsonSchema:
     return msgspec.structs.replace(constraint, schema=Raw(msgspec.json.encode(bounded(schema))))
 
 
+def within(name: str, value: Any) -> Any:
+    """A keyword's value: schemas in it are bounded, but not those that an answer must not keep."""
+    if name in ("properties", "patternProperties", "$defs", "definitions") and isinstance(value, dict):
+        return {key: bounded(one) for key, one in value.items()}
+    return value if name in ("enum", "const", "default", "examples", "not", "if") else bounded(value)
+
+
 def bounded(schema: Any) -> Any:
     if isinstance(schema, list):
         return [bounded(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {
-        name: value if name in ("enum", "const", "default", "examples") else bounded(value)
-        for name, value in schema.items()
-    }
+    found = {name: within(name, value) for name, value in schema.items()}
     kind = schema.get("type")
     if not isinstance(kind, str) or kind not in BOUNDS or isinstance(schema.get("items"), list):
         return found

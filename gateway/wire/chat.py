@@ -12,6 +12,7 @@ from msgspec import Meta, Raw, Struct
 from adapters.fields import NULL, is_neutral
 from adapters.types import Chat, Delta, Fields
 from gateway.errors import BadRequest
+from gateway.keeping import Free
 from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
 from gateway.wire import body as wire
 from gateway.wire.openai import (
@@ -62,6 +63,7 @@ class AskedWhole(Asked, kw_only=True):
 
 KNOWN = frozenset(Asked.__struct_fields__)
 USUAL = usual(KNOWN)
+UNHELD: frozenset[Free] = frozenset({"filtered", "messages"})
 
 NOTHING: Fields = {}
 
@@ -86,7 +88,7 @@ def decode(body: wire.Body) -> CompletionRequest:
         raise BadRequest("top_logprobs: needs logprobs: true", param="top_logprobs")
     limit = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
     params = params_of(asked, found, limit, (asked.top_logprobs or 0) if asked.logprobs else None)
-    return request_of(asked, found, Chat(messages), params, "messages", USUAL)
+    return request_of(asked, found, Chat(messages), params, "messages", USUAL, UNHELD)
 
 
 def check_company(found: Fields) -> None:
@@ -143,7 +145,7 @@ class ChatChunks(Piecewise):
         return {"delta": {}, "logprobs": None, **rest}
 
     def forwarded(self, index: int, delta: Delta, raw: Raw) -> bytes:
-        if self._several or delta.index != index:
+        if self._several or delta.index != index or b'"index"' not in bytes(raw):
             return placed(raw, index, self._told[index].leg.model if self._several else None)
         return bytes(raw)
 

@@ -13,9 +13,10 @@ from msgspec import Meta, Raw
 from adapters.fields import is_neutral
 from adapters.types import Delta, Fields, Input, Params, Prompts
 from gateway.errors import BadRequest
+from gateway.keeping import Free
 from gateway.types import CompletionRequest, CompletionResponse, Part, Plan
 from gateway.wire import body as wire
-from gateway.wire.logprobs import legacy
+from gateway.wire.logprobs import content_of, legacy
 from gateway.wire.openai import (
     EXPECTED,
     NULL,
@@ -66,6 +67,7 @@ class Asked(Common, kw_only=True):
 
 KNOWN = frozenset(Asked.__struct_fields__)
 USUAL = usual(KNOWN)
+UNHELD: frozenset[Free] = frozenset({"filtered"})
 
 decode_asked = msgspec.json.Decoder(Asked).decode
 decode_prompt = msgspec.json.Decoder(
@@ -88,7 +90,7 @@ def decode(body: wire.Body) -> CompletionRequest:
     asked: Asked = wire.convert(decode_asked, small(found, KNOWN), found, EXPECTED_HERE)
     check(asked)
     return request_of(
-        asked, found, prompts_of(prompt), params(asked, found), "prompt", USUAL, asked.logprobs is not None
+        asked, found, prompts_of(prompt), params(asked, found), "prompt", USUAL, UNHELD, asked.logprobs is not None
     )
 
 
@@ -190,7 +192,7 @@ class TextChunks(Piecewise):
         return {"logprobs": logprobs, **native(raw), "text": ""}
 
     def _converts(self, raw: Fields) -> bool:
-        return b'"content"' in bytes(raw.get("logprobs", NULL))
+        return content_of(raw.get("logprobs", NULL)) is not None
 
     def forwarded(self, index: int, delta: Delta, raw: Raw) -> bytes:
         data = bytes(raw)

@@ -37,9 +37,8 @@ def legacy(raw: Raw | None, offset: int, alternatives: bool) -> tuple[Any, int]:
     """
     if raw is None or b'"content"' not in bytes(raw):
         return raw, offset
-    try:
-        told = decode_chat(raw).content or ()
-    except UNREADABLE:
+    told = content_of(raw)
+    if told is None:
         return raw, offset
     offsets: list[int] = []
     for token in told:
@@ -51,6 +50,14 @@ def legacy(raw: Raw | None, offset: int, alternatives: bool) -> tuple[Any, int]:
         "top_logprobs": [tops(token) for token in told] if alternatives else None,
         "text_offset": offsets,
     }, offset
+
+
+def content_of(raw: Raw) -> tuple[Token, ...] | None:
+    """The tokens, if they are told in the shape of chats."""
+    try:
+        return decode_chat(raw).content
+    except UNREADABLE:
+        return None
 
 
 def tops(token: Token) -> dict[str, float | None]:

@@ -13,6 +13,7 @@ from adapters.errors import ProviderError
 from adapters.fields import CONSTRAINTS, HINTS, NEUTRAL
 from adapters.types import Fields, Finish, Input, Params, Usage
 from gateway.errors import BadRequest, GatewayError
+from gateway.keeping import Free
 from gateway.types import CompletionRequest, CompletionResponse, Part
 from gateway.wire import body as wire
 from gateway.wire.guided import GUIDED, constraint_of
@@ -193,6 +194,7 @@ def request_of(
     params: Params,
     said_in: str,
     usual: frozenset[str],
+    unheld: frozenset[Free],
     logprobs: bool = False,
 ) -> CompletionRequest:
     """The request. What goes to a provider as it was written is all but what the gateway says itself: the model, the
@@ -220,6 +222,7 @@ def request_of(
         fields,
         constraint,
         param,
+        unheld,
         note_of(asked.stream_options, logprobs),
     )
 

@@ -7,9 +7,9 @@ that says something, so that a model which fails until then can be replaced by a
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Raw
 
-from adapters.chat import weight
+from adapters.chat import delta_of, weight
 from adapters.types import Delta, Fields, Usage
 from gateway.errors import GatewayError
 from gateway.tokens import estimate
@@ -23,17 +23,6 @@ SAID = frozenset({"index", "delta", "text", "logprobs", "token_ids", "prompt_tok
 """Fields of a piece that say something of the answer; the others say why it ended."""
 
 decode_fields = msgspec.json.Decoder(Fields).decode
-
-
-class Opening(Struct):
-    delta: Fields = field(default_factory=dict)
-
-
-decode_opening = msgspec.json.Decoder(Opening).decode
-
-
-def has_role(raw: Raw) -> bool:
-    return "role" in decode_opening(raw).delta
 
 
 class Told:
@@ -87,7 +76,10 @@ class Piecewise:
         before = b"".join(told.waiting)
         if not (told.open or part.error or before):
             before = self._opening(index, told)
-        running = usage_object(part.usage) if self._note.running and part.error is None else None
+        running = None
+        if self._note.running and part.error is None:
+            alone = told.leg.call.choices == 1
+            running = usage_object(part.usage) if alone else self._running(told, Delta(index, more=told.more))
         return before + self._event(told, to_json(said), running)
 
     def usage(self, usage: Usage, elapsed_ms: int) -> bytes:
@@ -143,7 +135,7 @@ class Piecewise:
         if told.waiting:
             waiting, told.waiting = b"".join(told.waiting), []
             return waiting
-        return b"" if raw is not None and has_role(raw) else self._opening(index, told)
+        return b"" if raw is not None and "role" in delta_of(raw) else self._opening(index, told)
 
     def _opening(self, index: int, told: Told) -> bytes:
         told.open = True

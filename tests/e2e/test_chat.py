@@ -300,3 +300,18 @@ async def test_a_long_conversation_is_forwarded(http: httpx.AsyncClient, provide
     messages = [{"role": "user", "content": 'word "quoted" \\ é ' * 20_000}]
     assert (await http.post(URL, json={"model": "a", "messages": messages})).status_code == 200
     assert provider.seen[0].body["messages"] == messages
+
+
+async def test_a_piece_without_a_delta(http: httpx.AsyncClient, provider: Provider) -> None:
+    empty = {"id": "x", "choices": [{"index": 0, "delta": None, "finish_reason": None}]}
+    for events_ in ((empty, *STREAM), (*STREAM[:3], empty, *STREAM[3:])):
+        provider.scripts["a"] = Script(events=(*events_, b"[DONE]"))
+        body = (await http.post(URL, json={"model": "a", "messages": MESSAGES, "stream": True})).content
+        assert events(body)[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+async def test_who_ends_without_a_word_has_won_as_well(http: httpx.AsyncClient, provider: Provider) -> None:
+    provider.scripts["a"] = Script(events=(STREAM[0], piece({}, "stop"), b"[DONE]"))
+    provider.scripts["b"] = Script(pause=0.05)
+    asked = {"model": ["a", "b"], "messages": MESSAGES, "stream": True, "fanout": {"mode": "first"}}
+    assert {c["choices"][0]["index"] for c in events((await http.post(URL, json=asked)).content)} == {0}

@@ -7,6 +7,7 @@ import httpx
 import msgspec
 import pytest
 
+from gateway.wire.logprobs import legacy
 from tests.provider import Provider, Script
 
 URL = "/v1/completions"
@@ -215,3 +216,24 @@ async def test_what_is_refused(http: httpx.AsyncClient, provider: Provider, wron
     assert response.status_code == 400
     assert re.split(r"[.[]", error["param"])[0] == param
     assert not provider.seen
+
+
+async def test_an_echo_is_not_told_twice(http: httpx.AsyncClient, provider: Provider) -> None:
+    role = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]}
+    provider.scripts["x"] = Script(events=(role, {"error": {"message": "secret", "code": 500}}))
+    asked = {"model": "shaky", "prompt": "P: ", "echo": True, "stream": True}
+    chunks = events((await http.post(URL, json=asked)).content)
+    assert "".join(c["choices"][0]["text"] for c in chunks) == "P: Hello, world."
+
+
+def test_a_token_that_is_called_content() -> None:
+    lists = msgspec.Raw(b'{"tokens":["content"],"token_logprobs":[-0.1],"top_logprobs":null,"text_offset":[0]}')
+    assert legacy(lists, 0, alternatives=False) == (lists, 0)
+
+
+async def test_several_texts_are_echoed_beside_a_constraint(http: httpx.AsyncClient, provider: Provider) -> None:
+    provider.scripts["guided"] = Script(chunks=("yes",))
+    asked = {"model": "guided", "prompt": ["P", "Q"], "echo": True, "guided_regex": "yes"}
+    response = await http.post(URL, json=asked)
+    assert [c["text"] for c in response.json()["choices"]] == ["Pyes", "Qyes"]
+    assert all("echo" not in seen.body for seen in provider.seen)

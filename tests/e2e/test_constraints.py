@@ -132,3 +132,31 @@ async def test_what_cannot_be_kept_is_refused(
     assert response.status_code == 400, response.text
     assert response.json()["error"]["param"] == param
     assert not provider.seen
+
+
+async def test_a_message_that_is_null_keeps_nothing(http: httpx.AsyncClient, provider: Provider) -> None:
+    choice = {"index": 0, "message": None, "finish_reason": "stop"}
+    provider.scripts["a"] = Script(body=msgspec.json.encode({"choices": [choice]}))
+    assert (await http.post(CHAT, json=ASKED)).status_code == 422
+
+
+async def test_where_the_dialect_cannot_tell_it_nothing_stands_in_for_an_answer(
+    http: httpx.AsyncClient, provider: Provider
+) -> None:
+    """A filter's half of an answer, and a refusal, would look like the answer there."""
+    typed = {"model": "a", "prompt": "x", "schema": "export type T { a: number }", "type_name": "T"}
+    provider.scripts["a"] = Script(chunks=('{"a"',), finish="content_filter")
+    assert (await http.post("/v1/completion/typed", json=typed)).status_code == 422
+    refusal = {"index": 0, "message": {"role": "assistant", "content": None, "refusal": "no"}, "finish_reason": "stop"}
+    provider.scripts["a"] = Script(body=msgspec.json.encode({"choices": [refusal]}))
+    asked = {"model": "a", "prompt": "x", "guided_choice": ["yes", "no"]}
+    assert (await http.post("/v1/completions", json=asked)).status_code == 422
+
+
+async def test_text_beside_a_tool_call(http: httpx.AsyncClient, provider: Provider) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"role": "assistant", "content": "Let me look.", "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    provider.scripts["a"] = Script(body=msgspec.json.encode({"choices": [choice]}))
+    response = await http.post(CHAT, json=ASKED)
+    assert response.status_code == 200 and response.json()["choices"][0]["message"] == message
