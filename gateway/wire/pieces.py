@@ -27,9 +27,10 @@ decode_fields = msgspec.json.Decoder(Fields).decode
 
 class Told:
     """What has been told of one choice. ``head`` opens its events, as long as ``more`` is what their surroundings say;
-    ``waiting`` are events that only open it; ``last`` is its last piece as the provider wrote it."""
+    ``waiting`` are events that only open it; ``last`` is its last piece as the provider wrote it. ``same`` says that
+    its pieces are told as the provider writes them."""
 
-    __slots__ = ("head", "last", "leg", "more", "open", "waiting", "written")
+    __slots__ = ("head", "last", "leg", "more", "open", "same", "waiting", "written")
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
@@ -43,6 +44,7 @@ class Told:
         self.more: Fields | None = None
         self.waiting: list[bytes] = []
         self.last: Fields = {}
+        self.same = False
 
 
 class Piecewise:
@@ -55,6 +57,7 @@ class Piecewise:
         self._several = len(plan) > 1
         self._told = {leg.offset + i: Told(leg) for leg in plan for i in range(leg.call.choices)}
         self._own = {"id": id, "object": self.kind, "created": created}
+        self._as_written = not (note.running or note.logprobs or self._several)
         self._tail = b'],"usage":null}\n\n' if note.usage else b"]}\n\n"
 
     def texts(self, place: int, deltas: list[Delta]) -> bytes:
@@ -97,9 +100,8 @@ class Piecewise:
 
     def _piece(self, index: int, delta: Delta) -> bytes:
         told, raw = self._told[index], delta.raw
-        as_before = told.open and told.head is not None and delta.more is told.more and not self._note.running
-        if as_before and raw is not None and delta.finish is None:
-            return b"".join([told.head or b"", self.forwarded(index, delta, raw), self._tail])
+        if told.same and raw is not None and delta.finish is None and delta.more is told.more and told.head is not None:
+            return b"".join((told.head, raw, self._tail))
         if delta.more is not told.more:
             told.more, told.head = delta.more, None
         if delta.finish is not None:
@@ -110,6 +112,7 @@ class Piecewise:
             return b""
         told.written += len(delta.text)
         choice = self.text(index, delta.text) if raw is None else self.forwarded(index, delta, raw)
+        told.same = self._as_written and told.open and raw is not None and choice == bytes(raw)
         event = self._event(told, choice, self._running(told, delta) if self._note.running else None)
         if told.open:
             return event
