@@ -465,9 +465,13 @@ def rich(body: bytes) -> Reply:
     read, raws, used = decode_wire_choices(choices), decode_choices(choices), decode_usage(usage)
     if not read or not raws:
         raise nothing_chosen()
+    total = used.canonical(usage) if used else None
+    if len(read) == 1:
+        [c] = read
+        return Reply((Choice(c.index, text_of(c), finish_of(c.finish_reason), None, raws[0]),), total, top)
     pairs = zip(read, raws, strict=True)
     found = tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason), None, raw) for c, raw in pairs])
-    return Reply(found, used.canonical(usage) if used else None, top)
+    return Reply(found, total, top)
 
 
 def nothing_chosen() -> Garbled:

@@ -179,15 +179,25 @@ async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
             continue  # this target has no words for the call; why the others failed is what counts
         result.target = target
         outcome = await try_target(result, target, asked, emit)
-        for again in range(1, TRIES + 1):
-            if not isinstance(outcome, Invalid) or leg.call.params.temperature == 0 or any(result.sent):
-                break
-            reseeded = expressible(target, with_another_seed(leg.call, again))
-            outcome = await try_target(result, target, reseeded or asked, emit)
+        if isinstance(outcome, Invalid):
+            outcome = await try_again(result, target, asked, emit, outcome)
         if isinstance(outcome, Reply) or not outcome.fall_back or any(result.sent):
             break  # what the caller has read cannot be unsaid
     assert outcome is not None
     close(result, outcome, clock)
+
+
+async def try_again(
+    result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None, outcome: Outcome
+) -> Outcome:
+    """Further tries of a target whose answer was no good, where another try can have another answer."""
+    call = result.leg.call
+    for again in range(1, TRIES + 1):
+        if not isinstance(outcome, Invalid) or call.params.temperature == 0 or any(result.sent):
+            break
+        reseeded = expressible(target, with_another_seed(call, again))
+        outcome = await try_target(result, target, reseeded or asked, emit)
+    return outcome
 
 
 def expressible(target: Target, call: Call) -> tuple[Asked, ...] | None:

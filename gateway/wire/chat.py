@@ -119,11 +119,10 @@ def encode(request: CompletionRequest, response: CompletionResponse) -> bytes:
 
 def choice(part: Part, legs: int) -> dict[str, Any]:
     raw = part.raw or NOTHING
-    said: dict[str, Any] = {"index": part.index, **raw}
+    said: dict[str, Any] = {"index": 0, "message": None, "logprobs": None, **raw}
     said["index"] = part.index
-    if "message" not in said:
+    if "message" not in raw:
         said["message"] = {"role": "assistant", "content": part.text, "refusal": None}
-    said.setdefault("logprobs", None)
     said["finish_reason"] = finish_name(raw, part.finish)
     return said if legs == 1 else said | provenance(part)
 

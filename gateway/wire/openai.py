@@ -187,6 +187,10 @@ def usual(known: frozenset[str]) -> frozenset[str]:
     return (known | NEUTRAL.keys() | HINTS) - GUIDED
 
 
+OURS = frozenset({"model_name", "stream", "fanout"})
+"""Fields that the gateway says itself, where they are to be said."""
+
+
 def request_of(
     asked: Common,
     found: Fields,
@@ -200,8 +204,10 @@ def request_of(
     """The request. What goes to a provider as it was written is all but what the gateway says itself: the model, the
     input, whose field is ``said_in``, and what constrains the answer where that has other names elsewhere."""
     fields = dict(found)
-    for name in ("model", "model_name", "stream", "fanout", said_in):
-        fields.pop(name, None)
+    del fields[said_in]
+    fields.pop("model", None)
+    if not OURS.isdisjoint(fields):
+        fields = {name: value for name, value in fields.items() if name not in OURS}
     constraint, param = None, None
     if not usual.issuperset(fields):
         check_unknown(fields, GUIDED)
