@@ -99,7 +99,6 @@ encode = msgspec.json.Encoder().encode
 decode_turns = msgspec.json.Decoder(tuple[Turn, ...]).decode
 decode_tools = msgspec.json.Decoder(tuple[Tool, ...] | None).decode
 decode_choice = msgspec.json.Decoder(str | NamedTool | None).decode
-decode_logprobs = msgspec.json.Decoder(bool | int | None).decode
 
 
 def said_by_user(text: str) -> Chat:
@@ -212,7 +211,6 @@ class Piece(Struct):
 
 
 decode_piece = msgspec.json.Decoder(Piece).decode
-decode_fields = msgspec.json.Decoder(Fields).decode
 
 
 def delta_of(raw: Raw) -> Fields:

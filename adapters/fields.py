@@ -95,6 +95,14 @@ CONSTRAINTS = (
 """How names begin that would constrain an answer, here or on a neighbouring route."""
 
 
+NAMES = {"include_stop": "include_stop_str_in_output", "truncate": "truncate_prompt_tokens"}
+
+
+def written_as(param: str) -> str:
+    """The name that callers write for a parameter of ``Params``."""
+    return NAMES.get(param, param)
+
+
 def refuse_rest(call: Call, handled: frozenset[str], who: str) -> None:
     """Raises ``Rejected`` for the first field that is neither among the handled nor without consequence. A
     ``response_format`` that the call holds as its constraint is the constraint's to be said."""

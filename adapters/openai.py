@@ -503,10 +503,11 @@ def named(refusal: Rejected, call: Call, response: HttpResponse) -> Rejected:
     except UNREADABLE:
         return refusal
     detail = body.error if isinstance(body.error, ErrorDetail) else body
-    param = detail.param if isinstance(detail.param, str) else None
-    if param is None or param.partition("[")[0].partition(".")[0] not in {*(call.fields or ()), "messages", "prompt"}:
+    if not isinstance(detail.param, str):
         return refusal
-    param = param.partition("[")[0].partition(".")[0]
+    param = detail.param.partition("[")[0].partition(".")[0]
+    if param not in {*(call.fields or ()), "messages", "prompt"}:
+        return refusal
     return type(refusal)(f"{refusal.message}: {param}", status=refusal.status, param=param)
 
 

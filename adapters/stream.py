@@ -6,7 +6,7 @@ by the next ``feed`` or by ``close``.
 
 from adapters.errors import UNREADABLE, Garbled, ProviderError
 from adapters.sse import MAX_EVENT, Events
-from adapters.types import Delta, Usage
+from adapters.types import Decoder, Delta, Usage
 
 
 class Lines:
@@ -67,3 +67,26 @@ class StreamDecoder:
         self._failure = failure
         if not deltas:
             raise failure from cause
+
+
+class Outer:
+    """A decoder around another: tells each of its pieces in its own way."""
+
+    __slots__ = ("_decoder", "usage")
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.usage: Usage | None = None
+        self._decoder = decoder
+
+    def feed(self, data: bytes) -> list[Delta]:
+        try:
+            return [told for delta in self._decoder.feed(data) for told in self.told(delta)]
+        finally:
+            self.usage = self._decoder.usage
+
+    def close(self) -> None:
+        self._decoder.close()
+
+    def told(self, delta: Delta) -> list[Delta]:
+        """What becomes of one piece."""
+        raise NotImplementedError

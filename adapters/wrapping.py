@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from adapters.errors import UNREADABLE
-from adapters.types import Constraint, Decoder, Delta, Fields, JsonSchema, OneOf, Usage
+from adapters.stream import Outer
+from adapters.types import Constraint, Decoder, Delta, Fields, JsonSchema, OneOf
 
 Unwrap = Callable[[str], str]
 """Takes an answer out of its object, also what there is of one that was cut off. What is no such object stays as it
@@ -153,28 +154,18 @@ def begun_text(text: str) -> str:
         return text
 
 
-class Unwrapping:
+class Unwrapping(Outer):
     """Reads a stream whose choices are wrapped: a choice's text is held back until it ends, since what is around it
     can be told from it only then. Pieces without a text pass; a piece's ``raw`` goes with its text."""
 
-    __slots__ = ("_decoder", "_held", "_unwrap", "usage")
+    __slots__ = ("_held", "_unwrap")
 
     def __init__(self, decoder: Decoder, unwrap: Unwrap) -> None:
-        self.usage: Usage | None = None
-        self._decoder = decoder
+        super().__init__(decoder)
         self._held: dict[int, list[str]] = {}
         self._unwrap = unwrap
 
-    def feed(self, data: bytes) -> list[Delta]:
-        try:
-            return [told for delta in self._decoder.feed(data) for told in self._told(delta)]
-        finally:
-            self.usage = self._decoder.usage
-
-    def close(self) -> None:
-        self._decoder.close()
-
-    def _told(self, delta: Delta) -> list[Delta]:
+    def told(self, delta: Delta) -> list[Delta]:
         if delta.text:
             self._held.setdefault(delta.index, []).append(delta.text)
         if delta.finish is None:

@@ -11,11 +11,9 @@ import msgspec
 
 from adapters.chat import as_chat
 from adapters.errors import Rejected, inexpressible
+from adapters.fields import written_as
 from adapters.types import Asked, Call, Chat, Prompts
 from gateway.types import Target
-
-NAMES = {"include_stop": "include_stop_str_in_output", "truncate": "truncate_prompt_tokens"}
-"""Parameters that OpenAI's and vLLM's wire calls otherwise than ``Params`` does."""
 
 LIMITS = ("max_tokens", "max_completion_tokens")
 
@@ -135,7 +133,7 @@ def with_params(call: Call, **changes: Any) -> Call:
                 for limit in LIMITS:
                     fields.pop(limit, None)
             elif value is None or value is False or value == ():
-                fields.pop(NAMES.get(name, name), None)
+                fields.pop(written_as(name), None)
             else:
-                fields[NAMES.get(name, name)] = msgspec.Raw(to_json(value))
+                fields[written_as(name)] = msgspec.Raw(to_json(value))
     return replace(call, params=params, fields=fields)

@@ -16,11 +16,12 @@ from adapters.errors import ProviderError, Rejected
 from adapters.types import Fields, HttpRequest, Usage, summed
 from gateway.errors import BadRequest, LegFailure
 from gateway.exchange import Exchange
-from gateway.fanout import AT_ONCE, current_task, give_up, raise_first
+from gateway.fanout import at_once, current_task
 from gateway.keys import Keys
 from gateway.merge import verdict
 from gateway.routing import Router
 from gateway.tokens import tokens
+from gateway.turns import in_turns
 from gateway.types import Target
 from gateway.wire.dialect import Door
 from gateway.wire.embeddings import EmbeddingDialect, EmbeddingRequest
@@ -142,21 +143,12 @@ async def attempt(asked: Asking) -> Vectors:
     """One target's whole answer, from one request or several. Raises a ProviderError."""
     if len(asked.parts) == 1:
         return await one(asked, asked.parts[0])
-    turns = iter(enumerate(asked.parts))
     found: dict[int, Vectors] = {}
 
-    async def some() -> None:
-        for i, part in turns:
-            found[i] = await one(asked, part)
+    async def work(i: int) -> None:
+        found[i] = await one(asked, asked.parts[i])
 
-    gate = asked.target.gate
-    workers = min(len(asked.parts), AT_ONCE, gate.concurrency if gate else AT_ONCE)
-    tasks = [asyncio.create_task(some()) for _ in range(workers)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:  # not a TaskGroup: before 3.13, one that fails while it is cancelled forgets that it was
-        await give_up(tasks)
-    raise_first(tasks)
+    await in_turns(len(asked.parts), at_once(asked.target), work)
     return joined([found[i] for i in range(len(asked.parts))])
 
 

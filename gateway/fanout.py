@@ -15,6 +15,7 @@ from adapters.types import Asked, Call, Choice, Delta, Fields, Finish, Reply, su
 from gateway.asking import requests, with_params
 from gateway.best import likeliest
 from gateway.tokens import estimate
+from gateway.turns import give_up, in_turns
 from gateway.types import Clock, Fanout, LegResult, Outcome, Plan, Target
 
 log = logging.getLogger("gateway.fanout")
@@ -152,23 +153,6 @@ class Race:
                     self._ended(result)
 
 
-async def give_up(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancels those that still run, and waits until they have ended."""
-    rest = [task for task in tasks if not task.done()]
-    for task in rest:
-        task.cancel()
-    if rest:
-        await asyncio.wait(rest)
-
-
-def raise_first(tasks: list[asyncio.Task[None]]) -> None:
-    """Raises what one of these ended tasks has failed by, if any has. All failures count as seen then; asyncio would
-    log the others as forgotten."""
-    failures = [failure for task in tasks if not task.cancelled() and (failure := task.exception())]
-    if failures:
-        raise failures[0]
-
-
 async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     """Asks the leg's targets in turn and leaves the answer, or the last reason why there is none, in ``result``."""
     leg = result.leg
@@ -239,21 +223,18 @@ async def attempt(result: LegResult, target: Target, asked: tuple[Asked, ...], e
             return await one(result, target, asked[0], 0, emit)
         return await gated(result, target, asked[0], 0, emit)
     shifts = list(accumulate([part.call.choices for part in asked], initial=0))
-    rest = iter(enumerate(asked))
     replies: dict[int, Reply] = {}
 
-    async def some() -> None:
-        for i, part in rest:
-            replies[i] = await gated(result, target, part, shifts[i], emit)
+    async def work(i: int) -> None:
+        replies[i] = await gated(result, target, asked[i], shifts[i], emit)
 
-    workers = min(len(asked), AT_ONCE, target.gate.concurrency if target.gate else AT_ONCE)
-    tasks = [asyncio.create_task(some()) for _ in range(workers)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:  # not a TaskGroup: before 3.13, one that fails while it is cancelled forgets that it was
-        await give_up(tasks)
-    raise_first(tasks)
+    await in_turns(len(asked), at_once(target), work)
     return joined([replies[i] for i in range(len(asked))])
+
+
+def at_once(target: Target) -> int:
+    """How many requests of one call the target gets together."""
+    return min(AT_ONCE, target.gate.concurrency) if target.gate else AT_ONCE
 
 
 def best(reply: Reply, call: Call) -> Reply:

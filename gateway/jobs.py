@@ -12,8 +12,8 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from gateway.errors import GatewayError, Internal
-from gateway.fanout import give_up, raise_first
 from gateway.store.jobs import Failure, Job, JobStore, Output
+from gateway.turns import give_up, in_turns
 from gateway.types import Team
 
 log = logging.getLogger("gateway.jobs")
@@ -152,7 +152,7 @@ class Run:
         writing = asyncio.create_task(self._write())
         failure: Failure | None = None
         try:
-            await self._all(prompts, work)
+            await in_turns(prompts, AT_ONCE, partial(self._one, work))  # the first failure ends it
         except GatewayError as error:
             failure = render(error)
         except Exception:
@@ -162,24 +162,12 @@ class Run:
             await give_up([writing])
         await self._store.end(self._id, self._fresh, failure)
 
-    async def _all(self, prompts: int, work: Work) -> None:
-        """A few at a time; the first failure ends it."""
-        rest = iter(range(prompts))
-
-        async def some() -> None:
-            for place in rest:
-                async with self._turn:
-                    self._news.set()
-                    self._fresh[place] = await work(place, partial(self._tell, place))
-                    self._growing.pop(place, None)
-                    self._news.set()
-
-        tasks = [asyncio.create_task(some()) for _ in range(min(prompts, AT_ONCE))]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        finally:  # not a TaskGroup: before 3.13, one that fails while it is cancelled forgets that it was
-            await give_up(tasks)
-        raise_first(tasks)
+    async def _one(self, work: Work, place: int) -> None:
+        async with self._turn:
+            self._news.set()
+            self._fresh[place] = await work(place, partial(self._tell, place))
+            self._growing.pop(place, None)
+            self._news.set()
 
     def _tell(self, place: int, look: Look) -> None:
         self._growing[place] = look

@@ -14,8 +14,9 @@ ROOT = Path(__file__).parent.parent
 ROWS = """
 adapters.types
 adapters.embeddings.types  adapters.errors  adapters.stops
-adapters.chat  adapters.embeddings.form  adapters.fields  adapters.sse  adapters.strict  adapters.wrapping
+adapters.chat  adapters.embeddings.form  adapters.fields  adapters.sse  adapters.strict
 adapters.cohere_chat  adapters.local.gbnf  adapters.local.logprobs  adapters.local.refusals  adapters.stream
+adapters.wrapping
 adapters.cohere_request  adapters.local.lark  adapters.local.ollama_words  adapters.local.tgi_words  adapters.openai
 adapters.cohere  adapters.llama  adapters.local.llamacpp_words  adapters.local.ollama_chat  adapters.local.tgi_chat
 adapters.local.llamacpp_chat  adapters.local.ollama  adapters.local.tgi  adapters.local.vllm
@@ -30,7 +31,7 @@ adapters.embeddings
 
 gateway
 gateway.census  gateway.errors  gateway.gate  gateway.memory  gateway.prices  gateway.settings  gateway.tokens
-gateway.upstream.types
+gateway.turns  gateway.upstream.types
 gateway.typescript.errors    gateway.typescript.literals  gateway.typescript.refusals  gateway.typescript.syntax
 gateway.typescript.kinds     gateway.typescript.lexer     gateway.typescript.shapes
 gateway.typescript.budget    gateway.typescript.cursor    gateway.typescript.jsdoc
@@ -60,7 +61,7 @@ gateway.config.address  gateway.config.convert  gateway.config.model
 gateway.config.check    gateway.config.schema
 gateway.config.load
 gateway.config
-gateway.wire.body
+gateway.wire.body  gateway.wire.values
 gateway.wire.dialect  gateway.wire.guided  gateway.wire.logprobs  gateway.wire.output_type  gateway.wire.superset
 gateway.wire.lamini  gateway.wire.openai  gateway.wire.thiggle
 gateway.wire.constrained

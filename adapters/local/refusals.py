@@ -5,11 +5,8 @@ from typing import Any
 import msgspec
 
 from adapters.errors import Rejected, inexpressible
-from adapters.fields import NULL
+from adapters.fields import NULL, written_as
 from adapters.types import AnyJson, Call, Constraint, Fields, Grammar, JsonSchema, OneOf, Params, Prompts, Regex
-
-NAMES = {"include_stop": "include_stop_str_in_output", "truncate": "truncate_prompt_tokens"}
-"""Parameters that callers know by another name."""
 
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "best_of": (None, 0, 1),
@@ -37,7 +34,7 @@ def lacks(asked: Params, who: str, *names: str) -> None:
     for name in names:
         value = getattr(asked, name)
         if value not in NEUTRAL[name] if name in NEUTRAL else value:
-            raise inexpressible(NAMES.get(name, name), f"{who} has no {NAMES.get(name, name)}: leave it out")
+            raise inexpressible(written_as(name), f"{who} has no {written_as(name)}: leave it out")
 
 
 def unsayable(constraint: Constraint, who: str, can: str) -> Rejected:

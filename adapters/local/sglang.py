@@ -15,6 +15,7 @@ from adapters.local.gbnf import one_of_pattern
 from adapters.local.refusals import lacks, plain_schema, unsayable
 from adapters.local.vllm import NOT_SENT, Vllm, unasked
 from adapters.openai import decode_fields
+from adapters.stream import Outer
 from adapters.types import (
     AnyJson,
     Call,
@@ -29,7 +30,6 @@ from adapters.types import (
     OneOf,
     Regex,
     Reply,
-    Usage,
 )
 
 RULES: tuple[Rule, ...] = (
@@ -94,32 +94,17 @@ class SGLang(Vllm):
         return decoder if call.fields is None else Naming(decoder)
 
 
-class Naming:
+class Naming(Outer):
     """Reads a stream, and names what has stopped its choices as vLLM does."""
 
-    __slots__ = ("_decoder", "usage")
+    __slots__ = ()
 
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
-        self.usage: Usage | None = None
-
-    def feed(self, data: bytes) -> list[Delta]:
-        try:
-            return [told(delta) if delta.finish is not None else delta for delta in self._decoder.feed(data)]
-        finally:
-            self.usage = self._decoder.usage
-
-    def close(self) -> None:
-        self._decoder.close()
-
-
-def told(delta: Delta) -> Delta:
-    """The last piece of a choice, which says what has stopped it."""
-    if delta.raw is None:
-        return delta
-    raw = decode_fields(delta.raw)
-    name_stop(raw)
-    return msgspec.structs.replace(delta, raw=Raw(msgspec.json.encode(raw)))
+    def told(self, delta: Delta) -> list[Delta]:
+        if delta.finish is None or delta.raw is None:
+            return [delta]
+        raw = decode_fields(delta.raw)
+        name_stop(raw)
+        return [msgspec.structs.replace(delta, raw=Raw(msgspec.json.encode(raw)))]
 
 
 def name_stop(raw: Fields) -> None:

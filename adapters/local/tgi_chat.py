@@ -17,7 +17,8 @@ from adapters.local.refusals import lacks
 from adapters.local.tgi_words import check, grammar
 from adapters.openai import OpenAI, decode_fields, spoken
 from adapters.stops import Held, trimmed
-from adapters.types import Call, Choice, Decoder, Delta, Host, HttpResponse, Mode, Reply, Usage
+from adapters.stream import Outer
+from adapters.types import Call, Choice, Decoder, Delta, Host, HttpResponse, Mode, Reply
 
 SENT = frozenset({"frequency_penalty", "logprobs", "top_logprobs", "tools"})
 """The caller's fields that are sent as they are; the others that it knows are said by their values."""
@@ -62,31 +63,21 @@ class TgiChat(OpenAI):
         return Trimming(super().decoder(call), cut(call))
 
 
-class Trimming:
+class Trimming(Outer):
     """Reads a stream, and holds back what may turn out to be a stop string."""
 
-    __slots__ = ("_decoder", "_text", "usage")
+    __slots__ = ("_text",)
 
     def __init__(self, decoder: Decoder, stops: tuple[str, ...]) -> None:
-        self._decoder = decoder
+        super().__init__(decoder)
         self._text = Held(stops)
-        self.usage: Usage | None = None
 
-    def feed(self, data: bytes) -> list[Delta]:
-        try:
-            return [told for delta in self._decoder.feed(data) for told in self._told(delta)]
-        finally:
-            self.usage = self._decoder.usage
-
-    def close(self) -> None:
-        self._decoder.close()
-
-    def _told(self, piece: Delta) -> list[Delta]:
-        stopped = piece.finish == "other"
-        text = self._text.feed(piece.text)
-        if piece.finish is not None:
+    def told(self, delta: Delta) -> list[Delta]:
+        stopped = delta.finish == "other"
+        text = self._text.feed(delta.text)
+        if delta.finish is not None:
             text += self._text.end(stopped)
-        return [said(piece, text, stopped)] if text or piece.finish is not None or piece.raw is not None else []
+        return [said(delta, text, stopped)] if text or delta.finish is not None or delta.raw is not None else []
 
 
 def typed(call: Call) -> dict[str, Any]:

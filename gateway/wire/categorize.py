@@ -18,7 +18,8 @@ from gateway.types import CompletionRequest, CompletionResponse
 from gateway.wire import body as wire
 from gateway.wire import constrained, thiggle
 from gateway.wire.constrained import OneModel, check_fields
-from gateway.wire.thiggle import Text, to_json
+from gateway.wire.thiggle import to_json
+from gateway.wire.values import Text
 
 MAX_CATEGORIES = 256
 NONE = "none of these"

@@ -14,7 +14,7 @@ from gateway.types import CompletionRequest, CompletionResponse
 from gateway.wire import body as wire
 from gateway.wire import constrained, thiggle
 from gateway.wire.constrained import Sampled, check_fields, fields_of, matched, params_of
-from gateway.wire.thiggle import Text
+from gateway.wire.values import Text
 
 EXPECTED = {**constrained.EXPECTED, "grammar": "a grammar as a text, in Lark's notation or in EBNF with ::="}
 ENGINES = "models on vLLM, SGLang or llama.cpp can be held to a grammar"

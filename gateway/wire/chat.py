@@ -18,7 +18,6 @@ from gateway.wire import body as wire
 from gateway.wire.openai import (
     EXPECTED,
     Common,
-    Count,
     check_stream,
     encode_error,
     envelope,
@@ -32,6 +31,7 @@ from gateway.wire.openai import (
     usual,
 )
 from gateway.wire.pieces import Piecewise, placed
+from gateway.wire.values import Count
 
 LOOKED_AT = 32_768
 """Bytes of messages up to which their form is checked here; a longer conversation is left to the provider."""

@@ -22,7 +22,6 @@ from gateway.wire.openai import (
     NULL,
     Common,
     Note,
-    Whole,
     check_stream,
     encode_error,
     envelope,
@@ -36,6 +35,7 @@ from gateway.wire.openai import (
     usual,
 )
 from gateway.wire.pieces import Piecewise, placed
+from gateway.wire.values import Whole
 
 MAX_PROMPTS = 1024
 CHAT_ONLY = ("tools", "tool_choice", "functions", "function_call")
@@ -85,7 +85,7 @@ def decode(body: wire.Body) -> CompletionRequest:
         hint = "; messages are for /v1/chat/completions" if "messages" in found else ""
         raise BadRequest(f"prompt is missing{hint}", param="prompt")
     for name in CHAT_ONLY:
-        if name in found and found[name] != NULL and not is_neutral(name, found[name]):
+        if not is_neutral(name, found.get(name, NULL)):
             raise BadRequest(f"{name}: is for /v1/chat/completions; a text has no tools", param=name)
     asked: Asked = wire.convert(decode_asked, small(found, KNOWN), found, EXPECTED_HERE)
     check(asked)

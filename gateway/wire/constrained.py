@@ -13,7 +13,8 @@ from adapters.types import Fields, Params
 from gateway.errors import BadRequest, GatewayError
 from gateway.types import CompletionResponse
 from gateway.wire import thiggle
-from gateway.wire.thiggle import Count, Int64, Name, Share, Text, not_here, to_json
+from gateway.wire.thiggle import not_here, to_json
+from gateway.wire.values import Count, Int64, Name, Share, Text
 
 MAX_NEW_TOKENS = 5
 TOP_K = 50

@@ -4,7 +4,7 @@ https://platform.openai.com/docs/api-reference. vLLM's additions are read as wel
 https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html. Ours are ``fanout`` and lists of models.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -17,16 +17,10 @@ from gateway.keeping import Free
 from gateway.types import CompletionRequest, CompletionResponse, Part
 from gateway.wire import body as wire
 from gateway.wire.guided import GUIDED, constraint_of
+from gateway.wire.values import FANOUT, NO_FANOUT, FanoutBody, Int64, Name, Penalty, Share, Text, Whole
 
 MAX_STOPS = 64
 
-Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Whole = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-Penalty = Annotated[float, Meta(ge=-2, le=2)]
-Name = Annotated[str, Meta(min_length=1)]
-Text = Annotated[str, Meta(min_length=1)]
 
 EXPECTED = {
     "model": "a model's name, or a list of at least one",
@@ -52,11 +46,7 @@ EXPECTED = {
     "stream_options": 'an object such as {"include_usage": true}',
     "stream_options.include_usage": "true or false",
     "stream_options.continuous_usage_stats": "true or false",
-    "fanout": 'an object such as {"mode": "quorum", "min_success": 2, "deadline_ms": 5000}',
-    "fanout.mode": '"all", "first" or "quorum"',
-    "fanout.min_success": "a whole number from 1 to 2147483647",
-    "fanout.deadline_ms": "a whole number from 1 to 2147483647",
-    "fanout.strict": "true or false",
+    **FANOUT,
 }
 
 FINISH: dict[Finish | None, str] = {
@@ -71,13 +61,6 @@ REASONS = frozenset({b'"stop"', b'"length"', b'"tool_calls"', b'"content_filter"
 TYPES = {401: "authentication_error", 404: "invalid_request_error", 429: "rate_limit_error"}
 
 NULL = Raw(b"null")
-
-
-class FanoutBody(Struct, forbid_unknown_fields=True):
-    mode: Literal["all", "first", "quorum"] | None = None
-    min_success: Count | None = None
-    deadline_ms: Count | None = None
-    strict: bool | None = None
 
 
 class StreamOptions(Struct):
@@ -136,7 +119,6 @@ def small(found: Fields, known: frozenset[str]) -> bytes:
     return to_json({name: value for name, value in found.items() if name in known})
 
 
-NO_FANOUT = FanoutBody()
 PLAIN = Note()
 
 

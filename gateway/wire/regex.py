@@ -20,7 +20,7 @@ from gateway.types import CompletionRequest, CompletionResponse
 from gateway.wire import body as wire
 from gateway.wire import constrained, thiggle
 from gateway.wire.constrained import Sampled, check_fields, fields_of, matched, params_of
-from gateway.wire.thiggle import Text
+from gateway.wire.values import Text
 
 MAX_PATTERNS = 256
 

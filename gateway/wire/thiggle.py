@@ -9,7 +9,7 @@ Ours beyond it: ``n``, ``seed``, ``stream``, ``fanout``, and ``error`` inside a 
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -19,6 +19,7 @@ from adapters.types import Delta, Fields, Finish, Params, Usage
 from gateway.errors import BadRequest, GatewayError
 from gateway.types import CompletionRequest, CompletionResponse, Leg, Part, Plan
 from gateway.wire import body as wire
+from gateway.wire.values import FANOUT, NO_FANOUT, Count, FanoutBody, Int64, Name, Penalty, Share, Text
 
 MAX_STOPS = 16
 CONSTRAINTS = (
@@ -37,12 +38,6 @@ since an answer without the constraint would look like one that kept it."""
 FINISH: dict[Finish | None, str] = {"length": "length"}
 """The clients' types know ``stop``, ``length`` and ``timeout``; whatever else ended a choice is told as ``stop``."""
 
-Share = Annotated[float, Meta(ge=0, le=1)]
-Penalty = Annotated[float, Meta(ge=-2, le=2)]
-Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Name = Annotated[str, Meta(min_length=1)]
-Text = Annotated[str, Meta(min_length=1)]
 
 EXPECTED = {
     "prompt": "a text that is not empty",
@@ -57,19 +52,8 @@ EXPECTED = {
     "n": "a whole number from 1 to 128",
     "seed": "a whole number of 64 bits",
     "stream": "true or false",
-    "fanout": 'an object such as {"mode": "quorum", "min_success": 2, "deadline_ms": 5000}',
-    "fanout.mode": '"all", "first" or "quorum"',
-    "fanout.min_success": "a whole number from 1 to 2147483647",
-    "fanout.deadline_ms": "a whole number from 1 to 2147483647",
-    "fanout.strict": "true or false",
+    **FANOUT,
 }
-
-
-class FanoutBody(Struct, forbid_unknown_fields=True):
-    mode: Literal["all", "first", "quorum"] | None = None
-    min_success: Count | None = None
-    deadline_ms: Count | None = None
-    strict: bool | None = None
 
 
 class RequestBody(Struct):
@@ -155,7 +139,7 @@ def decode(body: wire.Body) -> CompletionRequest:
         refuse_constraints(found)
     if asked.fanout is not None:
         wire.check_repeats(bytes(found["fanout"]))
-    fanout = asked.fanout or FanoutBody()
+    fanout = asked.fanout or NO_FANOUT
     return CompletionRequest(
         models_of(asked.model),
         asked.prompt,

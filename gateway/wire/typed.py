@@ -21,7 +21,8 @@ from gateway.typescript import TypeScriptError, schema_of
 from gateway.wire import body as wire
 from gateway.wire import constrained, thiggle
 from gateway.wire.dialect import Dialect
-from gateway.wire.thiggle import Text, ThiggleChunks
+from gateway.wire.thiggle import ThiggleChunks
+from gateway.wire.values import Text
 
 MAX_NAME = 64
 """Characters of a schema's name at OpenAI, which are letters, digits, _ and -."""
