@@ -16,6 +16,9 @@ adapters.types
 adapters.embeddings.types  adapters.errors  adapters.stops
 adapters.chat  adapters.embeddings.form  adapters.fields  adapters.sse  adapters.strict
 adapters.cohere_chat  adapters.local.gbnf  adapters.local.logprobs  adapters.local.refusals  adapters.stream
+adapters.restoring.places  adapters.restoring.tokens
+adapters.restoring.members  adapters.restoring.texts
+adapters.restoring
 adapters.wrapping
 adapters.cohere_request  adapters.local.lark  adapters.local.ollama_words  adapters.local.tgi_words  adapters.openai
 adapters.cohere  adapters.llama  adapters.local.llamacpp_words  adapters.local.ollama_chat  adapters.local.tgi_chat
@@ -32,6 +35,11 @@ adapters.embeddings
 gateway
 gateway.census  gateway.errors  gateway.gate  gateway.memory  gateway.prices  gateway.settings  gateway.tokens
 gateway.turns  gateway.upstream.types
+gateway.agreement.leaves   gateway.agreement.types
+gateway.agreement.forms
+gateway.agreement.sets
+gateway.agreement.merging  gateway.agreement.places
+gateway.agreement
 gateway.typescript.errors    gateway.typescript.literals  gateway.typescript.refusals  gateway.typescript.syntax
 gateway.typescript.kinds     gateway.typescript.lexer     gateway.typescript.shapes
 gateway.typescript.budget    gateway.typescript.cursor    gateway.typescript.jsdoc
@@ -54,7 +62,9 @@ gateway.constraints
 gateway.metrics
 gateway.keeping
 gateway.types
-gateway.asking  gateway.best
+gateway.agreeing  gateway.best  gateway.choices  gateway.paths
+gateway.asking
+gateway.repair
 gateway.config.problems
 gateway.config.document
 gateway.config.address  gateway.config.convert  gateway.config.model
@@ -83,12 +93,14 @@ gateway.upstream.pool
 gateway.upstream.http1  gateway.upstream.via_httpx
 gateway.upstream.choice
 gateway.upstream
+gateway.attempts
 gateway.fanout
 gateway.store.alive
 gateway.store.jobs
 gateway.store
 gateway.exchange  gateway.jobs
-gateway.asgi  gateway.streaming
+gateway.asgi  gateway.explain
+gateway.streaming
 gateway.completion  gateway.embedding
 gateway.admin  gateway.api
 gateway.lamini
