@@ -13,6 +13,7 @@ from adapters.errors import UNREADABLE, inexpressible
 from adapters.types import Call, Chat, Delta, Fields, Prompts
 
 NULL = Raw(b"null")
+USER = Raw(b'"user"')
 
 
 class Part(Struct):
@@ -97,6 +98,9 @@ class AnswerCall(Struct, omit_defaults=True):
 
 encode = msgspec.json.Encoder().encode
 decode_turns = msgspec.json.Decoder(tuple[Turn, ...]).decode
+decode_messages = msgspec.json.Decoder(tuple[Raw, ...]).decode
+decode_fields = msgspec.json.Decoder(Fields).decode
+decode_content = msgspec.json.Decoder(str | tuple[Raw, ...] | None).decode
 decode_tools = msgspec.json.Decoder(tuple[Tool, ...] | None).decode
 decode_choice = msgspec.json.Decoder(str | NamedTool | None).decode
 
@@ -104,6 +108,30 @@ decode_choice = msgspec.json.Decoder(str | NamedTool | None).decode
 def said_by_user(text: str) -> Chat:
     """A text as a conversation of one message."""
     return Chat(Raw(b'[{"role":"user","content":' + encode(text) + b"}]"))
+
+
+def followed(chat: Chat, *turns: tuple[str, str]) -> Chat:
+    """The conversation, and then these messages: each a role and a text. Raises ``Rejected`` if it is no list."""
+    try:
+        messages = decode_messages(chat.messages)
+    except UNREADABLE as exc:
+        raise inexpressible("messages", "messages: must be a list of messages") from exc
+    return Chat(Raw(encode([*messages, *({"role": role, "content": text} for role, text in turns)])))
+
+
+def with_words(chat: Chat, words: str) -> Chat:
+    """The conversation with these words at the end of its last message, if that is a user's, else behind it. Raises
+    ``Rejected`` if it is none."""
+    try:
+        messages = decode_messages(chat.messages)
+        last = decode_fields(messages[-1]) if messages else {}
+        content = decode_content(last.get("content", NULL))
+    except UNREADABLE as exc:
+        raise inexpressible("messages", "messages: must be a list of messages") from exc
+    if last.get("role") != USER or content is None:
+        return followed(chat, ("user", words))
+    said: Any = f"{content}\n\n{words}" if isinstance(content, str) else [*content, {"type": "text", "text": words}]
+    return Chat(Raw(encode([*messages[:-1], {**last, "content": said}])))
 
 
 def turns(chat: Chat) -> tuple[Turn, ...]:

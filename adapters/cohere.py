@@ -27,6 +27,7 @@ from adapters.types import (
     HttpRequest,
     HttpResponse,
     Mode,
+    Path,
     Reply,
     Usage,
     count,
@@ -147,6 +148,9 @@ class Cohere:
 
     def __init__(self, host: Host) -> None:
         self._endpoint = Endpoint(url(host, "/v2/chat", ""), headers(host))
+
+    def path(self, call: Call) -> Path | None:
+        return "native"
 
     def most(self, call: Call) -> int | None:
         return 1

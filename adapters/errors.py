@@ -11,6 +11,7 @@
     ├─ TimedOut       no answer within the time allowed
     ├─ Garbled        an answer that cannot be read
     └─ Invalid        an answer that does not keep the constraint it was asked under
+       └─ CutOff      ... since it reached its limit of tokens first
 
 The message is ours, short, and fit for the caller's eyes: it never holds a provider's body, a URL, a key or the
 prompt. Policy is a class attribute, so nobody tests types to decide what to do next.
@@ -90,7 +91,23 @@ class Garbled(ProviderError):
 
 
 class Invalid(ProviderError):
+    """``path`` is the JSON pointer to the first violation, where there is one."""
+
     code = "constraint_violated"
+
+    def __init__(self, message: str, *, path: str | None = None, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.path = path
+
+
+class CutOff(Invalid):
+    code = "cut_off"
+    fall_back = False
+
+
+def path_of(error: ProviderError) -> str | None:
+    """Where an answer breaks its constraint, if that is why there is none."""
+    return error.path if isinstance(error, Invalid) else None
 
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

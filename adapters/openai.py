@@ -44,6 +44,7 @@ from adapters.types import (
     JsonSchema,
     Mode,
     OneOf,
+    Path,
     Prompts,
     Reply,
     Usage,
@@ -211,6 +212,9 @@ class OpenAI:
         # Without [DONE], a stream that is cut between two choices cannot be told from one that has ended.
         self.max_n = host.max_n or (self.max_n if host.done_marker else 1)
         self.chat_limit = host.max_tokens_field or self.chat_limit
+
+    def path(self, call: Call) -> Path | None:
+        return "native" if isinstance(call.input, Chat) else None
 
     def most(self, call: Call) -> int | None:
         return self.max_n

@@ -16,6 +16,10 @@ a tool, or for a reason that has no counterpart elsewhere."""
 Mode = Literal["chat", "completion"]
 """How a provider is asked: through its chat template, or with the bare text continued."""
 
+Path = Literal["native", "guided", "json_mode", "prompted"]
+"""How an answer is held to its constraint: by the provider's own structured output, by an engine's constrained decoder,
+by a mode that makes any JSON object, or by the words of the prompt alone. Whichever it is, the gateway checks."""
+
 Headers = list[tuple[bytes, bytes]]
 """Header lines as received: names in lower case, in order, repeats kept."""
 
@@ -247,11 +251,12 @@ class HttpRequest(Struct, frozen=True):
 
 class Asked(Struct, frozen=True):
     """A call in a provider's own terms, and the request that says it. ``echo`` is what the gateway puts in front of
-    each answer, since the provider does not."""
+    each answer, since the provider does not; ``path`` is how the answer is held to its constraint, where it has one."""
 
     call: Call
     request: HttpRequest
     echo: str = ""
+    path: Path | None = None
 
 
 class HttpResponse(Struct, frozen=True):
@@ -321,6 +326,10 @@ class Adapter(Protocol):
     takes: frozenset[str]
     """What the completion route can do by itself, so that the gateway does not have to: ``prompts`` (several in one
     request), ``tokens`` (prompts as token ids), ``echo``, ``best_of``."""
+
+    def path(self, call: Call) -> Path | None:
+        """``native`` or ``guided``: by what this call's answer is held to its constraint. None where the route that it
+        takes holds an answer to nothing."""
 
     def most(self, call: Call) -> int | None:
         """The most choices one request of this kind can ask for; None if the provider sets the limit. More are asked

@@ -15,7 +15,7 @@ from msgspec import Struct
 from gateway.asgi import AsgiApp, AsgiExchange, Receive, Scope, Send
 from gateway.errors import GatewayError, Internal, MethodNotAllowed, UnsupportedMedia
 from gateway.exchange import Exchange, HeaderLines
-from gateway.fanout import current_task
+from gateway.turns import current_task
 from gateway.wire.dialect import Door
 
 log = logging.getLogger("gateway.api")
@@ -100,7 +100,7 @@ def error_headers(error: GatewayError) -> HeaderLines:
         headers.append((b"www-authenticate", b"Bearer"))
     if error.final:  # repeated at once, it would only multiply an outage
         headers.append((b"x-should-retry", b"false"))
-    return headers
+    return headers + error.headers
 
 
 def new_id(bits: int) -> str:

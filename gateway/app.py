@@ -83,16 +83,17 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     doors = Doors(config, settings.environ)
     known = keys.Keys(keys.load(Path(settings.state_dir)))
     server = config.server
-    completion = Completion(doors.router(rng), known, clock, max_body=server.max_body_bytes, max_depth=server.max_depth)
+    bounds: Any = {"max_body": server.max_body_bytes, "max_depth": server.max_depth}
+    completion = Completion(doors.router(rng), known, clock, keepalive=server.keepalive, **bounds)
     metrics = Metrics(settings.environ.get(census.VARIABLE))
     admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.render)
     rest = admin.app()
     jobs = Jobs(JobStore(Path(settings.state_dir), clock.wall, LOST), failure_of)
-    polling = Polling(completion, known, jobs, clock, max_body=server.max_body_bytes, max_depth=server.max_depth)
+    polling = Polling(completion, known, jobs, clock, **bounds)
     rest.router.routes.extend(polling.routes(admin.models))
     rest.router.lifespan_context = lifespan(admin, doors, jobs)
     routes = {path: api.Route(door, completion.complete) for path, door in generating().items()}
-    embedding = Embedding(lambda: completion.router, known, max_body=server.max_body_bytes, max_depth=server.max_depth)
+    embedding = Embedding(lambda: completion.router, known, **bounds)
     routes |= {path: api.Route(door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()}
     return Api(routes, rest, rng)
 
@@ -123,6 +124,7 @@ class Doors:
             legal_name=configuration.legal_model_name,
             order=weighted(rng),
             checker=Checker(),
+            repair_rounds=config.defaults.repair_rounds,
         )
 
     def _route(self, name: str, model: ModelConfig) -> Route:
@@ -163,6 +165,8 @@ class Doors:
             target.fallback,
             self._config.defaults.max_tokens if mode == "completion" else None,
             EMBEDDERS[provider.adapter](host),
+            target.typed_path or provider.typed_path,
+            not provider.embedded if provider.show_types is None else provider.show_types,
         )
 
     def _client(self, provider: ProviderConfig, base_url: str | None) -> Upstream:

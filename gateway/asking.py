@@ -8,12 +8,22 @@ puts the prompt in front of the answer (``echo``), and picks the likeliest of mo
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from adapters.chat import as_chat
-from adapters.errors import Rejected, inexpressible
+from adapters.errors import Invalid, Rejected, inexpressible
 from adapters.fields import written_as
-from adapters.types import Asked, Call, Chat, Prompts
+from adapters.types import Asked, Call, Chat, Path, Prompts
+from gateway.constraints import describe
+from gateway.keeping import Keeping
+from gateway.paths import HELD, corrected, on_path, path_of
 from gateway.types import Target
+
+STEP = 1_000_003
+"""How far the seeds of two tries are apart: choices of one try have neighbours as seeds."""
+
+MOST_SHOWN = 32_768
+"""Characters of a wrong answer that its model is shown."""
 
 LIMITS = ("max_tokens", "max_completion_tokens")
 
@@ -21,18 +31,28 @@ to_json = msgspec.json.Encoder().encode
 replace = msgspec.structs.replace
 
 
-def requests(target: Target, call: Call) -> tuple[Asked, ...]:
+class Way(Struct, frozen=True):
+    """To whom a call goes, and by which path its answer is held to its constraint if that is not the target's own."""
+
+    target: Target
+    keeping: Keeping | None = None
+    forced: Path | None = None
+
+
+def requests(
+    target: Target, call: Call, keeping: Keeping | None = None, forced: Path | None = None
+) -> tuple[Asked, ...]:
     """What a target is asked: one request, or several. Raises Rejected when its wire cannot express the call."""
-    adapter = target.adapter
+    adapter, way = target.adapter, Way(target, keeping, forced)
     call = Call(target.model, call.input, call.params, call.stream, call.fields, call.constraint)
     if call.params.max_tokens is None and target.max_tokens is not None and not isinstance(call.input, Chat):
         call = with_params(call, max_tokens=target.max_tokens)
     if isinstance(call.input, Chat):
         if "chat" not in adapter.modes:
             raise inexpressible("messages", "this model continues a text: send a prompt")
-        return asked_in_parts(target, call, "")
+        return asked_in_parts(way, call, "")
     if isinstance(call.input, str) and not call.params.echo and call.params.best_of is None:
-        return asked_in_parts(target, as_chat(call) if target.mode == "chat" else call, "")
+        return asked_in_parts(way, as_chat(call) if target.mode == "chat" else call, "")
     native = adapter.takes if target.mode == "completion" else frozenset()
     most, wanted = adapter.most(call), max(call.params.best_of or 0, call.params.n)
     best_here = wants_best(call) and not ("best_of" in native and (most is None or call.params.n <= most))
@@ -42,29 +62,27 @@ def requests(target: Target, call: Call) -> tuple[Asked, ...]:
         native -= {"echo"}  # the prompt is not held to it
     together = (most is None or wanted <= most) and not (call.params.echo and "echo" not in native)
     if best_here:
-        return with_best(target, call, native, together)
-    return in_singles(target, call, native, together, False)
+        return with_best(way, call, native, together)
+    return in_singles(way, call, native, together, False)
 
 
-def with_best(target: Target, call: Call, native: frozenset[str], together: bool) -> tuple[Asked, ...]:
+def with_best(way: Way, call: Call, native: frozenset[str], together: bool) -> tuple[Asked, ...]:
     """The gateway picks by log probabilities: where there are none, it is ``best_of`` that cannot be."""
     try:
-        return in_singles(target, call, native, together, True)
+        return in_singles(way, call, native, together, True)
     except Rejected as refusal:
         if refusal.param in ("logprobs", "top_logprobs", "n") and call.params.logprobs is None:
             raise inexpressible("best_of", "this model tells no log probabilities to choose by") from refusal
         raise
 
 
-def in_singles(
-    target: Target, call: Call, native: frozenset[str], together: bool, best_here: bool
-) -> tuple[Asked, ...]:
+def in_singles(way: Way, call: Call, native: frozenset[str], together: bool, best_here: bool) -> tuple[Asked, ...]:
     found: list[Asked] = []
     for single in singles(call, native, together):
         single, echo = without_echo(single) if call.params.echo and "echo" not in native else (single, "")
         if best_here:
             single = with_more(single)
-        found += asked_in_parts(target, as_chat(single) if target.mode == "chat" else single, echo)
+        found += asked_in_parts(way, as_chat(single) if way.target.mode == "chat" else single, echo)
     return tuple(found)
 
 
@@ -80,12 +98,41 @@ def singles(call: Call, native: frozenset[str], together: bool) -> list[Call]:
     return [replace(call, input=item if isinstance(item, str) else Prompts((item,))) for item in items]
 
 
-def asked_in_parts(target: Target, call: Call, echo: str) -> tuple[Asked, ...]:
+def asked_in_parts(way: Way, call: Call, echo: str) -> tuple[Asked, ...]:
+    """The requests for a call in the adapter's terms, on the path by which it is held to its constraint."""
+    target, path = way.target, None
     adapter = target.adapter
+    if call.constraint is not None:
+        path = path_of(target, call, way.forced)
+        call = on_path(target, call, path, way.keeping)
     most = adapter.most(call)
     if most is None or call.params.n <= most:
-        return (Asked(call, adapter.encode(call), echo),)
-    return tuple([Asked(part, adapter.encode(part), echo) for part in parts(call, most)])
+        return (Asked(call, adapter.encode(call), echo, path),)
+    return tuple([Asked(part, adapter.encode(part), echo, path) for part in parts(call, most)])
+
+
+def asked_again(
+    target: Target, asked: Asked, place: int, answer: str, problem: Invalid, keeping: Keeping, round: int
+) -> Asked:
+    """The request for another answer in the place of one that was no good: with the answer and what is wrong with it in
+    the prompt where it can be, and with another seed. Raises Rejected where it would only be repeated."""
+    call = asked.call
+    seen = asked.path not in HELD or (keeping.hint is not None and target.shows_types)
+    words = None if seen else keeping.hint or describe(keeping.constraint)
+    again = corrected(call, place, answer[:MOST_SHOWN], problem.message, words) or repeated(call, place)
+    seed = call.params.seed
+    if call.params.n != 1 or seed is not None:
+        again = with_params(again, n=1, **({} if seed is None else {"seed": (seed + place + round * STEP) % 2**31}))
+    return Asked(again, target.adapter.encode(again), asked.echo, asked.path)
+
+
+def repeated(call: Call, place: int) -> Call:
+    """The call for one of its prompts alone."""
+    if call.params.temperature == 0:
+        raise inexpressible("temperature", "at temperature 0 another try has the same answer")
+    if not isinstance(call.input, Prompts):
+        return call
+    return replace(call, input=Prompts((call.input.items[place // call.params.n],)))
 
 
 def parts(call: Call, most: int) -> list[Call]:

@@ -5,13 +5,17 @@
 Plain calls in the order in which they happen; whatever says no raises a GatewayError, which ``api`` answers.
 """
 
-from adapters.types import Reply
-from gateway.exchange import Exchange, HeaderLines
-from gateway.fanout import Emit, ask_all, current_task
+from gateway.agreeing import merged_plan
+from gateway.attempts import Emit
+from gateway.errors import Unanswered
+from gateway.exchange import Exchange
+from gateway.explain import explained
+from gateway.fanout import ask_all, begun
 from gateway.keys import Keys
 from gateway.merge import merge
 from gateway.routing import Router
 from gateway.streaming import Stream
+from gateway.turns import current_task
 from gateway.types import Clock, CompletionRequest, CompletionResponse, Fanout, LegResult, Plan, Team
 from gateway.wire.dialect import Dialect, Door
 
@@ -19,12 +23,15 @@ from gateway.wire.dialect import Dialect, Door
 class Completion:
     """``router`` may be replaced at any time: a request keeps the one that it began with."""
 
-    def __init__(self, router: Router, keys: Keys, clock: Clock, *, max_body: int, max_depth: int) -> None:
+    def __init__(
+        self, router: Router, keys: Keys, clock: Clock, *, max_body: int, max_depth: int, keepalive: float
+    ) -> None:
         self.router = router
         self._keys = keys
         self._clock = clock
         self._max_body = max_body
         self._max_depth = max_depth
+        self._keepalive = keepalive
 
     async def complete(self, exchange: Exchange, door: Door) -> None:
         """Answers the exchange. Raises GatewayError only while nothing has been sent."""
@@ -48,11 +55,17 @@ class Completion:
         come; its choices then have no texts. Raises GatewayError."""
         began = self._clock.steady()
         plan, fanout = self.router.plan(request, team)
-        return self._merged(await ask_all(plan, fanout, self._clock, emit), fanout, id, began)
+        results = begun(plan, self._clock, emit is not None)
+        await ask_all(results, fanout, self._clock, emit)
+        return self._merged(results, fanout, id, began)
 
     def _merged(self, results: list[LegResult], fanout: Fanout, id: str, began: float) -> CompletionResponse:
         elapsed, created = self._clock.steady() - began, int(self._clock.wall())
-        return merge(results, fanout, id=id, created=created, elapsed=elapsed)
+        try:
+            return merge(results, fanout, id=id, created=created, elapsed=elapsed)
+        except Unanswered as error:
+            error.headers = explained(results)
+            raise
 
     async def _whole(
         self,
@@ -63,7 +76,8 @@ class Completion:
         fanout: Fanout,
         began: float,
     ) -> None:
-        results = await ask_all(plan, fanout, self._clock)
+        results = begun(plan, self._clock, streamed=False)
+        await ask_all(results, fanout, self._clock)
         answer = self._merged(results, fanout, exchange.id, began)
         exchange.stop_watching()
         await exchange.answer(200, explained(results), dialect.encode(request, answer))
@@ -77,16 +91,6 @@ class Completion:
         fanout: Fanout,
         began: float,
     ) -> None:
-        chunks = dialect.chunks(request, exchange.id, int(self._clock.wall()), plan)
-        exchange.open([])
-        await Stream(exchange, chunks, fanout, self._clock).run(plan, began)
-
-
-def explained(results: list[LegResult]) -> HeaderLines:
-    """Which targets answered, in the order of the models, and how many were asked in all."""
-    if len(results) == 1 and results[0].target is not None:
-        target, tries = results[0].target, results[0].attempts
-        return [(b"x-gateway-target", target.name.encode()), (b"x-gateway-attempts", b"%d" % tries)]
-    targets = ",".join([r.target.name for r in results if r.target is not None and isinstance(r.outcome, Reply)])
-    attempts = sum([result.attempts for result in results])
-    return [(b"x-gateway-target", targets.encode()), (b"x-gateway-attempts", b"%d" % attempts)]
+        shown = merged_plan(plan) if fanout.agree else plan
+        chunks = dialect.chunks(request, exchange.id, int(self._clock.wall()), shown)
+        await Stream(exchange, chunks, plan, fanout, self._clock, self._keepalive).run(began)

@@ -14,14 +14,14 @@ from adapters.embeddings.form import in_form, length
 from adapters.embeddings.types import Embed, Embedder, Vectors
 from adapters.errors import ProviderError, Rejected
 from adapters.types import Fields, HttpRequest, Usage, summed
+from gateway.attempts import at_once
 from gateway.errors import BadRequest, LegFailure
 from gateway.exchange import Exchange
-from gateway.fanout import at_once, current_task
 from gateway.keys import Keys
 from gateway.merge import verdict
 from gateway.routing import Router
 from gateway.tokens import tokens
-from gateway.turns import in_turns
+from gateway.turns import current_task, in_turns
 from gateway.types import Target
 from gateway.wire.dialect import Door
 from gateway.wire.embeddings import EmbeddingDialect, EmbeddingRequest

@@ -19,17 +19,20 @@ Each is rendered once, by the dialect of the caller. Messages are fit for the ca
 from msgspec import Struct
 
 
-class LegFailure(Struct, frozen=True):
-    """Why one model of a call did not answer; ``index`` is where its first choice would have stood."""
+class LegFailure(Struct, frozen=True, omit_defaults=True):
+    """Why one model of a call did not answer; ``index`` is where its first choice would have stood, ``path`` the JSON
+    pointer to what breaks the type in an answer that does."""
 
     index: int
     model: str
     code: str
     message: str
+    path: str | None = None
 
 
 class GatewayError(Exception):
-    """``param`` names the field of the request that is wrong, ``retry_after`` the seconds after which to try again."""
+    """``param`` names the field of the request that is wrong, ``retry_after`` the seconds after which to try again;
+    ``headers`` go with the answer."""
 
     status: int = 500
     code: str = "internal_error"
@@ -41,6 +44,7 @@ class GatewayError(Exception):
         self.param = param
         self.retry_after = retry_after
         self.legs: tuple[LegFailure, ...] = ()
+        self.headers: list[tuple[bytes, bytes]] = []
 
 
 class BadRequest(GatewayError):

@@ -1,7 +1,8 @@
 """Holds an answer to the constraint it was asked under: engines that pass over constraints do so without a word.
 
-What is complete must keep it; what was cut off at its limit of tokens must have been on the way. A tool call, a refusal
-and what a content filter stopped are held to nothing, where the caller's dialect can tell them.
+What is complete must keep it; what was cut off at its limit of tokens must have been on the way, where the caller's
+dialect can tell that it was. A tool call, a refusal and what a content filter stopped are held to nothing, where it can
+tell those.
 """
 
 from typing import Any, Literal
@@ -10,28 +11,43 @@ import msgspec
 from msgspec import Raw, Struct
 
 from adapters.chat import is_no_text
-from adapters.errors import Invalid
+from adapters.errors import CutOff, Invalid
 from adapters.types import Choice, Constraint, Fields, Finish
 from gateway.constraints import Checker, begun
 
 to_json = msgspec.json.Encoder().encode
 decode_message = msgspec.json.Decoder(Fields | None).decode
 
+Free = Literal["cut", "filtered", "messages"]
 
-Free = Literal["filtered", "messages"]
+ROUNDS = 2
+
+CUT_OFF = (
+    "the answer reached the limit of tokens before its JSON was complete: raise max_tokens (without it the model's "
+    "own default holds), or bound the type's texts and lists"
+)
 
 
 class Keeping(Struct, frozen=True, eq=False):
-    """One call's constraint, with what checks it. ``free`` says what else its caller's dialect has a place for, and is
-    held to nothing: an answer that a content filter stopped, and tool calls or refusals."""
+    """One call's constraint, with what checks it. ``free`` says what else its caller's dialect has a place for: an
+    answer that was cut off, one that a content filter stopped, and tool calls or refusals. ``rounds`` is how often a
+    model is shown what is wrong with its answer; ``hint`` shows the constraint to a model, in better words than the
+    constraint's own if there are any."""
 
     checker: Checker
     constraint: Constraint
     free: frozenset[Free] = frozenset()
+    rounds: int = ROUNDS
+    hint: str | None = None
 
-    def whole(self, choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
-        """The choices, freed of what surrounds a good answer. Raises Invalid for the first that is none."""
-        return tuple([self._choice(choice) for choice in choices])
+    def kept(self, choice: Choice) -> Choice:
+        """The choice, freed of what surrounds a good answer. Raises Invalid if it is none."""
+        if self._is_free(choice):
+            return choice
+        text = self._kept(choice.text, choice.finish)
+        if text == choice.text:
+            return choice
+        return Choice(choice.index, text, choice.finish, choice.usage, said(choice.raw, text))
 
     def streamed(self, text: str, finish: Finish) -> None:
         """The text of a streamed choice at its end. Raises Invalid also where only its surroundings are wrong: they
@@ -41,25 +57,22 @@ class Keeping(Struct, frozen=True, eq=False):
         if self._kept(text, finish) != text:
             raise Invalid("the answer holds more than what was asked for")
 
-    def _choice(self, choice: Choice) -> Choice:
+    def _is_free(self, choice: Choice) -> bool:
         if choice.finish == "filtered" and "filtered" in self.free:
-            return choice
-        if "messages" in self.free and answers_otherwise(choice.raw):
-            return choice
-        text = self._kept(choice.text, choice.finish)
-        if text == choice.text:
-            return choice
-        return Choice(choice.index, text, choice.finish, choice.usage, said(choice.raw, text))
+            return True
+        return "messages" in self.free and answers_otherwise(choice.raw)
 
     def _kept(self, text: str, finish: Finish) -> str:
-        if finish == "length":
+        if finish == "length" and "cut" in self.free:
             if not begun(self.constraint, text):
                 raise Invalid("the answer does not keep the constraint, and was cut off at its limit of tokens")
             return text
         verdict = self.checker.check(self.constraint, text)
-        if verdict.problem is not None:
-            raise Invalid(f"the answer does not keep the constraint: {verdict.problem}")
-        return verdict.text
+        if verdict.problem is None:
+            return verdict.text
+        if finish == "length":
+            raise CutOff(CUT_OFF, param="max_tokens")
+        raise Invalid(f"the answer does not keep the constraint: {verdict.problem}", path=verdict.path)
 
 
 def answers_otherwise(raw: Fields | None) -> bool:

@@ -1,7 +1,8 @@
 """The outcomes of all legs to one answer. Pure, and small."""
 
-from adapters.errors import Invalid, ProviderError, Rejected, Throttled, TimedOut
+from adapters.errors import Invalid, ProviderError, Rejected, Throttled, TimedOut, path_of
 from adapters.types import Reply, Usage, summed
+from gateway.agreeing import merged, most_alike
 from gateway.errors import LegFailure, Unanswered
 from gateway.gate import Overloaded
 from gateway.types import CompletionResponse, Fanout, LegResult, Part
@@ -12,23 +13,49 @@ NOTHING = Usage(0, 0)
 def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, elapsed: float) -> CompletionResponse:
     """The answer, or Unanswered when too few models did. ``elapsed`` is in seconds."""
     outcome = results[0].outcome
-    if len(results) == 1 and isinstance(outcome, Reply):
-        parts, usage = tuple(parts_of(results[0])), outcome.usage or NOTHING
-        return CompletionResponse(id, created, parts, usage, round(elapsed * 1000), 1, outcome.raw)
+    if len(results) == 1 and isinstance(outcome, Reply) and not fanout.agree:
+        alone, paid = tuple(parts_of(results[0])), outcome.usage or NOTHING
+        return CompletionResponse(id, created, alone, paid, round(elapsed * 1000), 1, outcome.raw)
     shown = told(results, fanout)
     failed = [result for result in shown if not isinstance(result.outcome, Reply)]
     if failed and (fanout.strict or len(shown) - len(failed) < fanout.min_success):
         raise unanswered(failed, [result for result in results if result.outcome is None], len(results))
-    merged = tuple([part for result in shown for part in parts_of(result)])
-    return CompletionResponse(id, created, merged, total(shown), milliseconds(elapsed), len(results))
+    elapsed_ms, usage = round(elapsed * 1000), total(shown)
+    if fanout.alike is not None and fanout.agree:
+        parts, failures = merged(shown, fanout.alike, created, elapsed_ms, usage), tuple(map(failure, failed))
+        if not parts:
+            raise Unanswered("no model's answer is JSON, so none can be merged", 422, failures, final=True)
+        return CompletionResponse(id, created, tuple(parts), usage, elapsed_ms, len(results), None, failures)
+    parts = [part for result in shown for part in parts_of(result)]
+    return CompletionResponse(id, created, tuple(parts), usage, elapsed_ms, len(results))
 
 
 def told(results: list[LegResult], fanout: Fanout) -> list[LegResult]:
-    """The legs that the answer speaks of: not those that were given up because enough had answered, and of a race
-    only the winner."""
+    """The legs that the answer speaks of: not those that were given up because enough had answered, of a race only the
+    winner, and of a quorum that must agree those that do. Raises Unanswered if too few do."""
     if fanout.mode == "first" and (won := [r for r in results if isinstance(r.outcome, Reply)]):
         return [min(won, key=lambda result: result.ended)]
-    return [result for result in results if result.outcome is not None]
+    ended = [result for result in results if result.outcome is not None]
+    if fanout.mode != "quorum" or fanout.alike is None:
+        return ended
+    answered = [result for result in ended if isinstance(result.outcome, Reply)]
+    if fanout.strict and len(answered) < len(ended):
+        return ended
+    agreeing = most_alike(answered, fanout.alike)
+    if len(agreeing) >= fanout.min_success:
+        return agreeing
+    if len(answered) >= fanout.min_success:
+        raise disagreement(ended, len(answered), len(agreeing), fanout.min_success)
+    return ended
+
+
+def disagreement(ended: list[LegResult], answered: int, agreeing: int, wanted: int) -> Unanswered:
+    """Every model may have answered well, but too few of them the same."""
+    message = f"{answered} models gave valid answers, of which {agreeing} agree; {wanted} must (fanout.min_success)"
+    failures = tuple([failure(result) for result in ended if isinstance(result.outcome, ProviderError)])
+    error = Unanswered(message, 422, failures, final=True, param="fanout.min_success")
+    error.code = "no_agreement"
+    return error
 
 
 def unanswered(failed: list[LegResult], given_up: list[LegResult], asked: int) -> Unanswered:
@@ -54,14 +81,14 @@ def verdict(
     if all(isinstance(error, Rejected) for error in errors):
         return Unanswered(message, 400, legs, final=True, param=param)
     if all(isinstance(error, Invalid) for error in errors):
-        return Unanswered(message, 422, legs, final=True)
+        return Unanswered(message, 422, legs, final=True, param=param)
     return Unanswered(message, 504 if all(isinstance(error, TimedOut) for error in errors) else 502, legs, final=final)
 
 
 def failure(result: LegResult) -> LegFailure:
     error, leg = result.outcome, result.leg
     if isinstance(error, ProviderError):
-        return LegFailure(leg.offset, leg.model, error.code, error.message)
+        return LegFailure(leg.offset, leg.model, error.code, error.message, path_of(error))
     return LegFailure(leg.offset, leg.model, "cancelled", "given up, since the call had failed already")
 
 
@@ -70,8 +97,12 @@ def parts_of(result: LegResult) -> list[Part]:
     leg, outcome = result.leg, result.outcome
     elapsed = milliseconds(result.ended - result.started)
     if not isinstance(outcome, Reply):
-        places = range(leg.offset, leg.offset + leg.call.choices)
-        return [Part(i, leg.model, "", None, NOTHING, result.created, elapsed, outcome) for i in places]
+        places, used = range(leg.offset, leg.offset + leg.call.choices), summed(result.used) if result.used else NOTHING
+        paid = [used] + [NOTHING] * (len(places) - 1)
+        return [
+            Part(i, leg.model, "", None, usage, result.created, elapsed, outcome)
+            for i, usage in zip(places, paid, strict=True)
+        ]
     usage = outcome.usage or NOTHING
     if len(outcome.choices) == 1:
         [c] = outcome.choices
@@ -96,8 +127,9 @@ def split(usage: Usage, lengths: list[int]) -> list[Usage]:
 
 
 def total(results: list[LegResult]) -> Usage:
-    """The sum over the legs that answered."""
-    return summed([r.outcome.usage for r in results if isinstance(r.outcome, Reply) and r.outcome.usage is not None])
+    """The sum over the legs that answered, and what others gave that was no good."""
+    used = [r.outcome.usage for r in results if isinstance(r.outcome, Reply) and r.outcome.usage is not None]
+    return summed(used + [usage for r in results if not isinstance(r.outcome, Reply) for usage in r.used])
 
 
 def milliseconds(seconds: float) -> int:

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from gateway.api import Api, Route
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed
 from gateway.exchange import HeaderLines, both, stream_head, too_large, whole_head
-from gateway.fanout import current_task
+from gateway.turns import current_task
 from gateway.wire.dialect import Dialect
 from gateway.wire.superset import superset
 

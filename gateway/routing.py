@@ -8,12 +8,14 @@ from msgspec import Struct
 
 from adapters.errors import Rejected
 from adapters.fields import NULL
-from adapters.types import Call, Constraint, Prompts
+from adapters.types import AnyJson, Call, Constraint, JsonSchema, Prompts
+from gateway.agreement import Alike
 from gateway.asking import requests, with_params
 from gateway.constraints import Checker, ConstraintError
 from gateway.errors import BadRequest, NotOffered, UnknownModel
 from gateway.keeping import Keeping
-from gateway.types import CompletionRequest, Fanout, Leg, Plan, Target, Team
+from gateway.paths import whole
+from gateway.types import NO_FANOUT, CompletionRequest, Fanout, FanoutBody, Leg, Plan, Target, Team
 from gateway.wire.body import shown
 
 Order = Callable[[Sequence[Target]], tuple[Target, ...]]
@@ -44,6 +46,7 @@ class Router:
         legal_name: Callable[[str], bool],
         order: Order,
         checker: Checker,
+        repair_rounds: int,
     ) -> None:
         self._routes = {**routes, **{alias: routes[name] for alias, name in aliases.items()}}
         self._default = default
@@ -52,6 +55,7 @@ class Router:
         self._legal_name = legal_name
         self._order = order
         self._checker = checker
+        self._repair_rounds = repair_rounds
 
     def offered(self) -> list[str]:
         """The names that can be asked, in the order of the configuration."""
@@ -72,8 +76,12 @@ class Router:
         if len(routes) * made > self._max_choices:
             raise too_many(len(routes), prompts, made // prompts, self._max_choices)
         keeping = None if request.constraint is None else self._keeping(request.constraint, request)
-        legs = tuple([self._leg(name, route, request, i * n, keeping) for i, (name, route) in enumerate(routes)])
-        return legs, fanout_of(request, len(legs))
+        fanout = fanout_of(request, len(routes))
+        call = Call("", request.input, request.params, request.stream, request.fields, request.constraint)
+        if request.stream and keeping is not None and waits(fanout, len(routes)):
+            call = whole(call)
+        legs = [self._leg(name, route, request, call, i * n, keeping) for i, (name, route) in enumerate(routes)]
+        return tuple(legs), fanout
 
     def _resolve(self, request: CompletionRequest) -> list[tuple[str, Route]]:
         names = request.models or self._default_model()
@@ -118,10 +126,11 @@ class Router:
             self._checker.prepare(constraint)
         except ConstraintError as exc:
             raise BadRequest(f"{param}: {exc.message}" if param else exc.message, param=param) from exc
-        return Keeping(self._checker, constraint, request.unheld)
+        return Keeping(self._checker, constraint, request.unheld, self._repair_rounds, request.hint)
 
-    def _leg(self, name: str, route: Route, request: CompletionRequest, offset: int, keeping: Keeping | None) -> Leg:
-        call = Call(name, request.input, request.params, request.stream, request.fields, request.constraint)
+    def _leg(
+        self, name: str, route: Route, request: CompletionRequest, call: Call, offset: int, keeping: Keeping | None
+    ) -> Leg:
         if route.defaults:
             call = with_defaults(call, route.defaults)
         targets = route.targets if len(route.targets) == 1 else self._order(route.targets)
@@ -148,7 +157,7 @@ def first_expressible(name: str, call: Call, targets: tuple[Target, ...], offset
     refusal: Rejected | None = None
     for i, target in enumerate(targets):
         try:
-            return Leg(name, call, targets[i:], offset, requests(target, call), keeping)
+            return Leg(name, call, targets[i:], offset, requests(target, call, keeping), keeping)
         except Rejected as exc:
             refusal = refusal or exc
     assert refusal is not None
@@ -177,19 +186,46 @@ ALL = Fanout()
 
 def fanout_of(request: CompletionRequest, legs: int) -> Fanout:
     """How the legs become one answer. A quorum is by default the majority."""
-    needed = request.min_success
-    if needed is None and request.mode == "all" and request.deadline_ms is None and not request.strict:
+    asked = request.fanout
+    if asked is NO_FANOUT:
         return ALL
+    mode, needed = asked.mode or "all", asked.min_success
     if needed is None:
-        needed = legs // 2 + 1 if request.mode == "quorum" else 1
+        needed = legs // 2 + 1 if mode == "quorum" else 1
     if needed > legs:
         raise BadRequest(f"fanout.min_success: {needed} of {legs} models cannot be reached", param="fanout.min_success")
-    if request.mode == "first" and needed > 1:
+    if mode == "first" and needed > 1:
         raise BadRequest(
             'fanout.min_success: mode "first" ends with one answer; use "quorum"', param="fanout.min_success"
         )
-    deadline = None if request.deadline_ms is None else request.deadline_ms / 1000
-    return Fanout(request.mode, needed, deadline, request.strict)
+    deadline = None if asked.deadline_ms is None else asked.deadline_ms / 1000
+    agree = asked.merge == "agree"
+    return Fanout(mode, needed, deadline, asked.strict or False, alike_of(asked, agree, request.constraint), agree)
+
+
+def alike_of(asked: FanoutBody, agree: bool, constraint: Constraint | None) -> Alike | None:
+    """When two answers count as the same, where they are compared: as JSON, which only a typed answer is."""
+    typed = isinstance(constraint, JsonSchema | AnyJson)
+    if agree and not typed:
+        raise BadRequest('fanout.merge: "agree" compares JSON values: ask for a typed answer', param="fanout.merge")
+    if agree and asked.mode == "first":
+        raise BadRequest(
+            'fanout.merge: "agree" needs several answers; mode "first" ends with one', param="fanout.merge"
+        )
+    if typed and (agree or asked.mode == "quorum"):
+        return Alike(asked.tolerance or 0.0, asked.arrays == "set")
+    for name in ("tolerance", "arrays"):
+        if getattr(asked, name) is not None:
+            raise BadRequest(
+                f'fanout.{name}: is for typed answers that are compared: with merge "agree" or mode "quorum"',
+                param=f"fanout.{name}",
+            )
+    return None
+
+
+def waits(fanout: Fanout, legs: int) -> bool:
+    """Whether an answer that must keep a type can be told only when all that count are known to be good."""
+    return fanout.alike is not None or (fanout.mode == "first" and legs > 1)
 
 
 def weighted(rng: random.Random) -> Order:

@@ -2,18 +2,27 @@
 
 Nothing is sent before the first piece, so that a call which fails until then has an HTTP status of its own. A choice's
 end is told when its model has answered to the last byte: then its usage is known, and it can no longer fail.
+
+An answer that is checked before it is told comes in one piece; comments keep the connection open until then
+(https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes), and the first of them sends the head.
 """
 
 import asyncio
 
 from adapters.errors import ProviderError, Unavailable
 from adapters.types import Delta, Reply
+from gateway.attempts import close
+from gateway.choices import pieces
 from gateway.errors import Unanswered
 from gateway.exchange import Exchange
-from gateway.fanout import ask_all, close
+from gateway.explain import explained
+from gateway.fanout import ask_all, begun
 from gateway.merge import merge, parts_of
-from gateway.types import Clock, Fanout, LegResult, Plan
+from gateway.paths import HELD
+from gateway.types import Clock, CompletionResponse, Fanout, LegResult, Plan
 from gateway.wire.dialect import Chunks
+
+ALIVE = b": the answer is being checked\n\n"
 
 
 class Cancelled(Unavailable):
@@ -23,27 +32,70 @@ class Cancelled(Unavailable):
 class Stream:
     """Lives as long as the answer."""
 
-    def __init__(self, exchange: Exchange, chunks: Chunks, fanout: Fanout, clock: Clock) -> None:
+    def __init__(
+        self, exchange: Exchange, chunks: Chunks, plan: Plan, fanout: Fanout, clock: Clock, keepalive: float
+    ) -> None:
         self._exchange = exchange
         self._chunks = chunks
         self._fanout = fanout
         self._clock = clock
+        self._results = begun(plan, clock, streamed=fanout.alike is None)
+        self._keepalive = keepalive
+        self._head_known = self._busy = False
         self._held: list[bytes] = []
         self._tries: dict[int, int] = {}
 
-    async def run(self, plan: Plan, began: float) -> None:
+    async def run(self, began: float) -> None:
         """Asks and streams. Raises Unanswered while nothing has been sent."""
-        results = await ask_all(plan, self._fanout, self._clock, self.emit, self.ended)
-        elapsed = self._clock.steady() - began
+        results, compared = self._results, self._fanout.alike is not None
+        alive = self._stay_alive() if any(result.leg.keeping for result in results) else None
         try:
-            merged = merge(results, self._fanout, id="", created=0, elapsed=elapsed)
+            await self._ask(compared)
+        finally:
+            if alive:
+                alive.cancel()
+        try:
+            merged = merge(results, self._fanout, id="", created=int(self._clock.wall()), elapsed=self._elapsed(began))
             last = self._chunks.usage(merged.usage, merged.elapsed_ms)
+            if compared:
+                self._tell(merged)
         except Unanswered as error:
             if not self._exchange.started:
+                error.headers = explained(results)
                 raise
             last = self._chunks.failed(error)
-        self._end_unfinished(results)
+        if not compared:
+            self._end_unfinished(results)
+        if not self._head_known:
+            self._know_head()
         await self._exchange.finish(last)
+
+    async def _ask(self, compared: bool) -> None:
+        """Of answers that are compared none is told before all are known."""
+        if compared:
+            await ask_all(self._results, self._fanout, self._clock)
+        else:
+            await ask_all(self._results, self._fanout, self._clock, self.emit, self.ended)
+
+    def _elapsed(self, began: float) -> float:
+        return self._clock.steady() - began
+
+    def _stay_alive(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self._comment())
+
+    async def _comment(self) -> None:
+        """Says something where nothing else is said, as long as an answer is being checked."""
+        while True:
+            self._busy = False
+            await asyncio.sleep(self._keepalive)
+            if not self._busy and any(checking(result, self._fanout) for result in self._results):
+                self._write(ALIVE)
+
+    def _tell(self, merged: CompletionResponse) -> None:
+        """A whole answer, choice by choice."""
+        for part in merged.parts:
+            said = b"" if part.error else self._chunks.texts(0, pieces(part.index, part.text, part.raw, None))
+            self._write(said + self._chunks.end(part))
 
     def emit(self, result: LegResult, deltas: list[Delta], shift: int) -> asyncio.Future[None] | None:
         """What one read from a provider has brought, in one write."""
@@ -53,7 +105,10 @@ class Stream:
         data = self._chunks.texts(result.leg.offset + shift, deltas)
         if not data:
             return None
-        return self._write(data) if self._held else self._exchange.write(data)
+        if self._held or not self._head_known:
+            return self._write(data)
+        self._busy = True
+        return self._exchange.write(data)
 
     def ended(self, result: LegResult) -> None:
         """A model has answered or failed: its choices end. Failures wait for another model's first piece."""
@@ -70,7 +125,17 @@ class Stream:
         if self._held:
             data = b"".join([*self._held, data])
             self._held.clear()
-        return self._exchange.write(data) if data else None
+        if not data:
+            return None
+        self._busy = True
+        if not self._head_known:
+            self._know_head()
+        return self._exchange.write(data)
+
+    def _know_head(self) -> None:
+        """Which targets speak, in the head of the stream: those that are asked when it begins."""
+        self._head_known = True
+        self._exchange.open(explained(self._results))
 
     def _end_unfinished(self, results: list[LegResult]) -> None:
         """Choices that were heard of and then given up, because enough others had answered, end too."""
@@ -78,6 +143,12 @@ class Stream:
             if result.outcome is None and any(result.sent):
                 close(result, given_up(), self._clock)
                 self._write(self._end(result))
+
+
+def checking(result: LegResult, fanout: Fanout) -> bool:
+    """Whether a model's answer is told only when it is known to be good."""
+    waits = fanout.alike is not None or fanout.mode == "first" or result.path not in HELD
+    return result.outcome is None and result.path is not None and waits
 
 
 def given_up() -> ProviderError:

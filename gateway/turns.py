@@ -21,6 +21,12 @@ async def in_turns(count: int, at_once: int, work: Callable[[int], Awaitable[Non
     raise_first(tasks)
 
 
+def current_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
 async def give_up(tasks: list[asyncio.Task[None]]) -> None:
     """Cancels those that still run, and waits until they have ended."""
     rest = [task for task in tasks if not task.done()]

@@ -1,13 +1,15 @@
 """The values that a request becomes on its way: what was asked, what is planned, what came of it."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from adapters.embeddings.types import Embedder
 from adapters.errors import ProviderError
-from adapters.types import Adapter, Asked, Call, Constraint, Fields, Finish, Input, Mode, Params, Reply, Usage
+from adapters.types import Adapter, Asked, Call, Constraint, Fields, Finish, Input, Mode, Params, Path, Reply, Usage
+from gateway.agreement import Alike
+from gateway.errors import LegFailure
 from gateway.gate import Gate
 from gateway.keeping import Free, Keeping
 from gateway.upstream.types import Timeouts, Upstream
@@ -26,45 +28,67 @@ class Team(Struct, frozen=True):
     name: str
 
 
+Mixing = Literal["all", "first", "quorum"]
+Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+
+
+class FanoutBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """``fanout`` as callers write it, in every dialect. None is what holds by default."""
+
+    mode: Mixing | None = None
+    min_success: Positive | None = None
+    deadline_ms: Positive | None = None
+    strict: bool | None = None
+    merge: Literal["each", "agree"] | None = None
+    tolerance: Annotated[float, Meta(ge=0)] | None = None
+    arrays: Literal["position", "set"] | None = None
+
+
+NO_FANOUT = FanoutBody()
+
+
 class Fanout(Struct, frozen=True):
     """How the answers of several models become one.
 
     ``all``: every model is waited for, and ``min_success`` of them must answer. ``first``: the first answer wins.
     ``quorum``: enough is when ``min_success`` have answered. ``deadline`` is in seconds from the start; ``strict``
-    turns any model's failure into the call's.
+    turns any model's failure into the call's. ``alike`` is there where answers are compared, as JSON values: a quorum
+    is then of answers that agree. ``agree`` makes one answer of all by the majority of each leaf.
     """
 
-    mode: Literal["all", "first", "quorum"] = "all"
+    mode: Mixing = "all"
     min_success: int = 1
     deadline: float | None = None
     strict: bool = False
+    alike: Alike | None = None
+    agree: bool = False
 
 
 class CompletionRequest(Struct, frozen=True):
     """What a caller asked, whatever the dialect. ``models`` is empty when the caller named none; ``one_text`` says that
     it came as one text, which may name several models with commas between. ``fields`` and ``constraint`` are the
-    call's, ``constrained_by`` is the caller's name for the latter, ``unheld`` what its
-    answers may be instead of keeping it (see ``Keeping``), and ``note`` what the dialect remembers for its answer."""
+    call's, ``constrained_by`` is the caller's name for the latter, ``unheld`` what its answers may be instead of
+    keeping it and ``hint`` what shows it to a model (see ``Keeping``), and ``note`` what the dialect remembers for its
+    answer."""
 
     models: tuple[str, ...]
     input: Input
     params: Params
     stream: bool = False
-    mode: Literal["all", "first", "quorum"] = "all"
-    min_success: int | None = None
-    deadline_ms: int | None = None
-    strict: bool = False
+    fanout: FanoutBody = NO_FANOUT
     one_text: bool = False
     fields: Fields | None = None
     constraint: Constraint | None = None
     constrained_by: str | None = None
-    unheld: frozenset[Free] = frozenset()
+    unheld: frozenset[Free] = frozenset({"cut"})
+    hint: str | None = None
     note: Any = None
 
 
 class Target(Struct, frozen=True, eq=False):
     """One provider's model, ready to be asked. ``name`` is how it is shown, ``provider/model``; ``gate`` bounds how
-    many calls it gets at once."""
+    many calls it gets at once. ``path`` is how its answers are held to their constraints, where that is not the
+    adapter's to say, and ``shows_types`` whether the model is shown the type that its decoder holds it to."""
 
     name: str
     model: str
@@ -77,6 +101,8 @@ class Target(Struct, frozen=True, eq=False):
     fallback: bool = False
     max_tokens: int | None = None
     embedder: Embedder | None = None
+    path: Path | None = None
+    shows_types: bool = True
 
 
 class Leg(Struct, frozen=True, eq=False):
@@ -102,7 +128,8 @@ class LegResult(Struct, eq=False):
     """What came of a leg. ``outcome`` is None while it is asked; times are the steady clock's, ``created`` the wall's.
 
     ``sent`` counts the characters of each choice that a stream has handed on, so that what was spent is known even of
-    a stream that was cut.
+    a stream that was cut. ``path`` is how the answer is held to its constraint; ``used`` is the usage of all answers
+    that were given under it, good or not.
     """
 
     leg: Leg
@@ -113,10 +140,13 @@ class LegResult(Struct, eq=False):
     ended: float = 0.0
     created: int = 0
     sent: list[int] = []
+    path: Path | None = None
+    used: list[Usage] = []
 
 
 class Part(Struct, frozen=True):
-    """One choice of the merged answer. A failed leg's choices stay in their places, with ``error``."""
+    """One choice of the merged answer. A failed leg's choices stay in their places, with ``error``. ``agreement`` has
+    the shape of a value that several made, with the share of them for each leaf."""
 
     index: int
     model: str
@@ -127,11 +157,12 @@ class Part(Struct, frozen=True):
     elapsed_ms: int
     error: ProviderError | None = None
     raw: Fields | None = None
+    agreement: Any = None
 
 
 class CompletionResponse(Struct, frozen=True):
     """The merged answer: ``usage`` is the sum over the parts, ``elapsed_ms`` the wall time of the whole. ``raw`` holds
-    what the provider said beside its choices, where only one was asked."""
+    what the provider said beside its choices, where only one was asked; ``failed`` are models that have no part."""
 
     id: str
     created: int
@@ -140,3 +171,4 @@ class CompletionResponse(Struct, frozen=True):
     elapsed_ms: int
     legs: int = 1
     raw: Fields | None = None
+    failed: tuple[LegFailure, ...] = ()

@@ -41,10 +41,12 @@ class Seen(Struct):
 
 
 class Provider:
-    """Serves on a loopback port of its own until ``close``."""
+    """Serves on a loopback port of its own until ``close``. ``turns`` are how a model answers its first calls, and
+    ``scripts`` all others."""
 
     def __init__(self) -> None:
         self.scripts: dict[str, Script] = {}
+        self.turns: dict[str, list[Script]] = {}
         self.seen: list[Seen] = []
         self.connections = 0
         self._writers: set[asyncio.StreamWriter] = set()
@@ -78,7 +80,8 @@ class Provider:
         writer.close()
 
     async def _answer(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        script = self.scripts.get(str(seen.body["model"]), Script())
+        turns = self.turns.get(str(seen.body["model"]))
+        script = turns.pop(0) if turns else self.scripts.get(str(seen.body["model"]), Script())
         answering = asyncio.ensure_future(self._play(script, seen, writer))
         leaving = asyncio.ensure_future(reader.read(1))  # callers do not pipeline, so a byte or an end is a departure
         await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)

@@ -34,6 +34,7 @@ from adapters.types import (
     HttpResponse,
     JsonSchema,
     Mode,
+    Path,
     Prompt,
     Prompts,
     Reply,
@@ -111,6 +112,9 @@ class LlamaCpp:
         self._whole = Endpoint(url(host, "/completion", ""), headers(host))
         # After a stream the server hangs up, although its head promises to go on.
         self._stream = Endpoint(url(host, "/completion", ""), headers(host), keep_alive=False)
+
+    def path(self, call: Call) -> Path | None:
+        return "guided"
 
     def most(self, call: Call) -> int | None:
         return 1

@@ -35,6 +35,7 @@ from adapters.types import (
     HttpRequest,
     HttpResponse,
     Mode,
+    Path,
     Reply,
 )
 from adapters.wrapping import Unwrapping
@@ -82,6 +83,9 @@ class Ollama:
     def __init__(self, host: Host) -> None:
         self._chat = OllamaChat(host)
         self._endpoint = Endpoint(url(host, "/api/generate", ""), headers(host))
+
+    def path(self, call: Call) -> Path | None:
+        return "guided"
 
     def most(self, call: Call) -> int | None:
         return 1

@@ -42,6 +42,7 @@ from adapters.types import (
     HttpRequest,
     HttpResponse,
     Mode,
+    Path,
     Reply,
     Usage,
     count,
@@ -143,6 +144,9 @@ class Tgi:
         self._chat = TgiChat(host)
         self._whole = Endpoint(url(host, "/generate", ""), headers(host))
         self._stream = Endpoint(url(host, "/generate_stream", ""), headers(host))
+
+    def path(self, call: Call) -> Path | None:
+        return "guided"
 
     def most(self, call: Call) -> int | None:
         return 1

@@ -24,6 +24,7 @@ from adapters.types import (
     Mode,
     OneOf,
     Params,
+    Path,
     Regex,
 )
 
@@ -58,6 +59,9 @@ class Vllm(OpenAI):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._constrained = guided if host.guided == "guided" else structured
+
+    def path(self, call: Call) -> Path | None:
+        return "guided"
 
     def most(self, call: Call) -> int | None:
         return 1 if call.params.temperature == 0 and not searches(call) else self.max_n

@@ -38,6 +38,9 @@ def legal_model_name(name: str) -> bool:
     return len(name) <= 256 and _LEGAL_NAME.fullmatch(name) is not None
 
 
+TypedPath = Literal["native", "guided", "json_mode", "prompted"]
+
+
 class Defaults(Struct, frozen=True, forbid_unknown_fields=True):
     """What holds where neither the caller nor the model says."""
 
@@ -55,6 +58,15 @@ class Defaults(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 1024
     max_models: Annotated[int, Meta(ge=1, le=1024, description="The most models one call may name.")] = 16
+    repair_rounds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=8,
+            description="How often a model whose answer breaks its type is shown the answer and what is wrong with it, "
+            "before the next target is asked.",
+        ),
+    ] = 2
 
 
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,6 +81,14 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     max_choices: Annotated[
         int, Meta(ge=1, le=65536, description="The most choices of one call: its models times its n.")
     ] = 1024
+    keepalive: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=300,
+            description="Seconds after which a stream whose answer is still being checked is kept open by a comment.",
+        ),
+    ] = 5.0
 
 
 class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -137,6 +157,22 @@ class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             "(guided_json and its like) before. Each drops the other's words without a sound."
         ),
     ] = "structured_outputs"
+    typed_path: Annotated[
+        TypedPath | None,
+        Meta(
+            description="How answers are held to their type. native: the host's own structured output. guided: the "
+            "engine's constrained decoder. json_mode: a mode that makes any JSON object, with the type in the prompt. "
+            "prompted: the type in the prompt alone. By default what the adapter has on the route. The answer is "
+            "checked in any case."
+        ),
+    ] = None
+    show_types: Annotated[
+        bool | None,
+        Meta(
+            description="Whether the model is shown the TypeScript that its decoder holds it to, which decoders do not "
+            "do. By default yes; not the embedded model, which cannot read it."
+        ),
+    ] = None
     client: Annotated[
         Literal["http1", "httpx"] | None,
         Meta(
@@ -182,6 +218,7 @@ class TargetConfig(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = None
     fallback: Annotated[bool, Meta(description="Asked only after the targets without this have failed.")] = False
+    typed_path: Annotated[TypedPath | None, Meta(description="As of the provider, for this model alone.")] = None
 
 
 class ParamDefaults(Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ from adapters.types import AnyJson, Constraint, Grammar, JsonSchema, OneOf, Rege
 from gateway.constraints.documents import Unreadable, read, unfenced
 from gateway.constraints.grammars import compile_grammar
 from gateway.constraints.patterns import whole_match
-from gateway.constraints.problems import ConstraintError, Verdict, shown
+from gateway.constraints.problems import ConstraintError, Problem, Verdict, shown
 from gateway.constraints.schemas import compile_schema
 
 QUOTES = ('"', "'", "`")
@@ -95,7 +95,7 @@ def prepared(constraint: Constraint) -> Ready:
 class Json(Struct, frozen=True):
     """The answer is JSON, with a value that is looked at."""
 
-    problem: Callable[[Any, int], str | None]
+    problem: Callable[[Any, int], Problem | None]
     weight: int = 1
 
     def verdict(self, text: str) -> Verdict:
@@ -104,7 +104,7 @@ class Json(Struct, frozen=True):
         except Unreadable as unreadable:
             return Verdict(text, str(unreadable))
         problem = self.problem(value, len(found))
-        return Verdict(found) if problem is None else Verdict(text, problem)
+        return Verdict(found) if problem is None else Verdict(text, problem.words, problem.path)
 
 
 class Text(Struct, frozen=True):
@@ -124,8 +124,8 @@ class Text(Struct, frozen=True):
         return Verdict(text, self.problem)
 
 
-def not_an_object(value: Any, size: int) -> str | None:
-    return None if isinstance(value, dict) else f"the answer is not a JSON object but {shown(value)}"
+def not_an_object(value: Any, size: int) -> Problem | None:
+    return None if isinstance(value, dict) else Problem(f"the answer is not a JSON object but {shown(value)}", "")
 
 
 def allowed(choices: tuple[str, ...]) -> frozenset[str]:

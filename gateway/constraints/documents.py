@@ -1,10 +1,11 @@
 """Reads answers that are meant to be JSON, and frees them of what models put around it.
 
-Only what surrounds a whole value is taken away. A value that breaks off or is malformed stays as it is, with its
-problem: closing its brackets would make up an answer that nobody gave.
+Only what surrounds a whole value is taken away, and commas with nothing behind them. A value that breaks off or is
+malformed otherwise stays as it is, with its problem: closing its brackets would make up an answer that nobody gave.
 """
 
 import json  # noqa: TID251 - msgspec keeps the last of repeated keys and does not tell
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,11 @@ import msgspec
 from gateway.constraints.problems import shown
 
 FENCE = "```"
+BYTE_ORDER_MARK = "\ufeff"
+THOUGHT = "</think>"
+"""What ends a model's own considerations, if its host does not take them off."""
+
+LOOSE_COMMA = re.compile(r'("(?:[^"\\]|\\.)*(?:"|$))|,(?=\s*[}\]])', re.DOTALL)
 
 decode = msgspec.json.Decoder().decode
 decode_here = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
@@ -71,12 +77,18 @@ check_repeats = json.JSONDecoder(object_pairs_hook=unrepeated, parse_int=str, pa
 
 def within(text: str) -> Iterator[str]:
     """What of an answer may be meant, if not all: one fenced block, or one JSON value between prose."""
-    fenced = unfenced(text)
-    if fenced is not None:
-        yield fenced
-    value = only_value(text)
-    if value is not None:
-        yield value
+    bare = text.removeprefix(BYTE_ORDER_MARK)
+    if bare.lstrip().startswith("<think>"):
+        bare = bare.partition(THOUGHT)[2]
+    for source in dict.fromkeys((bare, LOOSE_COMMA.sub(r"\1", bare))):
+        if source != text:
+            yield source.strip()
+        fenced = unfenced(source)
+        if fenced is not None:
+            yield fenced
+        value = only_value(source)
+        if value is not None:
+            yield value
 
 
 def unfenced(text: str) -> str | None:

@@ -21,10 +21,18 @@ class ConstraintError(Exception):
 
 class Verdict(Struct, frozen=True):
     """An answer's text, freed of what surrounds it where that sufficed, and why it does not keep the constraint: None
-    if it does."""
+    if it does. ``path`` is the JSON pointer to the first violation, where the text is JSON that breaks a schema."""
 
     text: str
     problem: str | None = None
+    path: str | None = None
+
+
+class Problem(Struct, frozen=True):
+    """What is wrong with a JSON value, in words that name the place, and the place by itself as a JSON pointer."""
+
+    words: str
+    path: str | None = None
 
 
 def shown(value: object) -> str:
@@ -42,7 +50,9 @@ def cut(text: str) -> str:
 
 def place(path: Sequence[str | int]) -> str:
     """``at /a/0: ``, a JSON pointer; nothing at the top."""
-    if not path:
-        return ""
-    pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    return f"at {cut(pointer)}: "
+    return f"at {cut(pointer(path))}: " if path else ""
+
+
+def pointer(path: Sequence[str | int]) -> str:
+    """https://www.rfc-editor.org/rfc/rfc6901"""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)

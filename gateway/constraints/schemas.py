@@ -22,7 +22,7 @@ from msgspec import Raw
 
 from gateway.constraints.emptiness import contradiction
 from gateway.constraints.patterns import LINEAR
-from gateway.constraints.problems import ConstraintError, cut, place, shown
+from gateway.constraints.problems import ConstraintError, Problem, cut, place, pointer, shown
 from gateway.constraints.references import Schema, Shape, has_tuples, shape
 
 MAX_SIZE = 256 * 1024
@@ -54,16 +54,17 @@ class Compiled:
         self.form = form
         self.weight = 1 + form.patterns
 
-    def problem(self, value: Any, size: int) -> str | None:
+    def problem(self, value: Any, size: int) -> Problem | None:
         """What is wrong with a value whose text has ``size`` characters: its first mistake, with the place."""
         if self.validator.is_valid(value):
             return None
         if not self.explains(value, size):
-            return "the answer does not keep the schema"
+            return Problem("the answer does not keep the schema")
         try:
             self.validator.validate(value)
         except ValidationError as error:
-            return sentence(error)
+            error = innermost(error)
+            return Problem(sentence(error), pointer(error.instance_path))
         return None
 
     def explains(self, value: Any, size: int) -> bool:
@@ -142,14 +143,19 @@ def refusal(error: ValidationError) -> str:
 
 
 def sentence(error: ValidationError) -> str:
-    """One mistake and its place, without the schema's text. Where only one alternative of a union was begun, that
-    one's mistake is meant."""
+    """One mistake and its place, without the schema's text."""
+    error = innermost(error)
+    return f"{place(error.instance_path)}{mistake(error)}"
+
+
+def innermost(error: ValidationError) -> ValidationError:
+    """The mistake that is meant: where only one alternative of a union was begun, that one's."""
     context = getattr(error.kind, "context", None)
     if context:
         inner = [found for branch in context for found in branch if len(found.instance_path) > len(error.instance_path)]
         if len(inner) == 1:
-            return sentence(inner[0])
-    return f"{place(error.instance_path)}{mistake(error)}"
+            return innermost(inner[0])
+    return error
 
 
 def mistake(error: ValidationError) -> str:

@@ -63,7 +63,7 @@ class AskedWhole(Asked, kw_only=True):
 
 KNOWN = frozenset(Asked.__struct_fields__)
 USUAL = usual(KNOWN)
-UNHELD: frozenset[Free] = frozenset({"filtered", "messages"})
+UNHELD: frozenset[Free] = frozenset({"cut", "filtered", "messages"})
 
 NOTHING: Fields = {}
 
@@ -124,7 +124,7 @@ def choice(part: Part, legs: int) -> dict[str, Any]:
     if "message" not in raw:
         said["message"] = {"role": "assistant", "content": part.text, "refusal": None}
     said["finish_reason"] = finish_name(raw, part.finish)
-    return said if legs == 1 else said | provenance(part)
+    return said if legs == 1 and part.agreement is None else said | provenance(part)
 
 
 class ChatChunks(Piecewise):

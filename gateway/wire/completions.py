@@ -67,7 +67,7 @@ class Asked(Common, kw_only=True):
 
 KNOWN = frozenset(Asked.__struct_fields__)
 USUAL = usual(KNOWN)
-UNHELD: frozenset[Free] = frozenset({"filtered"})
+UNHELD: frozenset[Free] = frozenset({"cut", "filtered"})
 
 decode_asked = msgspec.json.Decoder(Asked).decode
 decode_prompt = msgspec.json.Decoder(
@@ -165,7 +165,7 @@ def choice(part: Part, legs: int, note: Note, alternatives: bool) -> dict[str, A
         said["logprobs"], _ = legacy(raw.get("logprobs"), 0, alternatives)
     else:
         said["logprobs"] = None
-    return said if legs == 1 else said | provenance(part)
+    return said if legs == 1 and part.agreement is None else said | provenance(part)
 
 
 def native(raw: Fields) -> Fields:

@@ -9,15 +9,15 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from adapters.errors import ProviderError
+from adapters.errors import ProviderError, path_of
 from adapters.fields import CONSTRAINTS, HINTS, NEUTRAL
 from adapters.types import Fields, Finish, Input, Params, Usage
 from gateway.errors import BadRequest, GatewayError
 from gateway.keeping import Free
-from gateway.types import CompletionRequest, CompletionResponse, Part
+from gateway.types import NO_FANOUT, CompletionRequest, CompletionResponse, FanoutBody, Part
 from gateway.wire import body as wire
 from gateway.wire.guided import GUIDED, constraint_of
-from gateway.wire.values import FANOUT, NO_FANOUT, FanoutBody, Int64, Name, Penalty, Share, Text, Whole
+from gateway.wire.values import FANOUT, Int64, Name, Penalty, Share, Text, Whole
 
 MAX_STOPS = 64
 
@@ -196,21 +196,18 @@ def request_of(
         constraint, param = constraint_of(found)
         kept = "response_format" if constraint is None or param == "response_format" else ""
         fields = {name: value for name, value in fields.items() if name not in GUIDED or name == kept}
-    fanout = asked.fanout or NO_FANOUT
     return CompletionRequest(
         models_of(asked.model),
         input,
         params,
         asked.stream or False,
-        fanout.mode or "all",
-        fanout.min_success,
-        fanout.deadline_ms,
-        fanout.strict or False,
+        asked.fanout or NO_FANOUT,
         isinstance(asked.model, str),
         fields,
         constraint,
         param,
         unheld,
+        None,
         note_of(asked.stream_options, logprobs),
     )
 
@@ -289,7 +286,8 @@ def finish_name(raw: Fields, finish: Finish | None) -> Any:
 
 
 def failure_object(error: ProviderError) -> dict[str, str]:
-    return {"code": error.code, "message": error.message}
+    told = {"code": error.code, "message": error.message}
+    return told if path_of(error) is None else told | {"path": str(path_of(error))}
 
 
 def envelope(response: CompletionResponse, id: str, kind: str, choices: list[Any]) -> dict[str, Any]:
@@ -305,9 +303,12 @@ def envelope(response: CompletionResponse, id: str, kind: str, choices: list[Any
     if len(choices) != len(response.parts):
         failed = [(part, part.error) for part in response.parts if part.error is not None]
         told["errors"] = [{"index": part.index, "model": part.model, **failure_object(e)} for part, e in failed]
+    elif response.failed:
+        told["errors"] = response.failed
     return told
 
 
 def provenance(part: Part) -> dict[str, Any]:
-    """What tells the choices of several models apart."""
-    return {"model": part.model, "usage": usage_object(part.usage)}
+    """What tells the choices of several models apart, or what several have in common."""
+    told: dict[str, Any] = {"model": part.model, "usage": usage_object(part.usage)}
+    return told if part.agreement is None else told | {"agreement": part.agreement}

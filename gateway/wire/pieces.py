@@ -14,7 +14,7 @@ from adapters.types import Delta, Fields, Usage
 from gateway.errors import GatewayError
 from gateway.tokens import estimate
 from gateway.types import Leg, Part, Plan
-from gateway.wire.openai import Note, encode_error, failure_object, finish_name, to_json, usage_object
+from gateway.wire.openai import Note, encode_error, failure_object, finish_name, provenance, to_json, usage_object
 
 DONE = b"data: [DONE]\n\n"
 NOT_TOLD = frozenset({"object", "model", "usage"})
@@ -74,8 +74,8 @@ class Piecewise:
         if part.error is not None:
             said["finish_reason"] = "error"
             said["error"] = failure_object(part.error)
-        if self._several:
-            said |= {"model": part.model, "usage": usage_object(part.usage)}
+        if self._several or part.agreement is not None:
+            said |= provenance(part)
         before = b"".join(told.waiting)
         if not (told.open or part.error or before):
             before = self._opening(index, told)

@@ -9,17 +9,17 @@ Ours beyond it: ``n``, ``seed``, ``stream``, ``fanout``, and ``error`` inside a 
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from adapters.errors import ProviderError, TimedOut
+from adapters.errors import ProviderError, TimedOut, path_of
 from adapters.types import Delta, Fields, Finish, Params, Usage
-from gateway.errors import BadRequest, GatewayError
-from gateway.types import CompletionRequest, CompletionResponse, Leg, Part, Plan
+from gateway.errors import BadRequest, GatewayError, LegFailure
+from gateway.types import NO_FANOUT, CompletionRequest, CompletionResponse, FanoutBody, Leg, Part, Plan
 from gateway.wire import body as wire
-from gateway.wire.values import FANOUT, NO_FANOUT, Count, FanoutBody, Int64, Name, Penalty, Share, Text
+from gateway.wire.values import FANOUT, Count, Int64, Name, Penalty, Share, Text
 
 MAX_STOPS = 16
 CONSTRAINTS = (
@@ -81,9 +81,10 @@ class UsageBody(Struct):
     prediction_time_ms: int
 
 
-class FailureBody(Struct):
+class FailureBody(Struct, omit_defaults=True):
     code: str
     message: str
+    path: str | None = None
 
 
 class ChoiceBody(Struct):
@@ -93,14 +94,18 @@ class ChoiceBody(Struct):
     finish_reason: str
     usage: UsageBody
     error: FailureBody | UnsetType = UNSET
+    agreement: Any = UNSET
 
 
 class ResponseBody(Struct):
+    """``errors`` names the models that have no choice of their own and did not answer."""
+
     id: str
     object: str
     created: str
     choices: list[ChoiceBody]
     usage: UsageBody
+    errors: tuple[LegFailure, ...] | UnsetType = UNSET
 
 
 class PieceBody(Struct):
@@ -113,6 +118,7 @@ class PieceBody(Struct):
     created: int
     usage: UsageBody
     error: FailureBody | UnsetType = UNSET
+    agreement: Any = UNSET
 
 
 class ErrorBody(Struct, omit_defaults=True):
@@ -139,7 +145,6 @@ def decode(body: wire.Body) -> CompletionRequest:
         refuse_constraints(found)
     if asked.fanout is not None:
         wire.check_repeats(bytes(found["fanout"]))
-    fanout = asked.fanout or NO_FANOUT
     return CompletionRequest(
         models_of(asked.model),
         asked.prompt,
@@ -154,10 +159,7 @@ def decode(body: wire.Body) -> CompletionRequest:
             frequency_penalty=asked.frequency_penalty,
         ),
         asked.stream or False,
-        fanout.mode or "all",
-        fanout.min_success,
-        fanout.deadline_ms,
-        fanout.strict or False,
+        asked.fanout or NO_FANOUT,
         isinstance(asked.model, str),
     )
 
@@ -208,13 +210,15 @@ def encode(request: CompletionRequest, response: CompletionResponse) -> bytes:
     """The merged answer."""
     usage = usage_body(response.usage, response.elapsed_ms)
     choices = [choice_body(part) for part in response.parts]
-    return to_json(ResponseBody(response.id, "text_completion", rfc3339(response.created), choices, usage))
+    created, failed = rfc3339(response.created), response.failed or UNSET
+    return to_json(ResponseBody(response.id, "text_completion", created, choices, usage, failed))
 
 
 def choice_body(part: Part) -> ChoiceBody:
     usage = usage_body(part.usage, part.elapsed_ms)
     if part.error is None:
-        return ChoiceBody(part.text, part.created, part.model, FINISH.get(part.finish, "stop"), usage)
+        finish, shares = FINISH.get(part.finish, "stop"), UNSET if part.agreement is None else part.agreement
+        return ChoiceBody(part.text, part.created, part.model, finish, usage, UNSET, shares)
     return ChoiceBody(part.text, part.created, part.model, ended_by(part.error), usage, failure_body(part.error))
 
 
@@ -227,7 +231,7 @@ def ended_by(error: ProviderError) -> str:
 
 
 def failure_body(error: ProviderError) -> FailureBody:
-    return FailureBody(error.code, error.message)
+    return FailureBody(error.code, error.message, path_of(error))
 
 
 @lru_cache(maxsize=4)
@@ -274,7 +278,8 @@ class ThiggleChunks:
     def end(self, part: Part) -> bytes:
         """A choice's last chunk, with what it cost; a failed choice's also says why."""
         choice = choice_body(part)
-        piece = PieceBody(part.index, part.model, "", choice.finish_reason, part.created, choice.usage, choice.error)
+        ended, shares = choice.finish_reason, choice.agreement
+        piece = PieceBody(part.index, part.model, "", ended, part.created, choice.usage, choice.error, shares)
         return self._head + to_json(piece) + b"]}\n\n"
 
     def usage(self, usage: Usage, elapsed_ms: int) -> bytes:

@@ -1,8 +1,8 @@
 """Values of fields that several dialects have, and ``fanout``, which is ours in all of them."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Whole = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -18,15 +18,8 @@ FANOUT = {
     "fanout.min_success": "a whole number from 1 to 2147483647",
     "fanout.deadline_ms": "a whole number from 1 to 2147483647",
     "fanout.strict": "true or false",
+    "fanout.merge": '"each" or "agree"',
+    "fanout.tolerance": "a number of at least 0",
+    "fanout.arrays": '"position" or "set"',
 }
 """What it must be, in words."""
-
-
-class FanoutBody(Struct, forbid_unknown_fields=True):
-    mode: Literal["all", "first", "quorum"] | None = None
-    min_success: Count | None = None
-    deadline_ms: Count | None = None
-    strict: bool | None = None
-
-
-NO_FANOUT = FanoutBody()

@@ -119,3 +119,14 @@ def leg(targets: tuple[Target, ...], n: int, offset: int) -> Leg:
 
     call = Call(targets[0].model, "hi", Params(n=n))
     return Leg(targets[0].model, call, targets, offset, requests(targets[0], call))
+
+
+def streaming(plan: Plan) -> Plan:
+    """The same legs, for an answer in pieces."""
+    from gateway.asking import requests
+
+    calls = [msgspec.structs.replace(one.call, stream=True) for one in plan]
+    return tuple(
+        Leg(one.model, call, one.targets, one.offset, requests(one.targets[0], call))
+        for one, call in zip(plan, calls, strict=True)
+    )

@@ -7,10 +7,10 @@ import pytest
 
 from adapters.errors import ProviderError
 from adapters.types import Delta, Reply, Usage
-from gateway.fanout import ask_all
+from gateway.fanout import ask_all, begun
 from gateway.gate import Gate
 from gateway.types import Fanout, LegResult, Plan
-from tests.gateway.playing import CLOCK, Playing, breaks_after, fails, hangs, plan, says, target
+from tests.gateway.playing import CLOCK, Playing, breaks_after, fails, hangs, plan, says, streaming, target
 from tests.gateway.playing import leg as leg_of
 
 Heard = list[tuple[str, int, str]]
@@ -25,7 +25,9 @@ async def ask(legs: Plan, heard: Heard | None = None, ends: list[str] | None = N
         if ends is not None:
             ends.append(result.leg.model)
 
-    return await ask_all(legs, Fanout(**fanout), CLOCK, emit if heard is not None else None, ended)
+    results = begun(legs if heard is None else streaming(legs), CLOCK, heard is not None)
+    await ask_all(results, Fanout(**fanout), CLOCK, emit if heard is not None else None, ended)
+    return results
 
 
 def told(results: list[LegResult]) -> list[str]:
@@ -204,7 +206,9 @@ async def test_a_bug_in_the_listener_is_raised() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await ask_all(plan(Playing(a=says("A"), b=says("B")), "a", "b"), Fanout(), CLOCK, None, ended)
+        await ask_all(
+            begun(plan(Playing(a=says("A"), b=says("B")), "a", "b"), CLOCK, False), Fanout(), CLOCK, None, ended
+        )
 
 
 async def test_strict_gives_up_at_the_first_failure() -> None:

@@ -10,7 +10,7 @@ from adapters.types import Chat, Params
 from gateway.constraints import Checker
 from gateway.errors import GatewayError
 from gateway.routing import Route, Router, weighted
-from gateway.types import CompletionRequest, Fanout, Plan, Target, Team
+from gateway.types import CompletionRequest, Fanout, FanoutBody, Plan, Target, Team
 from tests.gateway.playing import Playing, target
 
 UP = Playing()
@@ -27,7 +27,7 @@ def router(**more: Any) -> Router:
         "x,y": Route("x,y", (target(UP, "xy-up"),)),
     }
     options: dict[str, Any] = {
-        "default": "a", "max_models": 4, "max_choices": 16, "checker": Checker(), "order": tuple,
+        "default": "a", "max_models": 4, "max_choices": 16, "checker": Checker(), "order": tuple, "repair_rounds": 2,
         "legal_name": lambda name: ".." not in name,
     }  # fmt: skip
     return Router(routes, {"alias": "a"}, **(options | more))
@@ -36,6 +36,9 @@ def router(**more: Any) -> Router:
 def ask(*models: str, **more: Any) -> CompletionRequest:
     params = more.pop("params", Params())
     more.setdefault("one_text", len(models) == 1)
+    fanout = {name: more.pop(name) for name in FanoutBody.__struct_fields__ if name in more}
+    if fanout:
+        more["fanout"] = FanoutBody(**fanout)
     return CompletionRequest(models, more.pop("input", "hi"), params, **more)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapters.errors import TimedOut, Unavailable
 from adapters.types import Call, Delta, Params, Usage
 from gateway.errors import BadRequest, LegFailure, Unanswered
-from gateway.types import CompletionRequest, CompletionResponse, Leg, Part
+from gateway.types import CompletionRequest, CompletionResponse, FanoutBody, Leg, Part
 from gateway.wire import thiggle
 
 DEPTH = 64
@@ -38,7 +38,7 @@ def test_everything_that_can_be_asked() -> None:
     params = Params(
         n=2, max_tokens=5, temperature=0, top_p=1, stop=("x",), seed=-3, presence_penalty=-2, frequency_penalty=2
     )
-    assert decode(asked) == CompletionRequest(("a", "b"), "hi", params, True, "quorum", 2, 900, True)
+    assert decode(asked) == CompletionRequest(("a", "b"), "hi", params, True, FanoutBody("quorum", 2, 900, True))
 
 
 @pytest.mark.parametrize(

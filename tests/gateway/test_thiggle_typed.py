@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.types import Finish, JsonSchema, Params, Usage
-from gateway.errors import BadRequest, GatewayError
+from adapters.types import JsonSchema, Params, Usage
+from gateway.errors import BadRequest
 from gateway.types import CompletionRequest, CompletionResponse, Part
 from gateway.wire import thiggle, typed
 from gateway.wire.typed import Completions, Conversions, Typed
@@ -36,9 +36,10 @@ def test_a_typed_request() -> None:
     request = decode(
         **BODY, max_tokens=20, temperature=0.5, user_id="00000000-0000-0000-0000-000000000000", model="a,b"
     )
-    assert request.input == (
-        "Say hello.\n\nAnswer with JSON of the TypeScript type Message, and nothing else. It is defined so:\n\n"
-        "```typescript\nexport type Message {\n  text: string; // what is said\n}\n```\n\n"
+    assert request.input == "Say hello."
+    assert request.hint == (
+        "Answer with JSON of the TypeScript type Message, and nothing else. It is defined so:\n\n"
+        "```typescript\nexport type Message {\n  text: string; // what is said\n}\n```"
     )
     assert (request.models, request.one_text) == (("a,b",), True)
     assert request.params == Params(max_tokens=20, temperature=0.5)
@@ -107,78 +108,12 @@ def test_conversions_are_kept_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
     assert converted == ["a", "b", "c", "b", "b"]
 
 
-def answered(*texts: tuple[str, Finish], models: int = 0, **fanout: Any) -> dict[str, Any]:
-    """What the caller reads; the last of ``models`` were given up."""
-    models = models or len(texts)
-    request = decode(**BODY, model=["a", "b", "c"][:models], fanout=fanout)
-    parts = tuple([Part(i, "abc"[i], text, finish, Usage(5, 3), 7, 20) for i, (text, finish) in enumerate(texts)])
-    response = CompletionResponse("id", 1_700_000_000, parts, Usage(5, 3), 20, models)
-    found: dict[str, Any] = msgspec.json.decode(Typed(Conversions()).encode(request, response))
-    return found
-
-
 def test_the_answers_text_is_the_json() -> None:
-    [choice] = answered(('{"text": "hello"}', "stop"))["choices"]
+    request = decode(**BODY)
+    parts = (Part(0, "a", '{"text": "hello"}', "stop", Usage(5, 3), 7, 20),)
+    response = CompletionResponse("id", 1_700_000_000, parts, Usage(5, 3), 20)
+    [choice] = msgspec.json.decode(Typed(Conversions()).encode(request, response))["choices"]
     assert (choice["text"], choice["finish_reason"]) == ('{"text": "hello"}', "stop")
-    [choice] = answered(('{"text": "hello"}', "length"))["choices"]
-    assert (choice["text"], choice["finish_reason"]) == ('{"text": "hello"}', "length")
-
-
-def test_an_answer_that_was_cut_off_is_an_error_that_says_so() -> None:
-    with pytest.raises(GatewayError) as caught:
-        answered(('{"text": "he', "length"))
-    told = Typed(Conversions()).encode_error(caught.value)
-    words = typed.CUT_OFF
-    assert msgspec.json.decode(told) == {
-        "error": f"a: {words}",
-        "code": 422,
-        "param": "max_tokens",
-        "errors": [{"index": 0, "model": "a", "code": "constraint_violated", "message": words}],
-    }
-
-
-def test_one_of_several_that_was_cut_off_stays_in_its_place() -> None:
-    first, second = answered(('{"text": "he', "length"), ('{"text": "x"}', "stop"))["choices"]
-    assert (first["text"], first["finish_reason"], first["error"]["code"]) == ("", "error", "constraint_violated")
-    assert second["text"] == '{"text": "x"}'
-    with pytest.raises(GatewayError):
-        answered(('{"text": "he', "length"), ('{"text": "x"}', "stop"), strict=True)
-
-
-CUT: tuple[str, Finish] = ('{"text": "he', "length")
-WHOLE: tuple[str, Finish] = ('{"text": "x"}', "stop")
-
-
-@pytest.mark.parametrize(
-    ("texts", "fanout"),
-    [
-        ((CUT, WHOLE), {"min_success": 2}),
-        ((CUT, WHOLE, CUT), {"min_success": 2, "mode": "quorum"}),
-        ((CUT, WHOLE), {"mode": "quorum", "models": 3}),
-    ],
-)
-def test_an_answer_that_was_cut_off_does_not_count_as_one(texts: Any, fanout: Any) -> None:
-    with pytest.raises(GatewayError) as caught:
-        answered(*texts, **fanout)
-    assert (caught.value.status, caught.value.param) == (422, "max_tokens")
-
-
-def test_where_enough_are_whole_one_may_be_cut_off() -> None:
-    for fanout in ({"min_success": 2}, {"mode": "quorum"}):
-        assert len(answered(CUT, WHOLE, WHOLE, **fanout)["choices"]) == 3
-
-
-def test_a_model_with_one_whole_choice_has_answered_once() -> None:
-    request = decode(**BODY, model=["a", "b"], n=2, fanout={"min_success": 2})
-
-    def said(*texts: tuple[str, Finish]) -> int:
-        parts = tuple([Part(i, "ab"[i // 2], text, end, Usage(5, 3), 7, 20) for i, (text, end) in enumerate(texts)])
-        response = CompletionResponse("id", 1, parts, Usage(5, 3), 20, 2)
-        return len(msgspec.json.decode(Typed(Conversions()).encode(request, response))["choices"])
-
-    assert said(WHOLE, CUT, WHOLE, CUT) == 4
-    with pytest.raises(GatewayError):
-        said(WHOLE, WHOLE, CUT, CUT)
 
 
 @pytest.mark.parametrize(

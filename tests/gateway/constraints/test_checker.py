@@ -65,7 +65,12 @@ def test_what_surrounds_one_value_is_taken_away(text: str) -> None:
     ],
 )
 def test_the_problem_names_the_place(text: str, problem: str) -> None:
-    assert Checker().check(PERSON, text) == Verdict(text, problem)
+    verdict = Checker().check(PERSON, text)
+    assert (verdict.text, verdict.problem) == (text, problem)
+    if problem.startswith("at "):
+        assert verdict.path == problem[3:].partition(":")[0]
+    else:
+        assert verdict.path == (None if problem.startswith("the answer") else "")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +110,7 @@ def test_any_json_is_an_object() -> None:
     checker = Checker()
     assert checker.check(AnyJson(), '{"a": [1]}') == Verdict('{"a": [1]}')
     assert checker.check(AnyJson(), "Yes: {}") == Verdict("{}")
-    assert checker.check(AnyJson(), "[1]") == Verdict("[1]", "the answer is not a JSON object but [1]")
+    assert checker.check(AnyJson(), "[1]") == Verdict("[1]", "the answer is not a JSON object but [1]", "")
     assert checker.check(AnyJson(), '{"\\ud800": 1}').problem is not None
 
 

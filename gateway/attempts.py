@@ -1,0 +1,220 @@
+"""Asks one model: its targets in turn, each by the path that holds its answer to its constraint, until one answers.
+
+A provider's failure is a value; an exception out of here is a bug, or the caller who has left.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from itertools import accumulate
+
+from adapters.chat import delta_of, is_no_text, weight
+from adapters.errors import Garbled, ProviderError, Rejected
+from adapters.types import Asked, Call, Choice, Delta, Finish, Path, Reply
+from gateway.asking import requests
+from gateway.best import likeliest
+from gateway.choices import behind_echo, joined, paid, pieces
+from gateway.paths import weaker
+from gateway.repair import exchanged, mended
+from gateway.tokens import estimate
+from gateway.turns import in_turns
+from gateway.types import Clock, LegResult, Outcome, Target
+
+log = logging.getLogger("gateway.fanout")
+
+Emit = Callable[[LegResult, list[Delta], int], asyncio.Future[None] | None]
+"""Takes the pieces that one read has brought for a leg, and how far their indexes are from their places in it. What it
+returns, if anything, is done when the caller can take more; see ``Feed``."""
+
+STRAY = "the provider's stream speaks of a choice that it was not asked for, or that has ended"
+"""Such a provider would speak in another leg's place."""
+
+REFUSED = "response_format"
+"""The parameter that a provider complains of when it has no structured output for a model."""
+
+AT_ONCE = 4
+"""Requests of one leg that are under way together, where a provider gives fewer choices at a time than are asked."""
+
+
+async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
+    """Asks the leg's targets in turn and leaves the answer, or the last reason why there is none, in ``result``."""
+    leg = result.leg
+    outcome: Outcome | None = None
+    for target in leg.targets:
+        asked = leg.first if target is leg.targets[0] else expressible(result, target)
+        if asked is None:
+            continue  # this target has no words for the call; why the others failed is what counts
+        result.target = target
+        outcome = await try_target(result, target, asked, emit)
+        if isinstance(outcome, Rejected) and outcome.param == REFUSED and leg.keeping is not None:
+            outcome = await on_weaker_paths(result, target, asked, emit, outcome)
+        if isinstance(outcome, Reply) or not outcome.fall_back or any(result.sent):
+            break  # what the caller has read cannot be unsaid
+    assert outcome is not None
+    close(result, outcome, clock)
+
+
+async def on_weaker_paths(
+    result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None, outcome: Outcome
+) -> Outcome:
+    """The same target without what it has refused: in a mode for JSON, and then by the prompt alone."""
+    constraint = result.leg.call.constraint
+    path = asked[0].path
+    while isinstance(outcome, Rejected) and constraint is not None and outcome.param == REFUSED:
+        path = weaker(constraint, path)
+        again = None if path is None else expressible(result, target, path)
+        if again is None:
+            break
+        outcome = await try_target(result, target, again, emit)
+    return outcome
+
+
+def expressible(result: LegResult, target: Target, forced: Path | None = None) -> tuple[Asked, ...] | None:
+    """What the target is asked; None if its wire has no words for it."""
+    try:
+        return requests(target, result.leg.call, result.leg.keeping, forced)
+    except Rejected:
+        return None
+
+
+async def try_target(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Outcome:
+    """One try of a target."""
+    result.attempts += 1
+    result.path = asked[0].path
+    try:
+        reply = await attempt(result, target, asked, emit)
+        if result.leg.call.params.best_of is not None:
+            reply = best(reply, result.leg.call)
+        if emit is not None and not asked[0].call.stream:
+            await told(result, reply, emit)
+        return reply
+    except ProviderError as failure:
+        log.warning("%s: %s (%s)", target.name, failure.message, failure.code)
+        return failure
+
+
+async def told(result: LegResult, reply: Reply, emit: Emit) -> None:
+    """Hands a whole answer to who hears a stream."""
+    rich = result.leg.call.fields is not None
+    for choice in reply.choices:
+        result.sent[choice.index] += len(choice.text) or 1
+        ready = emit(result, pieces(choice.index, choice.text, choice.raw if rich else None, reply.raw), 0)
+        if ready is not None:
+            await ready
+
+
+def close(result: LegResult, outcome: Outcome, clock: Clock) -> None:
+    result.outcome = paid(outcome, result.used) if result.used and isinstance(outcome, Reply) else outcome
+    result.ended = clock.steady()
+    result.created = int(clock.wall())
+
+
+async def attempt(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Reply:
+    """One target's whole answer, from one request or several. Raises a ProviderError."""
+    if len(asked) == 1 and target.gate is None and result.leg.keeping is None:
+        [only] = asked
+        if emit is None and not only.echo:  # as most are
+            return await exchanged(target, only, 0)
+        return await one(result, target, only, 0, emit)
+    spare = sum([part.call.choices for part in asked]) > result.leg.call.choices
+    if len(asked) == 1:
+        return await gated(result, target, asked[0], 0, emit, spare)
+    shifts = list(accumulate([part.call.choices for part in asked], initial=0))
+    replies: dict[int, Reply] = {}
+
+    async def work(i: int) -> None:
+        replies[i] = await gated(result, target, asked[i], shifts[i], emit, spare)
+
+    await in_turns(len(asked), at_once(target), work)
+    return joined([replies[i] for i in range(len(asked))])
+
+
+def at_once(target: Target) -> int:
+    """How many requests of one call the target gets together."""
+    return min(AT_ONCE, target.gate.concurrency) if target.gate else AT_ONCE
+
+
+def best(reply: Reply, call: Call) -> Reply:
+    """Of more choices than were wanted, the likeliest."""
+    params = call.params
+    if params.best_of is None or len(reply.choices) <= call.choices:
+        return reply
+    return likeliest(reply, params.best_of, params.n)
+
+
+async def gated(result: LegResult, target: Target, asked: Asked, shift: int, emit: Emit | None, spare: bool) -> Reply:
+    """One request, in its turn where the provider's are bounded."""
+    if target.gate is None:
+        return await one(result, target, asked, shift, emit, spare)
+    async with target.gate:
+        return await one(result, target, asked, shift, emit, spare)
+
+
+async def one(
+    result: LegResult, target: Target, asked: Asked, shift: int, emit: Emit | None, spare: bool = False
+) -> Reply:
+    """The answer to one request, for choices whose places in the leg begin at ``shift``."""
+    if emit is not None and asked.call.stream:
+        return await streamed(result, target, asked, shift, emit)
+    reply = await exchanged(target, asked, shift)
+    if result.leg.keeping is not None:
+        reply = await mended(result, target, asked, reply, shift, spare)
+    return Reply(behind_echo(reply.choices, asked.echo), reply.usage, reply.raw) if asked.echo else reply
+
+
+async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, emit: Emit) -> Reply:
+    decoder = target.adapter.decoder(asked.call)
+    n = asked.call.choices
+    finished: dict[int, Finish] = {}
+    sent = result.sent
+    echo = Echo(asked.echo) if asked.echo else None
+    keeping = result.leg.keeping
+    texts: dict[int, list[str]] = {i: [] for i in range(n)} if keeping else {}
+    otherwise: set[int] = set()  # choices that are no texts
+
+    def feed(data: bytes) -> asyncio.Future[None] | None:
+        deltas = decoder.feed(data)
+        for delta in deltas:
+            index = delta.index
+            if index in finished or not 0 <= index < n:
+                raise Garbled(STRAY)
+            if delta.finish is not None:
+                finished[index] = delta.finish
+            sent[shift + index] += len(delta.text) or (weight(delta) if delta.raw is not None else 0)
+        if keeping:
+            for delta in deltas:
+                texts[delta.index].append(delta.text)
+                if "messages" in keeping.free and delta.raw is not None and is_no_text(delta_of(delta.raw)):
+                    otherwise.add(delta.index)
+        if echo:
+            deltas = [echo.of(delta) for delta in deltas]
+        return emit(result, deltas, shift) if deltas else None
+
+    response = await target.upstream.stream(asked.request, target.timeouts, feed)
+    if response.status != 200:
+        target.adapter.decode(asked.call, response)  # raises what the status means
+        raise Garbled("the provider's answer could not be read", status=response.status)
+    decoder.close()
+    usage = decoder.usage or estimate(asked.call, sent[shift : shift + n])
+    if len(finished) != n:
+        raise Garbled(f"the provider's stream ended {len(finished)} of {n} choices")
+    if keeping:
+        result.used.append(usage)
+        for i in set(range(n)) - otherwise:
+            keeping.streamed("".join(texts[i]), finished[i])
+    choices = tuple(Choice(shift + i, "", finished[i]) for i in range(n))
+    return Reply(choices, usage)
+
+
+class Echo:
+    """Puts the prompt in front of the first piece of each choice."""
+
+    def __init__(self, prompt: str) -> None:
+        self._prompt = prompt
+        self._begun: set[int] = set()
+
+    def of(self, delta: Delta) -> Delta:
+        if delta.index in self._begun or not (delta.finish or weight(delta)):
+            return delta  # begun, or not to begin yet
+        self._begun.add(delta.index)
+        return Delta(delta.index, self._prompt + delta.text, delta.finish, None, delta.more)

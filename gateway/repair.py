@@ -1,0 +1,70 @@
+"""One whole answer, held to its constraint: what breaks it is shown to the model with what is wrong, a few times.
+
+Every round is another request to the same target, for the one choice that was no good; its usage counts. What is cut
+off at the limit of tokens would be again, and is not asked for a second time.
+"""
+
+from adapters.errors import CutOff, Invalid, ProviderError
+from adapters.types import Asked, Choice, Reply
+from gateway.asking import asked_again
+from gateway.choices import placed
+from gateway.keeping import Keeping
+from gateway.tokens import estimate
+from gateway.types import LegResult, Target
+
+
+async def exchanged(target: Target, asked: Asked, shift: int) -> Reply:
+    """One HTTP exchange and the reply in it, always with a usage. Raises a ProviderError."""
+    response = await target.upstream.fetch(asked.request, target.timeouts)
+    reply = target.adapter.decode(asked.call, response)
+    choices = placed(reply.choices, asked.call.choices, shift)
+    usage = reply.usage or estimate(asked.call, [len(choice.text) for choice in choices])
+    return Reply(choices, usage, reply.raw)
+
+
+async def mended(result: LegResult, target: Target, asked: Asked, reply: Reply, shift: int, spare: bool) -> Reply:
+    """The reply with choices that keep the constraint. ``spare`` says that there are more than the caller wants: those
+    that break it are left out then. Raises Invalid if no round made a choice good."""
+    keeping = result.leg.keeping
+    if keeping is None:
+        return reply
+    note(result, reply)
+    good: list[Choice] = []
+    for choice in reply.choices:
+        try:
+            good.append(keeping.kept(choice))
+        except Invalid as problem:
+            if not spare:
+                good.append(await another(result, target, asked, choice, choice.index - shift, problem, keeping))
+    return Reply(tuple(good), reply.usage, reply.raw)
+
+
+def note(result: LegResult, reply: Reply) -> None:
+    """Every answer was paid for, be it good or not."""
+    if reply.usage is not None:
+        result.used.append(reply.usage)
+
+
+async def another(
+    result: LegResult, target: Target, asked: Asked, choice: Choice, place: int, problem: Invalid, keeping: Keeping
+) -> Choice:
+    """A choice in the place of one that was no good. Whatever a round fails by, that is why there is none."""
+    given = choice
+    for round in range(1, keeping.rounds + 1):
+        if isinstance(problem, CutOff):
+            break
+        try:
+            again = asked_again(target, asked, place, given.text, problem, keeping, round)
+            result.attempts += 1
+            reply = await exchanged(target, again, 0)
+        except ProviderError:
+            break
+        note(result, reply)
+        [given] = reply.choices
+        try:
+            good = keeping.kept(given)
+        except Invalid as still:
+            problem = still
+            continue
+        return Choice(choice.index, good.text, good.finish, None, good.raw)
+    raise problem
