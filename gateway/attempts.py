@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from adapters.chat import delta_of, is_no_text, weight
 from adapters.errors import Garbled, ProviderError, Rejected
-from adapters.types import Asked, Call, Choice, Delta, Finish, Path, Reply
+from adapters.types import Asked, Choice, Delta, Finish, Path, Reply
 from gateway.asking import requests
 from gateway.best import likeliest
 from gateway.choices import behind_echo, joined, paid, pieces
@@ -83,8 +83,9 @@ async def try_target(result: LegResult, target: Target, asked: tuple[Asked, ...]
     result.path = asked[0].path
     try:
         reply = await attempt(result, target, asked, emit)
-        if result.leg.call.params.best_of is not None:
-            reply = best(reply, result.leg.call)
+        params = result.leg.call.params
+        if params.best_of is not None and made(asked) > result.leg.call.choices:
+            reply = likeliest(reply, params.best_of, params.n, result.leg.call.prompts)
         if emit is not None and not asked[0].call.stream:
             await told(result, reply, emit)
         return reply
@@ -116,7 +117,7 @@ async def attempt(result: LegResult, target: Target, asked: tuple[Asked, ...], e
         if emit is None and not only.echo:  # as most are
             return await exchanged(target, only, 0)
         return await one(result, target, only, 0, emit)
-    spare = sum([part.call.choices for part in asked]) > result.leg.call.choices
+    spare = made(asked) > result.leg.call.choices
     if len(asked) == 1:
         return await gated(result, target, asked[0], 0, emit, spare)
     shifts = list(accumulate([part.call.choices for part in asked], initial=0))
@@ -134,12 +135,9 @@ def at_once(target: Target) -> int:
     return min(AT_ONCE, target.gate.concurrency) if target.gate else AT_ONCE
 
 
-def best(reply: Reply, call: Call) -> Reply:
-    """Of more choices than were wanted, the likeliest."""
-    params = call.params
-    if params.best_of is None or len(reply.choices) <= call.choices:
-        return reply
-    return likeliest(reply, params.best_of, params.n)
+def made(asked: tuple[Asked, ...]) -> int:
+    """How many choices are asked for."""
+    return sum([part.call.choices for part in asked])
 
 
 async def gated(result: LegResult, target: Target, asked: Asked, shift: int, emit: Emit | None, spare: bool) -> Reply:

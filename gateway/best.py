@@ -6,7 +6,7 @@ OpenAI's and vLLM's ``best_of`` rank by the mean log probability of a choice's t
 import msgspec
 from msgspec import Struct
 
-from adapters.errors import UNREADABLE, Garbled
+from adapters.errors import UNREADABLE, Garbled, Invalid
 from adapters.types import Choice, Reply
 
 
@@ -24,11 +24,15 @@ class Logprobs(Struct):
 decode_logprobs = msgspec.json.Decoder(Logprobs).decode
 
 
-def likeliest(reply: Reply, best_of: int, n: int) -> Reply:
-    """Of each ``best_of`` choices the ``n`` likeliest, best first. The usage is that of all, for all were made."""
+def likeliest(reply: Reply, best_of: int, n: int, prompts: int) -> Reply:
+    """Of each ``best_of`` choices the ``n`` likeliest, best first. The usage is that of all, for all were made. Raises
+    Invalid where so many broke their constraint, and are missing, that fewer than ``n`` are left."""
     chosen: list[Choice] = []
-    for start in range(0, len(reply.choices), best_of):
-        ranked = sorted(reply.choices[start : start + best_of], key=mean_logprob, reverse=True)[:n]
+    for prompt in range(prompts):
+        made = [choice for choice in reply.choices if choice.index // best_of == prompt]
+        if len(made) < n:
+            raise Invalid(f"of {best_of} answers (best_of), only {len(made)} keep the constraint, and {n} are wanted")
+        ranked = sorted(made, key=mean_logprob, reverse=True)[:n]
         chosen += [Choice(len(chosen) + i, c.text, c.finish, None, c.raw) for i, c in enumerate(ranked)]
     return Reply(tuple(chosen), reply.usage, reply.raw)
 

@@ -27,7 +27,8 @@ def only(value: Any) -> Schema:
     return {"const": value}
 
 
-FAILURE = an_object({"index": WHOLE, "model": TEXT, "code": TEXT, "message": TEXT})
+PATH: Schema = {**TEXT, "description": "a JSON pointer to what breaks the type in the model's answer"}
+FAILURE = an_object({"index": WHOLE, "model": TEXT, "code": TEXT, "message": TEXT, "path": PATH}, "path")
 FAILURES = {"errors": list_of(ref("ModelFailure"))}
 
 USAGE = {
@@ -37,11 +38,18 @@ USAGE = {
     ),
 }
 
-CHOICE: dict[str, Schema] = {"index": WHOLE, "finish_reason": TEXT_OR_NULL, "model": TEXT, "usage": ref("Usage")}
+AGREEMENT: Schema = {"description": "in the answer's shape, the share of answers that have each leaf"}
+CHOICE: dict[str, Schema] = {
+    "index": WHOLE,
+    "finish_reason": TEXT_OR_NULL,
+    "model": TEXT,
+    "usage": ref("Usage"),
+    "agreement": AGREEMENT,
+}
 
 
 def openai_answer(kind: str, choice: dict[str, Schema]) -> Schema:
-    choices = list_of(an_object({**CHOICE, **choice}, "model", "usage"))
+    choices = list_of(an_object({**CHOICE, **choice}, "model", "usage", "agreement"))
     head = {"id": TEXT, "object": only(kind), "created": WHOLE, "model": TEXT}
     return an_object({**head, "choices": choices, "usage": ref("Usage"), **FAILURES}, "errors")
 

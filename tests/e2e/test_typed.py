@@ -424,3 +424,35 @@ async def test_chats_agree_too(http: httpx.AsyncClient, provider: Provider) -> N
             "response_format": {"type": "json_object"}, "fanout": {"merge": "agree"}}  # fmt: skip
     [choice] = (await http.post("/v1/chat/completions", json=body)).json()["choices"]
     assert choice["message"]["content"] == '{"x": 1}' and choice["agreement"] == {"x": 1.0}
+
+
+async def test_of_more_answers_than_are_wanted_the_wrong_ones_are_left_out(
+    http: httpx.AsyncClient, provider: Provider
+) -> None:
+    schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+    body = {"model": "guided", "prompt": "x", "guided_json": schema, "best_of": 2, "temperature": 0}
+    says(provider, "guided", BAD, GOOD)
+    response = await http.post("/v1/completions", json=body)
+    assert [choice["text"] for choice in response.json()["choices"]] == [GOOD] and len(provider.seen) == 2
+    says(provider, "guided", BAD)
+    response = await http.post("/v1/completions", json=body)
+    assert response.status_code == 422 and "best_of" in response.json()["error"]["message"]
+
+
+async def test_only_what_is_wrong_is_asked_again(http: httpx.AsyncClient, provider: Provider) -> None:
+    schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+    body = {"model": "words", "prompt": ["one", "two", "three"], "guided_json": schema}
+    provider.turns["words"] = [Script(chunks=(text,)) for text in (GOOD, GOOD, GOOD, GOOD)]
+    provider.turns["words"][1] = Script(chunks=(BAD,))
+    response = await http.post("/v1/completions", json=body)
+    assert [choice["text"] for choice in response.json()["choices"]] == [GOOD] * 3
+    assert len(provider.seen) == 4 and response.headers["x-gateway-attempts"] == "2"
+    assert response.json()["usage"]["prompt_tokens"] == 28
+    [again] = [seen for seen in provider.seen if BAD in prompt(seen.body)]
+    assert sum(word in prompt(again.body) for word in ("one\n", "two\n", "three\n")) == 1
+
+
+async def test_a_deadline_holds_for_the_rounds(http: httpx.AsyncClient, provider: Provider) -> None:
+    says(provider, "words", BAD, pause=0.12)
+    response = await ask(http, "words", fanout={"deadline_ms": 200})
+    assert response.status_code == 504 and "deadline" in response.text and len(provider.seen) == 2
