@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import accumulate
 
 from adapters.chat import delta_of, is_no_text, weight
-from adapters.errors import Garbled, ProviderError, Rejected
+from adapters.errors import Garbled, Invalid, ProviderError, Rejected
 from adapters.types import Asked, Choice, Delta, Finish, Path, Reply
 from gateway.asking import requests
 from gateway.best import likeliest
@@ -81,8 +81,11 @@ async def try_target(result: LegResult, target: Target, asked: tuple[Asked, ...]
     """One try of a target."""
     result.attempts += 1
     result.path = asked[0].path
+    result.broken = {}
     try:
         reply = await attempt(result, target, asked, emit)
+        if result.broken and len(result.broken) == len(reply.choices):
+            raise result.broken[0]
         params = result.leg.call.params
         if params.best_of is not None and made(asked) > result.leg.call.choices:
             reply = likeliest(reply, params.best_of, params.n, result.leg.call.prompts)
@@ -199,7 +202,10 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
     if keeping:
         result.used.append(usage)
         for i in set(range(n)) - otherwise:
-            keeping.streamed("".join(texts[i]), finished[i])
+            try:
+                keeping.streamed("".join(texts[i]), finished[i])
+            except Invalid as problem:
+                result.broken[shift + i] = problem
     choices = tuple(Choice(shift + i, "", finished[i]) for i in range(n))
     return Reply(choices, usage)
 

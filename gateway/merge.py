@@ -14,12 +14,16 @@ def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, el
     """The answer, or Unanswered when too few models did. ``elapsed`` is in seconds."""
     outcome = results[0].outcome
     if len(results) == 1 and isinstance(outcome, Reply) and not fanout.agree:
+        if fanout.strict and results[0].broken:
+            raise broken_parts(results)
         alone, paid = tuple(parts_of(results[0])), outcome.usage or NOTHING
         return CompletionResponse(id, created, alone, paid, round(elapsed * 1000), 1, outcome.raw)
     shown = told(results, fanout)
     failed = [result for result in shown if not isinstance(result.outcome, Reply)]
     if failed and (fanout.strict or len(shown) - len(failed) < fanout.min_success):
         raise unanswered(failed, [result for result in results if result.outcome is None], len(results))
+    if fanout.strict and any(result.broken for result in shown):
+        raise broken_parts(shown)
     elapsed_ms, usage = round(elapsed * 1000), total(shown)
     if fanout.alike is not None and fanout.agree:
         parts, failures = merged(shown, fanout.alike, created, elapsed_ms, usage), tuple(map(failure, failed))
@@ -28,6 +32,16 @@ def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, el
         return CompletionResponse(id, created, tuple(parts), usage, elapsed_ms, len(results), None, failures)
     parts = [part for result in shown for part in parts_of(result)]
     return CompletionResponse(id, created, tuple(parts), usage, elapsed_ms, len(results))
+
+
+def broken_parts(results: list[LegResult]) -> Unanswered:
+    """A strict call has no place for a model of whose choices some break the type."""
+    found = [
+        LegFailure(result.leg.offset + index, result.leg.model, problem.code, problem.message, problem.path)
+        for result in results
+        for index, problem in result.broken.items()
+    ]
+    return Unanswered(f"{found[0].model}: {found[0].message}", 422, tuple(found), final=True)
 
 
 def told(results: list[LegResult], fanout: Fanout) -> list[LegResult]:
@@ -107,9 +121,10 @@ def parts_of(result: LegResult) -> list[Part]:
     if len(outcome.choices) == 1:
         [c] = outcome.choices
         return [Part(leg.offset + c.index, leg.model, c.text, c.finish, usage, result.created, elapsed, None, c.raw)]
-    lengths = result.sent or [len(choice.text) for choice in outcome.choices]
+    lengths, broken = result.sent or [len(choice.text) for choice in outcome.choices], result.broken
+    made, at = result.created, leg.offset
     return [
-        Part(leg.offset + c.index, leg.model, c.text, c.finish, c.usage or share, result.created, elapsed, None, c.raw)
+        Part(at + c.index, leg.model, c.text, c.finish, c.usage or share, made, elapsed, broken.get(c.index), c.raw)
         for c, share in zip(outcome.choices, split(usage, lengths), strict=True)
     ]
 

@@ -23,8 +23,8 @@ async def exchanged(target: Target, asked: Asked, shift: int) -> Reply:
 
 
 async def mended(result: LegResult, target: Target, asked: Asked, reply: Reply, shift: int, spare: bool) -> Reply:
-    """The reply with choices that keep the constraint. ``spare`` says that there are more than the caller wants: those
-    that break it are left out then. Raises Invalid if no round made a choice good."""
+    """The reply with choices that keep the constraint. Those that no round made good are empty, and noted as broken;
+    ``spare`` says that there are more than the caller wants: then they are left out."""
     keeping = result.leg.keeping
     if keeping is None:
         return reply
@@ -34,8 +34,13 @@ async def mended(result: LegResult, target: Target, asked: Asked, reply: Reply, 
         try:
             good.append(keeping.kept(choice))
         except Invalid as problem:
-            if not spare:
+            if spare:
+                continue
+            try:
                 good.append(await another(result, target, asked, choice, choice.index - shift, problem, keeping))
+            except Invalid as still:
+                result.broken[choice.index] = still
+                good.append(Choice(choice.index, "", choice.finish))
     return Reply(tuple(good), reply.usage, reply.raw)
 
 
@@ -48,7 +53,7 @@ def note(result: LegResult, reply: Reply) -> None:
 async def another(
     result: LegResult, target: Target, asked: Asked, choice: Choice, place: int, problem: Invalid, keeping: Keeping
 ) -> Choice:
-    """A choice in the place of one that was no good. Whatever a round fails by, that is why there is none."""
+    """A choice in the place of one that was no good. Raises Invalid if there is none, whatever a round failed by."""
     given = choice
     for round in range(1, keeping.rounds + 1):
         if isinstance(problem, CutOff):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from adapters.embeddings.types import Embedder
-from adapters.errors import ProviderError
+from adapters.errors import Invalid, ProviderError
 from adapters.types import Adapter, Asked, Call, Constraint, Fields, Finish, Input, Mode, Params, Path, Reply, Usage
 from gateway.agreement import Alike
 from gateway.errors import LegFailure
@@ -129,7 +129,7 @@ class LegResult(Struct, eq=False):
 
     ``sent`` counts the characters of each choice that a stream has handed on, so that what was spent is known even of
     a stream that was cut. ``path`` is how the answer is held to its constraint; ``used`` is the usage of all answers
-    that were given under it, good or not.
+    that were given under it, good or not; ``broken`` are choices that do not keep it, where others do.
     """
 
     leg: Leg
@@ -142,6 +142,7 @@ class LegResult(Struct, eq=False):
     sent: list[int] = []
     path: Path | None = None
     used: list[Usage] = []
+    broken: dict[int, Invalid] = {}
 
 
 class Part(Struct, frozen=True):

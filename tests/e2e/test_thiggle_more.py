@@ -174,7 +174,7 @@ async def test_several_models_and_one_is_cut_off(client: httpx.AsyncClient, prov
     body = {**TYPED, "model": ["gpt", "gpu"]}
     first, second = (await client.post("/v1/completion/typed", json=body)).json()["choices"]
     assert first["text"] == HELLO
-    assert (second["text"], second["error"]["code"]) == ("", "constraint_violated")
+    assert (second["text"], second["error"]["code"]) == ("", "cut_off")
     response = await client.post("/v1/completion/typed", json={**TYPED, "max_tokens": 5})
     assert (response.status_code, response.json()["param"]) == (422, "max_tokens")
     assert "raise max_tokens" in response.json()["error"]

@@ -456,3 +456,25 @@ async def test_a_deadline_holds_for_the_rounds(http: httpx.AsyncClient, provider
     says(provider, "words", BAD, pause=0.12)
     response = await ask(http, "words", fanout={"deadline_ms": 200})
     assert response.status_code == 504 and "deadline" in response.text and len(provider.seen) == 2
+
+
+async def test_of_several_choices_the_good_ones_are_given(http: httpx.AsyncClient, provider: Provider) -> None:
+    provider.turns["words"] = [Script(chunks=(GOOD,)) for _ in range(3)]
+    provider.scripts["words"] = Script(chunks=(BAD,))
+    schema = {"type": "object", "properties": {"age": {"type": "integer"}}}
+    asked = {"model": "words", "prompt": ["one", "two", "three", "four"], "guided_json": schema}
+    body = (await http.post("/v1/completions", json=asked)).json()
+    assert len(body["choices"]) == 3 and body["errors"][0]["path"] == "/age"
+    assert {choice["index"] for choice in body["choices"]} | {body["errors"][0]["index"]} == {0, 1, 2, 3}
+    assert body["usage"]["prompt_tokens"] == 7 * 6  # four answers and two rounds
+
+    for strict in (False, True):
+        provider.turns["words"] = [Script(chunks=(GOOD,))]
+        response = await ask(http, "words", n=2, fanout={"strict": strict})
+        if strict:
+            assert response.status_code == 422 and "/age" in response.json()["error"]
+        else:
+            said = response.json()["choices"]
+            assert sorted(choice["finish_reason"] for choice in said) == ["error", "stop"]
+    response = await ask(http, "words", n=2)
+    assert response.status_code == 422 and "/age" in response.json()["error"]
