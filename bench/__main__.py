@@ -14,12 +14,14 @@ from statistics import median
 from rich.console import Console
 
 from bench import Problem, report
+from bench.conversion import conversion
+from bench.demo import demo
 from bench.machine import choose_cores, describe
 from bench.measure import Bench, Options, Running, Sample, prepared
 from bench.peers import PEERS, Peer, find_binary, gateway
-from bench.scenarios import ROWS, SCENARIOS
+from bench.scenarios import OURS_ALONE, ROWS, SCENARIOS
 
-QUICK = Options(reps=2, seconds=0.4, warm_up=0.2, memory_requests=20_000, patience=1)
+QUICK = Options(reps=2, seconds=0.4, warm_up=0.2, memory_requests=20_000, calls=100, patience=1)
 WIDTH = 150  # of the table where the output is no terminal
 
 Samples = dict[tuple[str, str], list[Sample]]
@@ -30,7 +32,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser.add_argument("--rows", help=f"some of the table only: {','.join(ROWS)}")
     parser.add_argument("--reps", type=int, help=f"repetitions of each scenario ({Options.reps})")
     parser.add_argument("--seconds", type=float, help=f"of load in each repetition ({Options.seconds:g})")
-    parser.add_argument("--quick", action="store_true", help="about 20 seconds in all; rougher figures")
+    parser.add_argument("--quick", action="store_true", help="about half a minute in all; rougher figures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there too")
     parser.add_argument("--check", action="store_true", help="exit 1 when a figure misses its target")
     parser.add_argument("--peers", default="nginx", help=f"beside the gateway: {','.join(PEERS)} (nginx)")
@@ -94,6 +96,8 @@ def wanted_scenarios(keys: Sequence[str], peer: Peer) -> list[str]:
     rows = [ROWS[key] for key in ROWS if key in keys]
     needed = [one for row in rows for one in (row, row.other) if one is not None]
     for row in needed:
+        if row.scenario in OURS_ALONE and peer.name != report.GATEWAY:
+            continue
         known = row.scenario not in SCENARIOS or peer.body(SCENARIOS[row.scenario].ask) is not None
         found[row.scenario if known else row.against] = None
     return [name for name in found if name]
@@ -104,30 +108,37 @@ def measure(bench: Bench, peers: Sequence[Peer], keys: Sequence[str], console: C
     samples: Samples = {}
     wanted = {peer.name: wanted_scenarios(keys, peer) for peer in peers}
     with ExitStack() as stack, console.status("starting") as status:
-        targets = [stack.enter_context(bench.running(peer)) for peer in peers]
-        for name in SCENARIOS:
+        loaded = [peer for peer in peers if SCENARIOS.keys() & wanted[peer.name]]
+        targets = [stack.enter_context(bench.running(peer)) for peer in loaded]
+        for name in (name for name, scenario in SCENARIOS.items() if not scenario.beside):
             status.update(f"measuring: {name}")
-            repeat(bench, name, [target for target in targets if name in wanted[target.peer.name]], samples)
-    with console.status("measuring: start and memory"):
+            together = [name, *(other for other, scenario in SCENARIOS.items() if scenario.beside == name)]
+            repeat(bench, [(to, one) for to in targets for one in together if one in wanted[to.peer.name]], samples)
+    with console.status("measuring: start, memory, conversion and demo"):
         for peer in peers:
             if "start" in wanted[peer.name]:
                 samples[peer.name, "start"] = [bench.start(peer) for _ in range(bench.options.reps)]
             if "memory" in wanted[peer.name]:
                 samples[peer.name, "memory"] = [bench.memory(peer)]
+            if "conversion" in wanted[peer.name]:
+                samples[peer.name, "conversion"] = [conversion(bench, peer) for _ in range(bench.options.reps)]
+            if "demo" in wanted[peer.name]:
+                samples[peer.name, "demo"] = [demo(bench, peer)]
     return samples
 
 
-def repeat(bench: Bench, name: str, targets: Sequence[Running], samples: Samples) -> None:
-    """Turn by turn, so that a change of the machine meets all peers alike."""
-    scenario, options = SCENARIOS[name], bench.options
-    for target in targets:
-        bench.warm_up(target, scenario)
+def repeat(bench: Bench, loads: Sequence[tuple[Running, str]], samples: Samples) -> None:
+    """Turn by turn, so that a change of the machine meets all of them alike."""
+    options = bench.options
+    for target, name in loads:
+        bench.warm_up(target, SCENARIOS[name])
         samples[target.peer.name, name] = []
     for _ in range(options.reps * options.patience):
-        unfinished = [target for target in targets if not enough(samples[target.peer.name, name], options)]
-        direct = bench.direct(scenario) if scenario.rate and unfinished else None
-        for target in unfinished:
-            samples[target.peer.name, name].append(bench.repetition(target, scenario, direct))
+        unfinished = [load for load in loads if not enough(samples[load[0].peer.name, load[1]], options)]
+        paced = [SCENARIOS[name] for _, name in unfinished if SCENARIOS[name].rate]
+        direct = bench.direct(paced[0]) if paced else None
+        for target, name in unfinished:
+            samples[target.peer.name, name].append(bench.repetition(target, SCENARIOS[name], direct))
 
 
 def enough(taken: Sequence[Sample], options: Options) -> bool:

@@ -1,10 +1,11 @@
 """Measuring: a peer is started, loaded and watched; every repetition becomes a sample."""
 
 import http.client
+import json
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from bench.machine import Cores, busy_seconds, calibrate
 from bench.peers import Peer, chat_body, environment, fill, find_binary
 from bench.processes import Process, Usage
 from bench.programs import Load, Outcome, build, generate
-from bench.scenarios import ANSWER_TEXT, EVENTS, SCENARIOS, Ask, Scenario
+from bench.scenarios import EVENTS, SCENARIOS, TYPED_ANSWER, Ask, Scenario
 
 START_LIMIT_S = 60
 POLL_S = 0.004
@@ -29,6 +30,7 @@ class Options:
     seconds: float = 2  # of load in one repetition
     warm_up: float = 0.5  # seconds of it before the first repetition of a scenario
     memory_requests: int = 200_000
+    calls: int = 1_000  # typed ones, of the demo model
     foreign: float = 0.15  # cores that others may use before a repetition counts as disturbed
     patience: int = 2  # disturbed repetitions are done again, up to this many times `reps` in all
 
@@ -40,6 +42,7 @@ class Sample:
     figures: Mapping[str, float]
     foreign: float  # cores used by processes that are none of ours
     complaint: str = ""  # what was wrong with the answers
+    notes: Sequence[str] = ()  # what the table has no room for
 
 
 @dataclass(frozen=True)
@@ -158,19 +161,19 @@ class Bench:
         if scenario.streams:
             load = replace(load, events=EVENTS)
         else:
-            load = replace(load, text=ANSWER_TEXT, times=scenario.answers)
+            load = replace(load, text=scenario.answer_text, times=scenario.answers)
         return generate(replace(load, clients=scenario.clients, rate=scenario.rate), self.cores.load)
 
 
 @contextmanager
 def prepared(options: Options, cores: Cores) -> Iterator[Bench]:
     """A bench with its mock provider running, in a folder that goes away."""
-    command = [str(build("mock_provider"))]
+    program = str(build("mock_provider"))
     build("loadgen")
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as name:
         folder, port = Path(name), free_port()
         folder.chmod(0o755)
-        mock = Process([*command, str(port)], cores.load, folder / "mock.log")
+        mock = Process([program, str(port), json.dumps(TYPED_ANSWER)], cores.load, folder / "mock.log")
         try:
             wait_for_port(mock, port)
             yield Bench(options, cores, folder, mock, port)

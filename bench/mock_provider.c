@@ -1,6 +1,6 @@
 /* mock_provider.c: a provider that speaks the OpenAI wire and answers at once.
  *
- *     mock_provider PORT
+ *     mock_provider PORT [TEXT]
  *
  * One thread, epoll, 127.0.0.1 only. A path ending in /chat/completions gets chat objects, any other
  * POST gets text_completion objects. Without "stream": true the whole answer (about 620 bytes of body,
@@ -11,6 +11,7 @@
  *     m1--k100      100 content chunks (the default)
  *     m1--d5000     5000 microseconds before each chunk (default 0: back to back)
  *     m1--l20000    20000 microseconds before a whole answer (default 0)
+ *     m1--t         a whole answer's text is TEXT, a JSON string with its quotes
  *
  * The text of each content chunk is "@<CLOCK_MONOTONIC nanoseconds>@": a reader on the same machine
  * knows how long the chunk was under way.
@@ -33,7 +34,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_CONNECTIONS = 4096, MAX_REQUEST = 64 << 20, DEFAULT_CHUNKS = 100 };
+enum { MAX_CONNECTIONS = 4096, MAX_REQUEST = 64 << 20, DEFAULT_CHUNKS = 100, MAX_TEXT = 4096 };
 
 /* Streams due within this time leave together: what the kernel's default timer slack does to a
  * server that sleeps in epoll_wait. */
@@ -187,9 +188,11 @@ static const char *STREAM_HEAD =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
     "Transfer-Encoding: chunked\r\nx-request-id: req_mock\r\n\r\n";
 
-#define ANSWER                                                                                             \
-    "A gateway stands between many clients and many providers: it knows who is calling, holds them to "    \
-    "their limits, picks a provider, tries again when one fails, and writes down what it cost."
+static const char *ANSWER =
+    "\"A gateway stands between many clients and many providers: it knows who is calling, holds them to "
+    "their limits, picks a provider, tries again when one fails, and writes down what it cost.\"";
+static const char *other_answer;
+
 #define USAGE "\"usage\":{\"prompt_tokens\":84,\"completion_tokens\":%d,\"total_tokens\":%d"
 #define DETAILS                                                                                            \
     ",\"prompt_tokens_details\":{\"cached_tokens\":0,\"audio_tokens\":0}"                                  \
@@ -206,17 +209,17 @@ static void send_json(connection *c, const char *status, const char *body, size_
 }
 
 static void send_whole(connection *c) {
-    char body[2048];
-    const char *choice = c->chat ? "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"" ANSWER
-                                   "\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}"
-                                 : "{\"index\":0,\"text\":\"" ANSWER
-                                   "\",\"logprobs\":null,\"finish_reason\":\"stop\"}";
+    char body[MAX_TEXT + 2048];
+    const char *text = strstr(c->model, "--t") ? other_answer : ANSWER;
+    const char *before = c->chat ? "\"message\":{\"role\":\"assistant\",\"content\":" : "\"text\":";
+    const char *after = c->chat ? ",\"refusal\":null}" : "";
     int n = snprintf(body, sizeof body,
                      "{\"id\":\"%s-mock0000000000000000\",\"object\":\"%s\",\"created\":1764000000,"
-                     "\"model\":\"%s\",\"choices\":[%s]," USAGE DETAILS
+                     "\"model\":\"%s\",\"choices\":[{\"index\":0,%s%s%s,\"logprobs\":null,"
+                     "\"finish_reason\":\"stop\"}]," USAGE DETAILS
                      ",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_mock\"}",
                      c->chat ? "chatcmpl" : "cmpl", c->chat ? "chat.completion" : "text_completion", c->model,
-                     choice, 36, 120);
+                     before, text, after, 36, 120);
     send_json(c, "200 OK", body, (size_t)n);
 }
 
@@ -417,8 +420,13 @@ static void run_clock(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 2) {
-        fprintf(stderr, "usage: mock_provider PORT\n");
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: mock_provider PORT [TEXT]\n");
+        return 2;
+    }
+    other_answer = argc > 2 ? argv[2] : ANSWER;
+    if (strlen(other_answer) > MAX_TEXT) {
+        fprintf(stderr, "mock_provider: TEXT is longer than %d bytes\n", MAX_TEXT);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);

@@ -9,12 +9,12 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
 
 from bench import Problem
-from bench.scenarios import AS_CHAT, GAP_US, LONG_PROMPT, PROMPT, Ask
+from bench.scenarios import AS_CHAT, GAP_US, LONG_PROMPT, PROMPT, TYPE_NAME, TYPE_TEXT, TYPED_ASKS, Ask
 
 BODY_OPTIONS = {"max_tokens": 256, "temperature": 0.7, "top_p": 1}
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin"  # where servers live, often not in a user's PATH
@@ -22,7 +22,7 @@ SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin"  # where servers live, often not in
 
 def chat_body(ask: Ask) -> bytes | None:
     """The request in OpenAI's chat wire, about 440 bytes; None for what that wire cannot say."""
-    if ask == "three" or ask in AS_CHAT:
+    if ask == "three" or ask in AS_CHAT or ask in TYPED_ASKS:
         return None
     model = f"m1--d{GAP_US}" if ask == "paced" else "m1"
     messages = [{"role": "user", "content": LONG_PROMPT if ask == "long" else PROMPT}]
@@ -36,10 +36,12 @@ def gateway_body(ask: Ask) -> bytes:
     """The same request in the gateway's own wire, or in OpenAI's, of which it speaks both."""
     if ask in AS_CHAT:
         return chat_body(AS_CHAT[ask]) or b""
-    model = {"three": ["m1", "m2", "m3"], "paced": "paced"}.get(ask, "m1")
+    model = {"three": ["m1", "m2", "m3"], "paced": "paced"}.get(ask, "typed" if ask in TYPED_ASKS else "m1")
     body = {"model": model, "prompt": LONG_PROMPT if ask == "long" else PROMPT, **BODY_OPTIONS}
     if ask in ("stream", "paced"):
         body["stream"] = True
+    if ask == "typed":
+        body |= {"schema": TYPE_TEXT, "type_name": TYPE_NAME}
     return json.dumps(body).encode()
 
 
@@ -54,6 +56,7 @@ class Peer:
     headers: tuple[str, ...] = ()
     stream_path: str = ""  # where it differs
     chat_path: str = ""
+    typed_path: str = ""
     files: Mapping[str, str] = field(default_factory=dict)  # written into ${work} before the start
     env: Mapping[str, str] = field(default_factory=dict)
     ready: str = ""  # a path that answers 200 once it serves; empty: its first good answer will tell
@@ -63,6 +66,8 @@ class Peer:
     def path_of(self, ask: Ask) -> str:
         if self.chat_path and ask in AS_CHAT:
             return self.chat_path
+        if self.typed_path and ask == "typed":
+            return self.typed_path
         return self.stream_path if self.stream_path and ask in ("stream", "paced") else self.path
 
 
@@ -117,6 +122,7 @@ models:
   m2: {targets: [{provider: mock, model: m2}]}
   m3: {targets: [{provider: mock, model: m3}]}
   paced: {targets: [{provider: mock, model: m1--d%d}]}
+  typed: {targets: [{provider: mock, model: m1--t}]}
 """
 
 
@@ -128,6 +134,7 @@ def gateway(key: str, root: Path) -> Peer:
         command=(*python, "--host", "127.0.0.1", "--port", "${port}", "--workers", "1"),
         path="/v1/completion",
         chat_path="/v1/chat/completions",
+        typed_path="/v1/completion/typed",
         body=gateway_body,
         headers=(f"Authorization: Bearer {key}",),
         files={"routing.yaml": ROUTING % GAP_US},
@@ -135,6 +142,13 @@ def gateway(key: str, root: Path) -> Peer:
         ready="/ready",
         cwd=root,
     )
+
+
+def as_shipped(peer: Peer) -> Peer:
+    """The same gateway with the routing and the demo model of its checkout, as `make run` starts it."""
+    command = (sys.executable, "-m", "gateway", "serve", "--port", "${port}")
+    question = json.dumps({"model": "demo", "prompt": "What is 2 + 3?"}).encode()
+    return replace(peer, command=command, body=lambda ask: question, files={})
 
 
 def find_binary(peer: Peer) -> str:

@@ -15,7 +15,7 @@ from bench.scenarios import ROWS, Row, Unit
 
 GATEWAY = "gateway"
 BASELINE = "nginx"
-FORMATS: dict[Unit, str] = {"us": ",.0f", "/s": ",.0f", "MB": ".0f", "s": ".2f"}
+FORMATS: dict[Unit, str] = {"us": ",.0f", "/s": ",.0f", "MB": ".0f", "s": ".2f", "calls": ",.0f"}
 
 Samples = Mapping[tuple[str, str], Sequence[Sample]]  # by (peer, scenario)
 
@@ -83,21 +83,22 @@ def fill_in(keys: Sequence[str], peers: Sequence[str], samples: Samples, options
 
 
 def baseline(row: Row, figures: Mapping[str, Figure], samples: Samples, options: Options) -> Figure | None:
-    """What the gateway's figure is held against: nginx's of the same row, or its own of another."""
-    if row.other is None:
-        return figures.get(BASELINE)
-    return summarise(samples.get((GATEWAY, row.other.scenario), ()), row.figure, options.foreign, options.reps)
+    """What the gateway's figure is held against: nginx's of the same row, its own of another, or another of it."""
+    if row.other is not None:
+        return summarise(samples.get((GATEWAY, row.other.scenario), ()), row.figure, options.foreign, options.reps)
+    if row.target is not None and row.target.bound == "all":
+        return summarise(samples.get((GATEWAY, row.scenario), ()), row.target.of, options.foreign, options.reps)
+    return figures.get(BASELINE)
 
 
 def judge(key: str, row: Row, figures: Mapping[str, Figure], theirs: Figure | None) -> Line:
     """Compare the gateway's figure with the other and with the target."""
     ours = figures.get(GATEWAY)
-    usable = ours is not None and not ours.complaint
+    other = theirs.median if theirs is not None and not theirs.complaint and theirs.median > 0 else None
     ratio = met = None
-    if ours and theirs and usable and not theirs.complaint and theirs.median > 0:
-        ratio = ours.median / theirs.median
-    if ours and usable and row.target is not None:
-        met = row.target.met(ours.median, ratio)
+    if ours is not None and not ours.complaint:
+        ratio = None if other is None else ours.median / other
+        met = None if row.target is None else row.target.met(ours.median, other)
     return Line(key, row, figures, ratio, met)
 
 
@@ -127,7 +128,8 @@ def print_table(console: Console, lines: Sequence[Line], peers: Sequence[str], o
     table.add_column("ratio", justify="right")
     table.add_column("target")
     for line in lines:
-        cells = [line.row.title.format(requests=options.memory_requests), _unit(line.row)]
+        title = line.row.title.format(requests=options.memory_requests, calls=options.calls)
+        cells = [title, _unit(line.row)]
         cells += [line.figures[peer].text(line.row.unit) if peer in line.figures else "-" for peer in peers]
         cells.append("-" if line.ratio is None else f"{line.ratio:.2f}")
         table.add_row(*cells, _verdict(line), style="red" if line.bad or line.met is False else None)
@@ -149,6 +151,9 @@ def print_notes(console: Console, lines: Sequence[Line], samples: Samples, optio
                 f"{known['rss_tenth_mb']:.0f} MB after {options.memory_requests // 10:,} requests, "
                 f"{known['rss_mb']:.0f} MB after {options.memory_requests:,}"
             )
+    for taken in samples.values():
+        for note in (note for sample in taken for note in sample.notes):
+            console.print(note, markup=False)
     if any(figure.disturbed for line in lines for figure in line.figures.values()):
         console.print(
             f"~ other processes used more than {options.foreign:g} cores during most repetitions (--realtime)"
@@ -177,7 +182,7 @@ def write_json(file: Path, about: Mapping[str, object], lines: Sequence[Line], s
 
 
 def _unit(row: Row) -> str:
-    return "CPU us" if row.figure == "cpu_us" else row.unit
+    return "CPU us" if row.figure.endswith("cpu_us") else row.unit
 
 
 def _verdict(line: Line) -> str:

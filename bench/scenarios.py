@@ -1,9 +1,10 @@
 """What is asked of a gateway, and the table of figures with the targets they are held to."""
 
+import json
 from dataclasses import dataclass
 from typing import Literal
 
-Ask = Literal["one", "long", "three", "stream", "paced", "chat", "longchat", "chatstream"]
+Ask = Literal["one", "long", "three", "stream", "paced", "chat", "longchat", "chatstream", "typed", "untyped"]
 
 AS_CHAT: dict[Ask, Ask] = {"chat": "one", "longchat": "long", "chatstream": "stream"}
 """What is asked in OpenAI's own wire, and the same in the gateway's."""
@@ -18,18 +19,58 @@ EVENTS = 100  # of content in each stream
 GAP_US = 5000  # between the events of a paced stream
 ANSWER_TEXT = "stands between"  # is in every whole answer of the mock provider, once
 
+TYPE_NAME = "Advice"
+TYPE_TEXT = """
+/** What a team is told about its gateway. */
+export interface Advice {
+  /** One sentence. */
+  purpose: string;
+  audience: "team" | "operator" | "management";
+  /** How sure the answer is, from 0 to 1. */
+  confidence: number;
+  urgent: boolean;
+  /** What to watch in production. */
+  numbers: string[];
+  first: { action: string; minutes: number };
+  provider: string | null;
+  language: "en" | "de" | "fr";
+}
+"""
+TYPED_ANSWER = json.dumps(
+    {
+        "purpose": "A gateway stands between many clients and many providers.",
+        "audience": "team",
+        "confidence": 0.8,
+        "urgent": False,
+        "numbers": ["p99 latency", "error rate", "cost"],
+        "first": {"action": "ask another provider", "minutes": 5},
+        "provider": None,
+        "language": "en",
+    },
+    separators=(",", ":"),
+)
+TYPED_ASKS: tuple[Ask, ...] = ("typed", "untyped")
+"""To which the mock provider answers TYPED_ANSWER, whether the type was told or not."""
+
 
 @dataclass(frozen=True)
 class Scenario:
-    """A load: what is asked, by how many clients, at `rate` requests a second or (0) as fast as it goes."""
+    """A load: what is asked, by how many clients, at `rate` requests a second or (0) as fast as it goes; and the
+    scenario with which it takes turns, where their difference is what counts."""
 
     ask: Ask
     clients: int
     rate: float = 0
+    beside: str = ""
 
     @property
     def streams(self) -> bool:
         return self.ask in ("stream", "paced", "chatstream")
+
+    @property
+    def answer_text(self) -> str:
+        """What every whole answer holds, as it is written in JSON."""
+        return json.dumps(TYPED_ANSWER)[1:-1] if self.ask in TYPED_ASKS else ANSWER_TEXT
 
     @property
     def answers(self) -> int:
@@ -48,30 +89,46 @@ SCENARIOS = {
     "chat": Scenario("chat", clients=16),
     "longchat": Scenario("longchat", clients=16),
     "chatstream": Scenario("chatstream", clients=8),
+    "typed": Scenario("typed", clients=16),
+    "untyped": Scenario("untyped", clients=16, beside="typed"),
 }
 
-Unit = Literal["us", "/s", "MB", "s"]
+OURS_ALONE = ("conversion", "demo")
+"""What is measured in its own way, and of the gateway only."""
+
+Unit = Literal["us", "/s", "MB", "s", "calls"]
 
 
 @dataclass(frozen=True)
 class Target:
-    """A bound for the gateway's figure: of the figure itself, or of its ratio to nginx's, or to its own in the row
-    ``of``."""
+    """A bound for the gateway's figure: of the figure itself, or of its ratio to another or difference from it. The
+    other is nginx's figure, or its own in the row ``of``, or the sample's own ``of``."""
 
-    bound: Literal["ratio", "at most", "at least"]
-    value: float
+    bound: Literal["ratio", "difference", "at most", "at least", "all"]
+    value: float = 0
     of: str = "nginx"
 
     def __str__(self) -> str:
-        words = {"ratio": f"<= {{}} x {self.of}", "at most": "<= {}", "at least": ">= {}"}
+        words = {
+            "ratio": f"<= {{}} x {self.of}",
+            "difference": f"<= {self.of} + {{}}",
+            "at most": "<= {}",
+            "at least": ">= {}",
+            "all": f"all {self.of}",
+        }
         return words[self.bound].format(f"{self.value:,g}")
 
-    def met(self, figure: float, ratio: float | None) -> bool | None:
+    def met(self, figure: float, other: float | None) -> bool | None:
         """None: cannot be judged, because the other figure is missing."""
         if self.bound == "at least":
             return figure >= self.value
-        measured = ratio if self.bound == "ratio" else figure
-        return None if measured is None else measured <= self.value
+        if self.bound == "at most":
+            return figure <= self.value
+        if other is None:
+            return None
+        if self.bound == "all":
+            return figure >= other
+        return (figure / other if self.bound == "ratio" else figure - other) <= self.value
 
 
 @dataclass(frozen=True)
@@ -79,7 +136,7 @@ class Row:
     """One line of the table. Rows with the same scenario come from the same measurement."""
 
     title: str
-    scenario: str  # of SCENARIOS, or "start" or "memory", which are measured in their own way
+    scenario: str  # of SCENARIOS, or of OURS_ALONE, or "start" or "memory", which are measured in their own way
     figure: str  # its name in a sample
     unit: Unit
     target: Target | None = None
@@ -107,9 +164,16 @@ ROWS: dict[str, Row] = {
     "chatstream": Row(
         "a streamed chat of 100 events, 8 clients", "chatstream", "cpu_us", "us", _ratio(0.9), against="stream"
     ),
+    "typed": Row("a typed call, 16 clients", "typed", "cpu_us", "us", Target("difference", 60, "untyped")),
+    "untyped": Row("the same without the type", "untyped", "cpu_us", "us"),
     "added": Row("added latency p50, 150 requests/s", "steady", "added_p50_us", "us", _ratio(1.5)),
     "added99": Row("added latency p99, 150 requests/s", "steady", "added_p99_us", "us"),
     "rate": Row("requests/s on one core, one model, 16 clients", "one", "rate", "/s", Target("at least", 11_000)),
     "rss": Row("RSS after {requests:,} requests", "memory", "rss_mb", "MB", Target("at most", 80)),
     "start": Row("start to first answer", "start", "start_s", "s", Target("at most", 0.8)),
+    "schema": Row("a TypeScript text of 2 kB to a schema", "conversion", "cold_cpu_us", "us", Target("at most", 300)),
+    "schemacached": Row("the same, of a known text", "conversion", "known_cpu_us", "us", Target("at most", 5)),
+    "demo": Row(
+        "valid answers to {calls:,} typed calls, demo model", "demo", "valid", "calls", Target("all", of="calls")
+    ),
 }

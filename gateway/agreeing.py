@@ -22,6 +22,10 @@ encode = msgspec.json.Encoder().encode
 replace = msgspec.structs.replace
 
 
+MOST = 1_000_000
+"""Characters of all answers together that are compared: more would keep other callers waiting."""
+
+
 class Vote(Struct, frozen=True):
     """One choice, and the value that it is."""
 
@@ -31,10 +35,17 @@ class Vote(Struct, frozen=True):
 
 def most_alike(results: list[LegResult], alike: Alike) -> list[LegResult]:
     """The models whose answers agree: the largest group, in their order. An answer of several choices agrees with
-    another if each choice does."""
+    another if each choice does. Nobody where there is too much to compare."""
+    if not comparable(results):
+        return []
     voting = [result for result in results if isinstance(result.outcome, Reply) and votes(result)]
     values = [{str(place): vote.value for place, vote in votes(result).items()} for result in voting]
     return [voting[place] for place in largest(values, alike)] if values else []
+
+
+def comparable(results: list[LegResult]) -> bool:
+    replies = [result.outcome for result in results if isinstance(result.outcome, Reply)]
+    return sum([len(choice.text) for reply in replies for choice in reply.choices]) <= MOST
 
 
 def votes(result: LegResult) -> dict[int, Vote]:
@@ -70,13 +81,21 @@ def elected(ballot: list[Vote], alike: Alike, keeping: Keeping | None) -> tuple[
     as ``answer``."""
 
     def keeps(value: Any) -> bool:
-        text = encode(value).decode()
-        return keeping is None or keeping.checker.check(keeping.constraint, text).problem is None
+        text = written(value)
+        return text is not None and (keeping is None or not keeping.checker.check(keeping.constraint, text).problem)
 
     found = majority([vote.value for vote in ballot], alike, keeps)
-    same = [vote.text for vote in ballot if vote.value == found.value and encode(vote.value) == encode(found.value)]
-    text = same[0] if same else encode(found.value).decode()
+    elected = written(found.value)
+    text = next((vote.text for vote in ballot if written(vote.value) == elected), elected or "")
     return text, found.agreement if isinstance(found.value, dict) and found.value else {"answer": found.agreement}
+
+
+def written(value: Any) -> str | None:
+    """As JSON; None if it is nested beyond what can be written."""
+    try:
+        return encode(value).decode()
+    except RecursionError:
+        return None
 
 
 def names(legs: list[Leg]) -> str:

@@ -2,7 +2,7 @@
 
 from adapters.errors import Invalid, ProviderError, Rejected, Throttled, TimedOut, path_of
 from adapters.types import Reply, Usage, summed
-from gateway.agreeing import merged, most_alike
+from gateway.agreeing import MOST, comparable, merged, most_alike
 from gateway.errors import LegFailure, Unanswered
 from gateway.gate import Overloaded
 from gateway.types import CompletionResponse, Fanout, LegResult, Part
@@ -18,6 +18,10 @@ def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, el
             raise broken_parts(results)
         alone, paid = tuple(parts_of(results[0])), outcome.usage or NOTHING
         return CompletionResponse(id, created, alone, paid, round(elapsed * 1000), 1, outcome.raw)
+    if fanout.alike is not None and not comparable(results):
+        raise Unanswered(
+            f"the answers have more than {MOST} characters together: too many to compare", 422, (), final=True
+        )
     shown = told(results, fanout)
     failed = [result for result in shown if not isinstance(result.outcome, Reply)]
     if failed and (fanout.strict or len(shown) - len(failed) < fanout.min_success):

@@ -74,7 +74,7 @@ def shares(value: Any, values: Sequence[Any], alike: Alike) -> Any:
                 stack.append((child, [other[key] for other in objects if key in other], share, shape, key))
         else:
             into[at] = row = [None] * len(own)
-            arrays = [other for other in others if isinstance(other, list) and other]
+            arrays = [other for other in others if isinstance(other, list)]
             taken = element_shares(own, arrays, len(values), alike) if alike.sets and share is None else None
             for place, child in enumerate(own):
                 there = [other[place] for other in arrays if len(other) > place] if taken is None else []

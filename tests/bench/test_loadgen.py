@@ -19,13 +19,14 @@ from bench.scenarios import ANSWER_TEXT
 pytestmark = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="needs a C compiler")
 CORE = choose_cores().load
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+OTHER_TEXT = '{"said": "otherwise"}'
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture
 def mock(tmp_path: Path) -> Iterator[int]:
     port = free_port()
-    process = Process([str(build("mock_provider")), str(port)], CORE, tmp_path / "log")
+    process = Process([str(build("mock_provider")), str(port), json.dumps(OTHER_TEXT)], CORE, tmp_path / "log")
     wait_for_port(process, port)
     yield port
     process.stop()
@@ -86,6 +87,14 @@ def test_the_mock_gives_whole_answers(mock: int, body: Path) -> None:
     for path in ("/v1/chat/completions", "/v1/completions"):
         outcome = generate(Load(mock, path, body, clients=4, requests=400, text=ANSWER_TEXT), CORE)
         assert (outcome.requests, outcome.complaint(), outcome.reconnects) == (400, "", 0)
+
+
+def test_the_mock_gives_the_text_that_it_was_given(mock: int, body: Path) -> None:
+    body.write_text(json.dumps({"model": "m--t", "messages": []}))
+    for path in ("/v1/chat/completions", "/v1/completions"):
+        text = json.dumps(OTHER_TEXT)
+        outcome = generate(Load(mock, path, body, clients=4, requests=40, text=text), CORE)
+        assert (outcome.requests, outcome.complaint()) == (40, "")
 
 
 def test_the_mock_paces_its_events(mock: int, body: Path) -> None:

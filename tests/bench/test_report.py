@@ -1,11 +1,17 @@
 """Repetitions become figures, figures meet targets or miss them."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from bench.__main__ import repeat, wanted_scenarios
 from bench.measure import Options, Sample
+from bench.peers import NGINX, gateway
 from bench.processes import Usage
 from bench.report import Figure, failures, fill_in, summarise
-from bench.scenarios import Target
+from bench.scenarios import Scenario, Target
 
 
 def samples(*values: float, foreign: float = 0, complaint: str = "") -> list[Sample]:
@@ -25,17 +31,22 @@ def test_with_too_few_of_them_all_count_and_are_marked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "figure", "ratio", "met"),
+    ("target", "figure", "other", "met"),
     [
-        (Target("ratio", 5), 90, 4.9, True),
-        (Target("ratio", 5), 90, 5.1, False),
+        (Target("ratio", 5), 98, 20, True),
+        (Target("ratio", 5), 102, 20, False),
         (Target("ratio", 5), 90, None, None),
+        (Target("difference", 60), 139, 80, True),
+        (Target("difference", 60), 141, 80, False),
+        (Target("difference", 60), 20, None, None),
         (Target("at most", 80), 81, 6, False),
         (Target("at least", 11_000), 11_000, None, True),
+        (Target("all"), 1_000, 1_000, True),
+        (Target("all"), 999, 1_000, False),
     ],
 )
-def test_targets(target: Target, figure: float, ratio: float | None, met: bool | None) -> None:
-    assert target.met(figure, ratio) is met
+def test_targets(target: Target, figure: float, other: float | None, met: bool | None) -> None:
+    assert target.met(figure, other) is met
 
 
 def test_three_models_are_held_against_the_one_model_of_nginx() -> None:
@@ -48,6 +59,39 @@ def test_a_chat_is_held_against_our_own_call() -> None:
     taken = {("gateway", "one"): samples(100), ("gateway", "chat"): samples(120), ("nginx", "one"): samples(20)}
     (line,) = fill_in(["chat"], ["gateway", "nginx"], taken, Options())
     assert (line.ratio, line.met, str(line.row.target)) == (1.2, False, "<= 1.15 x one")
+
+
+def test_a_typed_call_is_held_against_the_same_without_its_type() -> None:
+    taken = {("gateway", "untyped"): samples(80), ("gateway", "typed"): samples(141)}
+    (line,) = fill_in(["typed"], ["gateway", "nginx"], taken, Options())
+    assert (line.met, str(line.row.target), list(line.figures)) == (False, "<= untyped + 60", ["gateway"])
+    assert failures([line]) == ["typed: misses <= untyped + 60"]
+
+
+def test_all_calls_of_the_demo_model_must_be_answered_however_many_there_were() -> None:
+    for valid, met in ((100, True), (99, False)):
+        taken = {("gateway", "demo"): [Sample({"valid": valid, "calls": 100, "demo_s": 3}, 0)]}
+        (line,) = fill_in(["demo"], ["gateway", "nginx"], taken, Options())
+        assert (line.figures["gateway"].median, line.met) == (valid, met)
+
+
+def test_what_is_subtracted_takes_turns_with_what_it_is_subtracted_from() -> None:
+    asked: list[str] = []
+
+    def repetition(target: Any, scenario: Scenario, direct: Any) -> Sample:
+        asked.append(scenario.ask)
+        return Sample({}, foreign=0.5 if len(asked) == 2 else 0)
+
+    bench: Any = SimpleNamespace(options=Options(reps=2), warm_up=lambda *_: None, repetition=repetition)
+    target: Any = SimpleNamespace(peer=NGINX)
+    repeat(bench, [(target, "typed"), (target, "untyped")], {})
+    assert asked == ["typed", "untyped", "typed", "untyped", "untyped"]
+
+
+def test_what_others_cannot_do_is_measured_of_the_gateway_only() -> None:
+    keys = ["typed", "schema", "schemacached", "demo"]
+    assert wanted_scenarios(keys, gateway("key", Path())) == ["typed", "untyped", "conversion", "demo"]
+    assert wanted_scenarios(keys, NGINX) == []
 
 
 def test_a_check_fails_on_misses_bad_answers_and_what_cannot_be_judged() -> None:
