@@ -11,7 +11,8 @@
     ├─ TimedOut       no answer within the time allowed
     ├─ Garbled        an answer that cannot be read
     └─ Invalid        an answer that does not keep the constraint it was asked under
-       └─ CutOff      ... since it reached its limit of tokens first
+       ├─ CutOff      ... since it reached its limit of tokens first
+       └─ Withheld    ... since the provider's content policy stopped it
 
 The message is ours, short, and fit for the caller's eyes: it never holds a provider's body, a URL, a key or the
 prompt. Policy is a class attribute, so nobody tests types to decide what to do next.
@@ -103,6 +104,10 @@ class Invalid(ProviderError):
 class CutOff(Invalid):
     code = "cut_off"
     fall_back = False
+
+
+class Withheld(Invalid):
+    code = "content_filter"
 
 
 def path_of(error: ProviderError) -> str | None:

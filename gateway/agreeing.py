@@ -1,6 +1,7 @@
 """Answers of several models compared as JSON values: which of them agree, and what most of them say. Pure.
 
-Every choice of every model that answered has a vote. Choices that are no JSON, such as tool calls, have none.
+Every choice of every model that answered has a vote, if it was found to keep its type: tool calls, refusals, and what
+was cut off have none.
 """
 
 from typing import Any
@@ -8,9 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from adapters.errors import UNREADABLE
-from adapters.types import Choice, Reply, Usage
+from adapters.types import Reply, Usage
 from gateway.agreement import Alike, largest, majority
+from gateway.errors import LegFailure
 from gateway.keeping import Keeping
 from gateway.types import Leg, LegResult, Part, Plan
 
@@ -22,8 +23,11 @@ encode = msgspec.json.Encoder().encode
 replace = msgspec.structs.replace
 
 
-MOST = 1_000_000
+MOST = 262_144
 """Characters of all answers together that are compared: more would keep other callers waiting."""
+
+AT_ONCE = 8_192
+"""And up to how many are compared without letting others have their turn in between."""
 
 
 class Vote(Struct, frozen=True):
@@ -36,35 +40,34 @@ class Vote(Struct, frozen=True):
 def most_alike(results: list[LegResult], alike: Alike) -> list[LegResult]:
     """The models whose answers agree: the largest group, in their order. An answer of several choices agrees with
     another if each choice does. Nobody where there is too much to compare."""
-    if not comparable(results):
+    voting = [result for result in results if votes(result)]
+    if size(voting) > MOST:
         return []
-    voting = [result for result in results if isinstance(result.outcome, Reply) and votes(result)]
     values = [{str(place): vote.value for place, vote in votes(result).items()} for result in voting]
     return [voting[place] for place in largest(values, alike)] if values else []
 
 
-def comparable(results: list[LegResult]) -> bool:
-    replies = [result.outcome for result in results if isinstance(result.outcome, Reply)]
-    return sum([len(choice.text) for reply in replies for choice in reply.choices]) <= MOST
+def size(results: list[LegResult]) -> int:
+    """Characters to compare; none where only one has answered."""
+    answered = [result.kept.values() for result in results if isinstance(result.outcome, Reply)]
+    lengths = [sum([len(choice.text) for choice in choices]) for choices in answered]
+    return sum(lengths) if len(lengths) > 1 else 0
 
 
 def votes(result: LegResult) -> dict[int, Vote]:
-    """The choices of a model that are JSON, by their places in its answer."""
-    if not isinstance(result.outcome, Reply):
+    """The choices of a model that have a vote, by their places in its answer."""
+    keeping = result.leg.keeping
+    if keeping is None or not isinstance(result.outcome, Reply):
         return {}
-    return {choice.index: vote for choice in result.outcome.choices if (vote := vote_of(choice)) is not None}
+    good = [choice for choice in result.kept.values() if keeping.is_good(choice)]
+    return {choice.index: Vote(choice.text, decode(choice.text)) for choice in good}
 
 
-def vote_of(choice: Choice) -> Vote | None:
-    try:
-        return Vote(choice.text, decode(choice.text))
-    except UNREADABLE:
-        return None
-
-
-def merged(results: list[LegResult], alike: Alike, created: int, elapsed_ms: int, usage: Usage) -> list[Part]:
+def merged(
+    results: list[LegResult], alike: Alike, created: int, elapsed_ms: int, usage: Usage, failed: tuple[LegFailure, ...]
+) -> list[Part]:
     """One choice for each prompt, made of all the votes on it. The whole usage goes with the first of them."""
-    n, name = results[0].leg.call.params.n, names([result.leg for result in results])
+    n, name = results[0].leg.call.params.n, names([result.leg for result in results if votes(result)])
     parts: list[Part] = []
     for prompt in range(results[0].leg.call.prompts):
         ballot = [vote for result in results for place, vote in votes(result).items() if place // n == prompt]
@@ -72,7 +75,7 @@ def merged(results: list[LegResult], alike: Alike, created: int, elapsed_ms: int
             continue
         text, shares = elected(ballot, alike, results[0].leg.keeping)
         paid = NOTHING if parts else usage
-        parts.append(Part(prompt, name, text, "stop", paid, created, elapsed_ms, agreement=shares))
+        parts.append(Part(prompt, name, text, "stop", paid, created, elapsed_ms, None, None, shares, failed))
     return parts
 
 
@@ -103,7 +106,8 @@ def names(legs: list[Leg]) -> str:
     return ",".join(dict.fromkeys([leg.model for leg in legs]))
 
 
-def merged_plan(plan: Plan) -> Plan:
-    """The plan as the answer will show it, if it shows one choice of all."""
-    params = replace(plan[0].call.params, n=1, best_of=None)
-    return (replace(plan[0], model=names(list(plan)), call=replace(plan[0].call, params=params)),)
+def merged_plan(plan: Plan, parts: tuple[Part, ...]) -> Plan:
+    """The plan as the answer shows it, if it shows one choice of all."""
+    leg = plan[0]
+    params = replace(leg.call.params, n=1, best_of=None)
+    return (replace(leg, model=parts[0].model, call=replace(leg.call, params=params)),)

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable
 from itertools import accumulate
 
+from msgspec import Struct
+
 from adapters.chat import delta_of, is_no_text, weight
 from adapters.errors import Garbled, Invalid, ProviderError, Rejected
 from adapters.types import Asked, Choice, Delta, Finish, Path, Reply
@@ -40,6 +42,7 @@ async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     """Asks the leg's targets in turn and leaves the answer, or the last reason why there is none, in ``result``."""
     leg = result.leg
     outcome: Outcome | None = None
+    half: Half | None = None
     for target in leg.targets:
         asked = leg.first if target is leg.targets[0] else expressible(result, target)
         if asked is None:
@@ -48,10 +51,33 @@ async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
         outcome = await try_target(result, target, asked, emit)
         if isinstance(outcome, Rejected) and outcome.param == REFUSED and leg.keeping is not None:
             outcome = await on_weaker_paths(result, target, asked, emit, outcome)
-        if isinstance(outcome, Reply) or not outcome.fall_back or any(result.sent):
+        if isinstance(outcome, Reply) and result.broken:
+            half = half or Half(outcome, target, result.path, result.broken, result.kept)
+        elif isinstance(outcome, Reply) or not outcome.fall_back:
+            break
+        if any(result.sent):
             break  # what the caller has read cannot be unsaid
     assert outcome is not None
+    if half is not None and (result.broken or not isinstance(outcome, Reply)):
+        outcome = half.restored(result)
+    if emit is not None and isinstance(outcome, Reply) and result.whole:
+        await told(result, outcome, emit)
     close(result, outcome, clock)
+
+
+class Half(Struct):
+    """An answer some of whose choices break the type: better than none."""
+
+    reply: Reply
+    target: Target
+    path: Path | None
+    broken: dict[int, Invalid]
+    kept: dict[int, Choice]
+
+    def restored(self, result: LegResult) -> Reply:
+        """Makes it the leg's answer again, after no other target had a better one."""
+        result.target, result.path, result.broken, result.kept = self.target, self.path, self.broken, self.kept
+        return self.reply
 
 
 async def on_weaker_paths(
@@ -81,7 +107,8 @@ async def try_target(result: LegResult, target: Target, asked: tuple[Asked, ...]
     """One try of a target."""
     result.attempts += 1
     result.path = asked[0].path
-    result.broken = {}
+    result.broken, result.kept = {}, {}
+    result.whole = not asked[0].call.stream
     try:
         reply = await attempt(result, target, asked, emit)
         if result.broken and len(result.broken) == len(reply.choices):
@@ -89,8 +116,6 @@ async def try_target(result: LegResult, target: Target, asked: tuple[Asked, ...]
         params = result.leg.call.params
         if params.best_of is not None and made(asked) > result.leg.call.choices:
             reply = likeliest(reply, params.best_of, params.n, result.leg.call.prompts)
-        if emit is not None and not asked[0].call.stream:
-            await told(result, reply, emit)
         return reply
     except ProviderError as failure:
         log.warning("%s: %s (%s)", target.name, failure.message, failure.code)

@@ -5,19 +5,18 @@
 Plain calls in the order in which they happen; whatever says no raises a GatewayError, which ``api`` answers.
 """
 
-from gateway.agreeing import merged_plan
 from gateway.attempts import Emit
-from gateway.errors import Unanswered
+from gateway.errors import GatewayError, Unanswered
 from gateway.exchange import Exchange
 from gateway.explain import explained
 from gateway.fanout import ask_all, begun
 from gateway.keys import Keys
-from gateway.merge import merge
+from gateway.merge import merge, merge_compared
 from gateway.routing import Router
 from gateway.streaming import Stream
 from gateway.turns import current_task
 from gateway.types import Clock, CompletionRequest, CompletionResponse, Fanout, LegResult, Plan, Team
-from gateway.wire.dialect import Dialect, Door
+from gateway.wire.dialect import Chunks, Dialect, Door
 
 
 class Completion:
@@ -57,12 +56,14 @@ class Completion:
         plan, fanout = self.router.plan(request, team)
         results = begun(plan, self._clock, emit is not None)
         await ask_all(results, fanout, self._clock, emit)
-        return self._merged(results, fanout, id, began)
+        return await self._merged(results, fanout, id, began)
 
-    def _merged(self, results: list[LegResult], fanout: Fanout, id: str, began: float) -> CompletionResponse:
+    async def _merged(self, results: list[LegResult], fanout: Fanout, id: str, began: float) -> CompletionResponse:
         elapsed, created = self._clock.steady() - began, int(self._clock.wall())
         try:
-            return merge(results, fanout, id=id, created=created, elapsed=elapsed)
+            if fanout.alike is None:
+                return merge(results, fanout, id=id, created=created, elapsed=elapsed)
+            return await merge_compared(results, fanout, id=id, created=created, elapsed=elapsed)
         except Unanswered as error:
             error.headers = explained(results)
             raise
@@ -78,9 +79,14 @@ class Completion:
     ) -> None:
         results = begun(plan, self._clock, streamed=False)
         await ask_all(results, fanout, self._clock)
-        answer = self._merged(results, fanout, exchange.id, began)
+        answer = await self._merged(results, fanout, exchange.id, began)
         exchange.stop_watching()
-        await exchange.answer(200, explained(results), dialect.encode(request, answer))
+        try:
+            body = dialect.encode(request, answer)
+        except GatewayError as error:
+            error.headers = explained(results)
+            raise
+        await exchange.answer(200, explained(results), body)
 
     async def _stream(
         self,
@@ -91,6 +97,9 @@ class Completion:
         fanout: Fanout,
         began: float,
     ) -> None:
-        shown = merged_plan(plan) if fanout.agree else plan
-        chunks = dialect.chunks(request, exchange.id, int(self._clock.wall()), shown)
+        created = int(self._clock.wall())
+
+        def chunks(shown: Plan) -> Chunks:
+            return dialect.chunks(request, exchange.id, created, shown)
+
         await Stream(exchange, chunks, plan, fanout, self._clock, self._keepalive).run(began)

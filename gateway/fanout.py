@@ -11,7 +11,7 @@ from collections.abc import Callable
 from adapters.chat import weight
 from adapters.errors import TimedOut
 from adapters.types import Delta, Reply
-from gateway.agreeing import most_alike
+from gateway.agreeing import AT_ONCE, most_alike, size
 from gateway.agreement import Alike
 from gateway.attempts import Emit, ask, close
 from gateway.turns import give_up
@@ -83,6 +83,8 @@ class Race:
         """One leg. It is noted before its task ends, so that once all tasks have, nothing more can be said."""
         try:
             await ask(result, self._clock, emit)
+            if self._agreeing is not None and isinstance(result.outcome, Reply):
+                self._answered = max(self._answered, await agreed(self._results, self._agreeing))
             self._note(result)
         except Exception as bug:
             if self._over.done():
@@ -91,8 +93,7 @@ class Race:
 
     def _note(self, result: LegResult) -> None:
         self._left -= 1
-        if isinstance(result.outcome, Reply):
-            self._answered = self._answered + 1 if self._agreeing is None else self._agreed(self._agreeing)
+        self._answered += self._agreeing is None and isinstance(result.outcome, Reply)
         if self._fanout.mode == "first" and self._winner is None and isinstance(result.outcome, Reply):
             self._winner = result  # also one that had nothing to say
         if self._ended and (self._fanout.mode != "first" or self._winner in (None, result)):
@@ -102,10 +103,6 @@ class Race:
         hopeless = self._answered + self._left < self._fanout.min_success or (failed and self._fanout.strict)
         if not self._left or enough or hopeless:
             self._finish()
-
-    def _agreed(self, alike: Alike) -> int:
-        """How many answers count in a quorum that must agree: those of the largest group that does."""
-        return len(most_alike(self._results, alike))
 
     def _time_up(self) -> None:
         self._late = True
@@ -139,3 +136,11 @@ class Race:
                 close(result, late, self._clock)
                 if self._ended:
                     self._ended(result)
+
+
+async def agreed(results: list[LegResult], alike: Alike) -> int:
+    """How many answers count in a quorum that must agree: those of the largest group that does. Much of it is compared
+    beside the event loop."""
+    if size(results) <= AT_ONCE:
+        return len(most_alike(results, alike))
+    return len(await asyncio.to_thread(most_alike, list(results), alike))

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from adapters.chat import is_no_text
-from adapters.errors import CutOff, Invalid
+from adapters.errors import CutOff, Invalid, Withheld
 from adapters.types import Choice, Constraint, Fields, Finish
 from gateway.constraints import Checker, begun
 
@@ -49,6 +49,10 @@ class Keeping(Struct, frozen=True, eq=False):
             return choice
         return Choice(choice.index, text, choice.finish, choice.usage, said(choice.raw, text))
 
+    def is_good(self, choice: Choice) -> bool:
+        """Whether a kept choice keeps the constraint, and is not one that is held to nothing."""
+        return not self._is_free(choice) and self._is_whole(choice.text, choice.finish)
+
     def streamed(self, text: str, finish: Finish) -> None:
         """The text of a streamed choice at its end. Raises Invalid also where only its surroundings are wrong: they
         have been read by now."""
@@ -63,16 +67,25 @@ class Keeping(Struct, frozen=True, eq=False):
         return "messages" in self.free and answers_otherwise(choice.raw)
 
     def _kept(self, text: str, finish: Finish) -> str:
-        if finish == "length" and "cut" in self.free:
-            if not begun(self.constraint, text):
-                raise Invalid("the answer does not keep the constraint, and was cut off at its limit of tokens")
-            return text
         verdict = self.checker.check(self.constraint, text)
-        if verdict.problem is None:
+        if verdict.problem is None and (finish != "length" or not may_go_on(verdict.text)):
             return verdict.text
-        if finish == "length":
+        if finish == "length" and begun(self.constraint, text):
+            if "cut" in self.free:
+                return text
             raise CutOff(CUT_OFF, param="max_tokens")
+        if finish == "filtered":
+            raise Withheld("the provider's content policy stopped the answer")
         raise Invalid(f"the answer does not keep the constraint: {verdict.problem}", path=verdict.path)
+
+    def _is_whole(self, text: str, finish: Finish) -> bool:
+        whole = self.checker.check(self.constraint, text).problem is None
+        return whole and (finish != "length" or not may_go_on(text))
+
+
+def may_go_on(text: str) -> bool:
+    """Whether a complete answer that ended at its limit of tokens may have been meant to be longer, as numbers are."""
+    return text[-1:].isdigit()
 
 
 def answers_otherwise(raw: Fields | None) -> bool:

@@ -1,8 +1,11 @@
 """The outcomes of all legs to one answer. Pure, and small."""
 
+import asyncio
+from functools import partial
+
 from adapters.errors import Invalid, ProviderError, Rejected, Throttled, TimedOut, path_of
 from adapters.types import Reply, Usage, summed
-from gateway.agreeing import MOST, comparable, merged, most_alike
+from gateway.agreeing import AT_ONCE, MOST, merged, most_alike, size
 from gateway.errors import LegFailure, Unanswered
 from gateway.gate import Overloaded
 from gateway.types import CompletionResponse, Fanout, LegResult, Part
@@ -18,7 +21,7 @@ def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, el
             raise broken_parts(results)
         alone, paid = tuple(parts_of(results[0])), outcome.usage or NOTHING
         return CompletionResponse(id, created, alone, paid, round(elapsed * 1000), 1, outcome.raw)
-    if fanout.alike is not None and not comparable(results):
+    if fanout.alike is not None and size(results) > MOST:
         raise Unanswered(
             f"the answers have more than {MOST} characters together: too many to compare", 422, (), final=True
         )
@@ -28,14 +31,23 @@ def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, el
         raise unanswered(failed, [result for result in results if result.outcome is None], len(results))
     if fanout.strict and any(result.broken for result in shown):
         raise broken_parts(shown)
-    elapsed_ms, usage = round(elapsed * 1000), total(shown)
+    elapsed_ms, usage = round(elapsed * 1000), total(shown, results)
     if fanout.alike is not None and fanout.agree:
-        parts, failures = merged(shown, fanout.alike, created, elapsed_ms, usage), tuple(map(failure, failed))
+        failures = tuple(map(failure, failed))
+        parts = merged(shown, fanout.alike, created, elapsed_ms, usage, failures)
         if not parts:
-            raise Unanswered("no model's answer is JSON, so none can be merged", 422, failures, final=True)
-        return CompletionResponse(id, created, tuple(parts), usage, elapsed_ms, len(results), None, failures)
+            raise Unanswered("no answer is complete JSON of the type, so none can be merged", 422, failures, final=True)
+        return CompletionResponse(id, created, tuple(parts), usage, elapsed_ms, len(results))
     parts = [part for result in shown for part in parts_of(result)]
     return CompletionResponse(id, created, tuple(parts), usage, elapsed_ms, len(results))
+
+
+async def merge_compared(
+    results: list[LegResult], fanout: Fanout, *, id: str, created: int, elapsed: float
+) -> CompletionResponse:
+    """The same for answers that are compared: beside the event loop, where there is much to compare."""
+    made = partial(merge, results, fanout, id=id, created=created, elapsed=elapsed)
+    return made() if size(results) <= AT_ONCE else await asyncio.to_thread(made)
 
 
 def broken_parts(results: list[LegResult]) -> Unanswered:
@@ -145,10 +157,14 @@ def split(usage: Usage, lengths: list[int]) -> list[Usage]:
     return [Usage(usage.input if i == 0 else 0, output) for i, output in enumerate(outputs)]
 
 
-def total(results: list[LegResult]) -> Usage:
-    """The sum over the legs that answered, and what others gave that was no good."""
-    used = [r.outcome.usage for r in results if isinstance(r.outcome, Reply) and r.outcome.usage is not None]
-    return summed(used + [usage for r in results if not isinstance(r.outcome, Reply) for usage in r.used])
+def total(shown: list[LegResult], results: list[LegResult]) -> Usage:
+    """The sum over the legs that the answer speaks of, and over what others gave under a constraint."""
+    answered = [result.outcome for result in shown if isinstance(result.outcome, Reply)]
+    used = [reply.usage for reply in answered if reply.usage is not None]
+    for result in results:
+        if result.used and not (result in shown and isinstance(result.outcome, Reply)):
+            used += result.used
+    return summed(used)
 
 
 def milliseconds(seconds: float) -> int:

@@ -1,10 +1,10 @@
 """One whole answer, held to its constraint: what breaks it is shown to the model with what is wrong, a few times.
 
-Every round is another request to the same target, for the one choice that was no good; its usage counts. What is cut
-off at the limit of tokens would be again, and is not asked for a second time.
+Every round is another request to the same target, for the one choice that was no good; its usage counts. What was cut
+off at the limit of tokens, or stopped by a content filter, would be again, and is not asked for a second time.
 """
 
-from adapters.errors import CutOff, Invalid, ProviderError
+from adapters.errors import CutOff, Invalid, ProviderError, Withheld
 from adapters.types import Asked, Choice, Reply
 from gateway.asking import asked_again
 from gateway.choices import placed
@@ -32,15 +32,18 @@ async def mended(result: LegResult, target: Target, asked: Asked, reply: Reply, 
     good: list[Choice] = []
     for choice in reply.choices:
         try:
-            good.append(keeping.kept(choice))
+            kept = keeping.kept(choice)
         except Invalid as problem:
             if spare:
                 continue
             try:
-                good.append(await another(result, target, asked, choice, choice.index - shift, problem, keeping))
+                kept = await another(result, target, asked, choice, choice.index - shift, problem, keeping)
             except Invalid as still:
                 result.broken[choice.index] = still
                 good.append(Choice(choice.index, "", choice.finish))
+                continue
+        result.kept[kept.index] = kept
+        good.append(kept)
     return Reply(tuple(good), reply.usage, reply.raw)
 
 
@@ -56,7 +59,7 @@ async def another(
     """A choice in the place of one that was no good. Raises Invalid if there is none, whatever a round failed by."""
     given = choice
     for round in range(1, keeping.rounds + 1):
-        if isinstance(problem, CutOff):
+        if isinstance(problem, CutOff | Withheld):
             break
         try:
             again = asked_again(target, asked, place, given.text, problem, keeping, round)

@@ -176,7 +176,9 @@ def with_defaults(call: Call, defaults: tuple[tuple[str, object], ...]) -> Call:
     fill = {
         name: value
         for name, value in defaults
-        if getattr(call.params, name) in (None, ()) and said.get(name, NULL) == NULL
+        if getattr(call.params, name) in (None, ())
+        and said.get(name, NULL) == NULL
+        and not (name == "stop" and call.constraint is not None)  # it would end the answer in its middle
     }
     return with_params(call, **fill) if fill else call
 
@@ -200,14 +202,16 @@ def fanout_of(request: CompletionRequest, legs: int) -> Fanout:
         )
     deadline = None if asked.deadline_ms is None else asked.deadline_ms / 1000
     agree = asked.merge == "agree"
-    return Fanout(mode, needed, deadline, asked.strict or False, alike_of(asked, agree, request.constraint), agree)
+    return Fanout(mode, needed, deadline, asked.strict or False, alike_of(asked, agree, request), agree)
 
 
-def alike_of(asked: FanoutBody, agree: bool, constraint: Constraint | None) -> Alike | None:
+def alike_of(asked: FanoutBody, agree: bool, request: CompletionRequest) -> Alike | None:
     """When two answers count as the same, where they are compared: as JSON, which only a typed answer is."""
-    typed = isinstance(constraint, JsonSchema | AnyJson)
+    typed = isinstance(request.constraint, JsonSchema | AnyJson)
     if agree and not typed:
         raise BadRequest('fanout.merge: "agree" compares JSON values: ask for a typed answer', param="fanout.merge")
+    if agree and request.params.echo:
+        raise BadRequest("echo: a prompt has no place in front of what several models agree on", param="echo")
     if agree and asked.mode == "first":
         raise BadRequest(
             'fanout.merge: "agree" needs several answers; mode "first" ends with one', param="fanout.merge"

@@ -8,16 +8,18 @@ An answer that is checked before it is told comes in one piece; comments keep th
 """
 
 import asyncio
+from collections.abc import Callable
 
 from adapters.errors import ProviderError, Unavailable
 from adapters.types import Delta, Reply
+from gateway.agreeing import merged_plan
 from gateway.attempts import close
 from gateway.choices import pieces
 from gateway.errors import Unanswered
 from gateway.exchange import Exchange
 from gateway.explain import explained
 from gateway.fanout import ask_all, begun
-from gateway.merge import merge, parts_of
+from gateway.merge import merge, merge_compared, parts_of
 from gateway.paths import HELD
 from gateway.types import Clock, CompletionResponse, Fanout, LegResult, Plan
 from gateway.wire.dialect import Chunks
@@ -33,10 +35,18 @@ class Stream:
     """Lives as long as the answer."""
 
     def __init__(
-        self, exchange: Exchange, chunks: Chunks, plan: Plan, fanout: Fanout, clock: Clock, keepalive: float
+        self,
+        exchange: Exchange,
+        chunks: Callable[[Plan], Chunks],
+        plan: Plan,
+        fanout: Fanout,
+        clock: Clock,
+        keepalive: float,
     ) -> None:
         self._exchange = exchange
-        self._chunks = chunks
+        self._plan = plan
+        self._chunks_of = chunks
+        self._chunks = chunks(plan)
         self._fanout = fanout
         self._clock = clock
         self._results = begun(plan, clock, streamed=fanout.alike is None)
@@ -50,12 +60,7 @@ class Stream:
         results, compared = self._results, self._fanout.alike is not None
         alive = self._stay_alive() if any(result.leg.keeping for result in results) else None
         try:
-            await self._ask(compared)
-        finally:
-            if alive:
-                alive.cancel()
-        try:
-            merged = merge(results, self._fanout, id="", created=int(self._clock.wall()), elapsed=self._elapsed(began))
+            merged = await self._ask(compared, began)
             last = self._chunks.usage(merged.usage, merged.elapsed_ms)
             if compared:
                 self._tell(merged)
@@ -64,18 +69,24 @@ class Stream:
                 error.headers = explained(results)
                 raise
             last = self._chunks.failed(error)
+        finally:
+            if alive:
+                alive.cancel()
         if not compared:
             self._end_unfinished(results)
         if not self._head_known:
             self._know_head()
         await self._exchange.finish(last)
 
-    async def _ask(self, compared: bool) -> None:
+    async def _ask(self, compared: bool, began: float) -> CompletionResponse:
         """Of answers that are compared none is told before all are known."""
-        if compared:
-            await ask_all(self._results, self._fanout, self._clock)
-        else:
-            await ask_all(self._results, self._fanout, self._clock, self.emit, self.ended)
+        results, fanout, clock = self._results, self._fanout, self._clock
+        if not compared:
+            await ask_all(results, fanout, clock, self.emit, self.ended)
+            return merge(results, fanout, id="", created=0, elapsed=self._elapsed(began))
+        await ask_all(results, fanout, clock)
+        created = int(clock.wall())
+        return await merge_compared(results, fanout, id="", created=created, elapsed=self._elapsed(began))
 
     def _elapsed(self, began: float) -> float:
         return self._clock.steady() - began
@@ -93,6 +104,8 @@ class Stream:
 
     def _tell(self, merged: CompletionResponse) -> None:
         """A whole answer, choice by choice."""
+        if self._fanout.agree:
+            self._chunks = self._chunks_of(merged_plan(self._plan, merged.parts))
         for part in merged.parts:
             said = b"" if part.error else self._chunks.texts(0, pieces(part.index, part.text, part.raw, None))
             self._write(said + self._chunks.end(part))

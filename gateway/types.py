@@ -7,7 +7,21 @@ from msgspec import Meta, Struct
 
 from adapters.embeddings.types import Embedder
 from adapters.errors import Invalid, ProviderError
-from adapters.types import Adapter, Asked, Call, Constraint, Fields, Finish, Input, Mode, Params, Path, Reply, Usage
+from adapters.types import (
+    Adapter,
+    Asked,
+    Call,
+    Choice,
+    Constraint,
+    Fields,
+    Finish,
+    Input,
+    Mode,
+    Params,
+    Path,
+    Reply,
+    Usage,
+)
 from gateway.agreement import Alike
 from gateway.errors import LegFailure
 from gateway.gate import Gate
@@ -129,7 +143,8 @@ class LegResult(Struct, eq=False):
 
     ``sent`` counts the characters of each choice that a stream has handed on, so that what was spent is known even of
     a stream that was cut. ``path`` is how the answer is held to its constraint; ``used`` is the usage of all answers
-    that were given under it, good or not; ``broken`` are choices that do not keep it, where others do.
+    that were given under it, good or not; ``broken`` are choices that do not keep it, where others do, and ``kept``
+    those that do, before a prompt is put in front of them. ``whole``: the target was asked for an answer in one piece.
     """
 
     leg: Leg
@@ -143,11 +158,14 @@ class LegResult(Struct, eq=False):
     path: Path | None = None
     used: list[Usage] = []
     broken: dict[int, Invalid] = {}
+    kept: dict[int, Choice] = {}
+    whole: bool = True
 
 
 class Part(Struct, frozen=True):
     """One choice of the merged answer. A failed leg's choices stay in their places, with ``error``. ``agreement`` has
-    the shape of a value that several made, with the share of them for each leaf."""
+    the shape of a value that several made, with the share of them for each leaf; ``failed`` are those that have no part
+    in it."""
 
     index: int
     model: str
@@ -159,11 +177,12 @@ class Part(Struct, frozen=True):
     error: ProviderError | None = None
     raw: Fields | None = None
     agreement: Any = None
+    failed: tuple[LegFailure, ...] = ()
 
 
 class CompletionResponse(Struct, frozen=True):
     """The merged answer: ``usage`` is the sum over the parts, ``elapsed_ms`` the wall time of the whole. ``raw`` holds
-    what the provider said beside its choices, where only one was asked; ``failed`` are models that have no part."""
+    what the provider said beside its choices, where only one was asked."""
 
     id: str
     created: int
@@ -172,4 +191,3 @@ class CompletionResponse(Struct, frozen=True):
     elapsed_ms: int
     legs: int = 1
     raw: Fields | None = None
-    failed: tuple[LegFailure, ...] = ()

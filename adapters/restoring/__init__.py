@@ -5,6 +5,7 @@ members are required and may be null. https://platform.openai.com/docs/guides/st
 https://docs.cohere.com/docs/structured-outputs the first.
 """
 
+import re
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
@@ -19,6 +20,9 @@ SPACES = frozenset({0, 1, len(OPENING) - 1, len(OPENING)})
 
 VALUES = frozenset('{["-0123456789tfn')
 """How values begin."""
+
+NUMERIC = tuple("-0123456789")
+IN_NUMBER = re.compile(r"[-+.0-9eE]*")
 
 
 class Restore(Struct, frozen=True):
@@ -43,8 +47,8 @@ class Restorer:
     """Takes one answer out of its text, as that comes. What is not taken away stays as it is written.
 
     What is in no such object stays as it is; so does what is no JSON, from where it is none any more. Of an answer that
-    was cut off, what there is of it is told. Nothing behind a wrapped answer is told. A member goes with the comma and
-    the white space before it; an object's first member with the comma behind it.
+    was cut off, what there is of it is told, if it is no number. Nothing behind a wrapped answer is told. A member goes
+    with the comma and the white space before it; an object's first member with the comma behind it.
     """
 
     __slots__ = ("_is_text", "_opening", "_reader")
@@ -74,6 +78,8 @@ class Restorer:
             self._reader = Passing()
         elif self._is_text and text.startswith('"'):
             self._reader, text = Text(), text[1:]
+        elif text.startswith(NUMERIC):
+            self._reader = Number(self._reader)
         return self._reader.feed(text)
 
 
@@ -109,6 +115,28 @@ class Opening:
                 return False, "".join(self._held)
             at += 1
             self._seen += 1
+
+
+class Number:
+    """Holds a number back until something follows it: of one that breaks off nobody knows how it would have gone on."""
+
+    __slots__ = ("_held", "_reader")
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._held: list[str] | None = []
+
+    def feed(self, text: str) -> str:
+        if self._held is None:
+            return self._reader.feed(text)
+        self._held.append(text)
+        if end_of(IN_NUMBER, text, 0) == len(text):
+            return ""
+        text, self._held = "".join(self._held), None
+        return self._reader.feed(text)
+
+    def close(self) -> str:
+        return self._reader.close() if self._held is None else ""
 
 
 class Passing:

@@ -6,6 +6,8 @@ have been on the way. An engine that passes over constraints without a word is s
 
 import re
 
+import msgspec
+
 from adapters.types import AnyJson, Constraint, JsonSchema, OneOf, Regex
 from gateway.constraints.prefixes import prefix_of
 
@@ -23,18 +25,35 @@ CUT = re.compile(
 
 def begun(constraint: Constraint, text: str) -> bool:
     """Whether the text could go on to keep the constraint. Of a grammar this is not known, and taken for granted; of a
-    schema only that it is JSON, and of an object's that it is one."""
+    schema only that it is JSON which has not ended, and of an object's that it is one."""
     match constraint:
         case OneOf():
             return any(choice.startswith(text) for choice in constraint.choices)
         case Regex():
             return prefix_of(constraint.pattern, text)
         case AnyJson():
-            return json_begun(text) and text.lstrip(" \t\r\n")[:1] in ("", "{")
+            return json_open(text) and text.lstrip(" \t\r\n")[:1] in ("", "{")
         case JsonSchema():
-            return json_begun(text)
+            return json_open(text)
         case _:
             return True
+
+
+def json_open(text: str) -> bool:
+    """Whether the text is the beginning of one JSON value, and not all of it. A number may always go on."""
+    return json_begun(text) and (text.rstrip(" \t\r\n")[-1:] not in ENDS or not is_json(text))
+
+
+ENDS = frozenset('}]"el')
+"""The last characters of values that cannot go on."""
+
+
+def is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
+    return True
 
 
 def json_begun(text: str) -> bool:

@@ -14,6 +14,10 @@ import msgspec
 from gateway.constraints.problems import shown
 
 FENCE = "```"
+LONGEST_NUMBER = 308
+"""Digits before the point: longer ones are beyond a double, which is what most readers of JSON have."""
+
+ENDLESS = re.compile(r"[0-9]{309}")
 BYTE_ORDER_MARK = "\ufeff"
 THOUGHT = "</think>"
 """What ends a model's own considerations, if its host does not take them off."""
@@ -47,6 +51,8 @@ def value_of(text: str) -> Any:
     try:
         value = decode(text)
         check_repeats(text)
+        if len(text) > LONGEST_NUMBER and ENDLESS.search(text):
+            check_numbers(text)
     except RecursionError:
         raise Unreadable("the answer is JSON that is nested too deeply") from None
     except msgspec.ValidationError:
@@ -73,6 +79,15 @@ def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 # Numbers are left as text: Python refuses to read very long ones.
 check_repeats = json.JSONDecoder(object_pairs_hook=unrepeated, parse_int=str, parse_float=str).decode
+
+
+def in_range(digits: str) -> str:
+    if len(digits.lstrip("-")) > LONGEST_NUMBER:
+        raise Unreadable("the answer holds a number that is out of range")
+    return digits
+
+
+check_numbers = json.JSONDecoder(parse_int=in_range, parse_float=str).decode
 
 
 def within(text: str) -> Iterator[str]:

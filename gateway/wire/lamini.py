@@ -192,6 +192,9 @@ def refuse_others(found: Fields) -> None:
 def encode(request: CompletionRequest, response: CompletionResponse) -> bytes:
     """Bare outputs: one object, or a list of them. Raises GatewayError for an answer that is not of its type."""
     note: Note = request.note
+    for part in response.parts:
+        if part.error is not None:
+            raise Unanswered(f"{part.model}: {part.error.message}", 422, (), final=True)
     outputs = [output(part.text, part.finish, note.types) for part in response.parts]
     return to_json(outputs[0] if note.single else outputs)
 

@@ -303,8 +303,8 @@ def envelope(response: CompletionResponse, id: str, kind: str, choices: list[Any
     if len(choices) != len(response.parts):
         failed = [(part, part.error) for part in response.parts if part.error is not None]
         told["errors"] = [{"index": part.index, "model": part.model, **failure_object(e)} for part, e in failed]
-    elif response.failed:
-        told["errors"] = response.failed
+    elif response.parts[0].failed:
+        told["errors"] = response.parts[0].failed
     return told
 
 

@@ -67,8 +67,9 @@ def typed(text: str, declared: Types) -> dict[str, Any]:
 def value_of(value: Any, kind: Any) -> Any:
     """The value, if it is of the type. A whole number may have been written as 10.0."""
     if isinstance(kind, list):
-        if any(value == allowed and type(value) is type(allowed) for allowed in kind):
-            return value
+        for allowed in kind:
+            if value == allowed and not isinstance(value, bool):
+                return allowed  # 1 where 1.0 was written
         raise Mismatch
     if kind == "float" and type(value) in (int, float):
         return value

@@ -76,6 +76,8 @@ class Piecewise:
             said["error"] = failure_object(part.error)
         if self._several or part.agreement is not None:
             said |= provenance(part)
+        if part.failed:
+            said["errors"] = part.failed
         before = b"".join(told.waiting)
         if not (told.open or part.error or before):
             before = self._opening(index, told)

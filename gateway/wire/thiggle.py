@@ -119,6 +119,7 @@ class PieceBody(Struct):
     usage: UsageBody
     error: FailureBody | UnsetType = UNSET
     agreement: Any = UNSET
+    errors: tuple[LegFailure, ...] | UnsetType = UNSET
 
 
 class ErrorBody(Struct, omit_defaults=True):
@@ -210,7 +211,7 @@ def encode(request: CompletionRequest, response: CompletionResponse) -> bytes:
     """The merged answer."""
     usage = usage_body(response.usage, response.elapsed_ms)
     choices = [choice_body(part) for part in response.parts]
-    created, failed = rfc3339(response.created), response.failed or UNSET
+    created, failed = rfc3339(response.created), response.parts[0].failed or UNSET
     return to_json(ResponseBody(response.id, "text_completion", created, choices, usage, failed))
 
 
@@ -279,7 +280,9 @@ class ThiggleChunks:
         """A choice's last chunk, with what it cost; a failed choice's also says why."""
         choice = choice_body(part)
         ended, shares = choice.finish_reason, choice.agreement
-        piece = PieceBody(part.index, part.model, "", ended, part.created, choice.usage, choice.error, shares)
+        piece = PieceBody(
+            part.index, part.model, "", ended, part.created, choice.usage, choice.error, shares, part.failed or UNSET
+        )
         return self._head + to_json(piece) + b"]}\n\n"
 
     def usage(self, usage: Usage, elapsed_ms: int) -> bytes:

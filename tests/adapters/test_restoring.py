@@ -125,7 +125,8 @@ def test_a_wrapped_answer_is_told_as_it_is_written(value: Any, seed: int) -> Non
     around = random.choice(['{"answer":%s}', ' {\n"answer" : %s\t}\n'])
     assert restored(around % inside, JSON) == inside
     cut = random.randint(0, len(inside))
-    assert restored(around.partition("%s")[0] + inside[:cut], JSON) == inside[:cut]
+    told = "" if inside[0] in "-0123456789" else inside[:cut]  # nobody knows how a number would have gone on
+    assert restored(around.partition("%s")[0] + inside[:cut], JSON) == told
 
 
 @given(TEXTS, SEEDS)
@@ -144,7 +145,7 @@ def test_a_wrapped_text_is_decoded(value: str, seed: int) -> None:
         ('{"answer": [1', "[1"),
         ('{"answer": "a\\u00', '"a\\u00'),
         ('{"answer": tru', "tru"),
-        ('{"answer": 12', "12"),
+        ('{"answer": 12', ""),
         # of an answer that has not begun there is nothing
         ("", ""),
         (' {"ans', ""),

@@ -478,3 +478,111 @@ async def test_of_several_choices_the_good_ones_are_given(http: httpx.AsyncClien
             assert sorted(choice["finish_reason"] for choice in said) == ["error", "stop"]
     response = await ask(http, "words", n=2)
     assert response.status_code == 422 and "/age" in response.json()["error"]
+
+
+AGE = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"], "additionalProperties": False}
+FORMAT = {"type": "json_schema", "json_schema": {"name": "age", "schema": AGE}}
+CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "?"}], "response_format": FORMAT}
+
+
+async def test_only_what_was_checked_has_a_vote(http: httpx.AsyncClient, provider: Provider) -> None:
+    for model, finish in (("words", "length"), ("native", "content_filter")):
+        says(provider, model, '{"age": "x', finish=finish)
+    says(provider, "guided", '{"age": 3}')
+    body = CHAT | {"model": ["words", "native", "guided"], "fanout": {"merge": "agree"}}
+    [choice] = (await http.post("/v1/chat/completions", json=body)).json()["choices"]
+    assert choice["message"]["content"] == '{"age": 3}' and choice["model"] == "guided"
+    body["fanout"] = {"mode": "quorum", "min_success": 2}
+    assert (await http.post("/v1/chat/completions", json=body)).status_code == 422
+
+
+@pytest.mark.parametrize("wrong", ['{"age": "x"}', '{"age": 1, "age": 2}', '{"age": 1, "b": 2}', "[]"])
+async def test_a_complete_answer_is_held_to_its_type_however_it_ended(
+    http: httpx.AsyncClient, provider: Provider, wrong: str
+) -> None:
+    says(provider, "words", wrong, GOOD, finish="length")
+    response = await http.post("/v1/chat/completions", json=CHAT | {"model": "words"})
+    assert response.json()["choices"][0]["message"]["content"] == GOOD and len(provider.seen) == 2
+    says(provider, "words", f"```json\n{GOOD}\n```", finish="length")
+    response = await http.post("/v1/chat/completions", json=CHAT | {"model": "words"})
+    assert response.json()["choices"][0]["message"]["content"] == GOOD and len(provider.seen) == 3
+
+
+async def test_a_number_may_go_on(http: httpx.AsyncClient, provider: Provider) -> None:
+    number = {"schema": "export type N = number", "type_name": "N"}
+    says(provider, "words", "12", finish="length")
+    assert (await ask(http, "words", **number)).json()["param"] == "max_tokens"
+    says(provider, "words", "12")
+    assert texts(await ask(http, "words", **number)) == ["12"]
+    says(provider, "native", '{"answer": -12', '{"answer": -125}')
+    assert texts(await ask(http, "native", **number)) == ["-125"]
+
+
+async def test_of_several_choices_one_is_broken_and_the_next_target_has_all(
+    http: httpx.AsyncClient, provider: Provider
+) -> None:
+    provider.turns["words"] = [Script(chunks=(GOOD,))]
+    provider.scripts["words"] = Script(chunks=(BAD,))
+    provider.scripts["native"] = Script(chunks=(GOOD,))
+    for stream in (False, True):
+        response = await ask(http, "two", n=2, stream=stream)
+        assert response.headers["x-gateway-target" if not stream else "x-gateway-typed-path"] in ("p/native", "native")
+        assert (streamed(response, 0) + streamed(response, 1) if stream else texts(response)) == [GOOD, GOOD]
+        provider.turns["words"] = [Script(chunks=(GOOD,))]
+    provider.scripts["native"] = Script(status=500)
+    response = await ask(http, "two", n=2)
+    assert response.headers["x-gateway-target"] == "bare/words"
+    assert sorted(choice["finish_reason"] for choice in response.json()["choices"]) == ["error", "stop"]
+
+
+async def test_a_list_of_lamini_s_has_no_place_for_a_failure(http: httpx.AsyncClient, provider: Provider) -> None:
+    provider.turns["words"] = [Script(chunks=('{"age": 1}',))]
+    provider.scripts["words"] = Script(chunks=('{"age": "x"}',))
+    body = {"model_name": "words", "prompt": ["one", "two"], "output_type": {"age": "int"}}
+    response = await http.post("/v1/completions", json=body)
+    assert response.status_code == 422 and "at /age" in response.json()["detail"]
+    assert response.headers["x-gateway-attempts"] == "3"
+    says(provider, "words", '{"n": 1.0}')
+    body = {"model_name": "words", "prompt": "one", "output_type": {"n": [1, 2]}}
+    assert (await http.post("/v1/completions", json=body)).json() == {"n": 1}
+
+
+async def test_a_streamed_agreement_names_who_failed(http: httpx.AsyncClient, provider: Provider) -> None:
+    says(provider, "words", BAD)
+    says(provider, "native", GOOD)
+    response = await ask(http, ["words", "native"], fanout={"merge": "agree"}, stream=True)
+    [last] = [event["choices"][0] for event in events(response) if event["choices"] and "errors" in event["choices"][0]]
+    assert [failed["model"] for failed in last["errors"]] == ["words"] and last["model"] == "native"
+
+
+async def test_a_filter_is_named(http: httpx.AsyncClient, provider: Provider) -> None:
+    says(provider, "words", '{"age"', finish="content_filter")
+    response = await ask(http, "words")
+    assert response.status_code == 422 and response.json()["errors"][0]["code"] == "content_filter"
+    assert len(provider.seen) == 1
+
+
+async def test_a_configured_stop_does_not_end_the_json(provider: Provider, tmp_path: Path) -> None:
+    routing = ROUTING.replace("words: {{targets", 'words: {{defaults: {{stop: ["."], max_tokens: 9}}, targets')
+    says(provider, "words", GOOD)
+    async with (
+        serving(application(tmp_path, provider.url, routing), Protocol) as url,
+        httpx.AsyncClient(base_url=url, headers=AUTH, timeout=10) as client,
+    ):
+        await ask(client, "words")
+    assert "stop" not in provider.seen[0].body and provider.seen[0].body["max_tokens"] == 9
+
+
+async def test_too_much_is_not_compared(http: httpx.AsyncClient, provider: Provider) -> None:
+    much = msgspec.json.encode({"age": 1, "name": "x" * 200_000}).decode()
+    for model in ("words", "native"):
+        says(provider, model, much)
+    response = await ask(http, ["words", "native"], fanout={"merge": "agree"})
+    assert response.status_code == 422 and "too many to compare" in response.json()["error"]
+    says(provider, "words", BAD)
+    assert texts(await ask(http, ["words", "native"], fanout={"merge": "agree"})) == [much]
+
+
+async def test_numbers_beyond_any_reader(http: httpx.AsyncClient, provider: Provider) -> None:
+    says(provider, "words", '{"age": ' + "9" * 400 + "}", GOOD)
+    assert texts(await ask(http, "words")) == [GOOD]
