@@ -6,10 +6,11 @@ is left out is refused with its place and what to write instead. Pure, and bound
 
 import msgspec
 
+from gateway.typescript.alternatives import Conflict
 from gateway.typescript.declarations import DeclarationParser
 from gateway.typescript.definitions import linked
 from gateway.typescript.errors import TypeScriptError
-from gateway.typescript.lexer import Source
+from gateway.typescript.lexer import SHORT, Source
 from gateway.typescript.names import Names
 from gateway.typescript.resolve import Resolver
 from gateway.typescript.schema import Writer
@@ -24,9 +25,18 @@ def schema_of(text: str, type_name: str) -> msgspec.Raw:
     Objects take no other properties than theirs, and need those that are not optional. The words are draft 7's, which
     are also 2020-12's except for tuples: a schema that has one says ``$schema``. Raises TypeScriptError.
     """
-    source = Source(text)
+    try:
+        return _schema_of(Source(text, SHORT), type_name)
+    except TypeScriptError:
+        return _schema_of(Source(text), type_name)
+
+
+def _schema_of(source: Source, type_name: str) -> msgspec.Raw:
     names = Names(source, DeclarationParser(source).read())
     scopes = Scopes(source, names)
     writer = Writer(Resolver(source, scopes))
-    root = writer.write(scopes.root(names.root(type_name)))
+    try:
+        root = writer.write(scopes.root(names.root(type_name)))
+    except Conflict as exc:
+        raise source.error(exc.at, exc.message) from None
     return msgspec.Raw(msgspec.json.encode(linked(root, writer, source)))

@@ -5,31 +5,42 @@ from collections.abc import Iterable
 
 from gateway.typescript.budget import Budget
 from gateway.typescript.errors import TypeScriptError, shown
-from gateway.typescript.kinds import PLAIN, SCALAR_OF, is_empty, is_nothing, is_scalar, is_undefined
+from gateway.typescript.kinds import LITERALS, PLAIN, SCALAR_OF, is_empty, is_nothing, is_scalar, is_undefined
 from gateway.typescript.lexer import Source
 from gateway.typescript.parser import MAX_PARTS
-from gateway.typescript.scopes import TOP, Instance, Key, Scopes, Target
+from gateway.typescript.scopes import Key, Scopes
 from gateway.typescript.shapes import Shape
 from gateway.typescript.syntax import (
     Alias,
     Array,
     Bound,
     Enum,
+    Instance,
     Interface,
     Intersection,
     Keyword,
     Literal,
     Object,
     Reference,
+    Scope,
+    Target,
     Template,
     Union,
 )
 
 Alternatives = tuple[Bound, ...]
 
+WHOLE = ("Date", "Record", "Pick", "Omit")
+"""Builtins that are no unions, whatever their arguments are."""
 
-class Conflict(TypeScriptError):
-    """Nothing can be all that an intersection asks for."""
+
+class Conflict(Exception):
+    """Nothing can be all that an intersection asks for. Many are passed over, so none is given a place in the text."""
+
+    def __init__(self, at: int, message: str) -> None:
+        super().__init__(message)
+        self.at = at
+        self.message = message
 
 
 class Unions(ABC):
@@ -47,7 +58,7 @@ class Unions(ABC):
     def target(self, bound: Bound) -> Target | None:
         """What a name stands for; None for what is no name."""
         kind = bound.type
-        return self.scopes.target(kind, bound.scope) if isinstance(kind, Reference) else None
+        return self.scopes.target(kind, bound.scope) if type(kind) is Reference else None
 
     # ---- unions
 
@@ -57,27 +68,43 @@ class Unions(ABC):
         kind = bound.type
         if type(kind) in PLAIN:
             return (bound,)
-        self.budget.enter(bound.at)
-        self.budget.spend(1, bound.at)
-        if isinstance(kind, Union) and all(type(part) is Literal for part in kind.parts):
-            self.budget.spend(len(kind.parts), bound.at)
-            values = {(type(part.value), part.value): part for part in kind.parts if isinstance(part, Literal)}
-            made = tuple([Bound(part, TOP) for part in values.values()])
-        elif isinstance(kind, Union):
-            made = self._distinct((Bound(part, bound.scope) for part in kind.parts), bound, whole)
-        elif isinstance(kind, Intersection):
+        if type(kind) is Union and (literals := self.literals(kind)):
+            return tuple([Bound(part, self.scopes.top) for part in literals])
+        if type(kind) is Reference:
+            named = self.named(kind, bound.scope, whole)
+            return (named.reference,) if type(named) is Instance else named
+        self.budget.enter(kind.at)
+        self.budget.spend(1, kind.at)
+        if type(kind) is Union:
+            made = self._distinct([Bound(part, bound.scope) for part in kind.parts], bound, whole)
+        elif type(kind) is Intersection:
             made = self._meeting(bound, kind)
-        elif isinstance(kind, Reference):
-            made = self._named(bound, kind, whole)
         else:
             made = self.alternatives(self.scopes.plain(bound), whole)
         self.budget.leave()
         return made
 
+    def literals(self, kind: Union) -> list[Literal]:
+        """The parts, each once, if they are all literals; else nothing."""
+        if set(map(type, kind.parts)) != LITERALS:
+            return []
+        self.budget.visit(1 + len(kind.parts), kind.at)
+        return list({(type(part.value), part.value): part for part in kind.parts if type(part) is Literal}.values())
+
     def _distinct(self, parts: Iterable[Bound], bound: Bound, whole: bool) -> Alternatives:
         made: dict[Key, Bound] = {}
         for part in parts:
-            for one in (part,) if type(part.type) in PLAIN else self.alternatives(part, whole):
+            kind = part.type
+            ones: Instance | Alternatives
+            if type(kind) is Reference:
+                ones = self.named(kind, part.scope, whole)
+                if type(ones) is Instance:
+                    self.budget.spend(1, bound.at)
+                    made.setdefault(("instance", ones.number), ones.reference)
+                    continue
+            else:
+                ones = self.alternatives(part, whole)
+            for one in ones:
                 self.budget.spend(1, bound.at)
                 made.setdefault(self.scopes.key(one), one)
         self._check_width(len(made), bound)
@@ -87,40 +114,50 @@ class Unions(ABC):
         if width > MAX_PARTS:
             raise self.source.error(bound.at, f"a union has at most {MAX_PARTS} parts")
 
-    def _named(self, bound: Bound, reference: Reference, whole: bool) -> Alternatives:
-        target = self.scopes.target(reference, bound.scope)
-        if isinstance(target, Bound):
-            return self.alternatives(target, whole)
-        if isinstance(target, Literal):
-            return (Bound(target, TOP),)
-        if isinstance(target, Instance):
+    def named(self, reference: Reference, scope: Scope, whole: bool = True) -> Instance | Alternatives:
+        """What a name stands for: a declared object or list, or else its alternatives."""
+        self.budget.visit(1, reference.at)
+        target = self.scopes.target(reference, scope)
+        if type(target) is Instance:
+            if target.solid:
+                return target
+        elif target in WHOLE:
+            return (Bound(reference, scope),)
+        self.budget.enter(reference.at)
+        made = self._named(reference, scope, target, whole)
+        self.budget.leave()
+        return made
+
+    def _named(self, reference: Reference, scope: Scope, target: Target, whole: bool) -> Alternatives:
+        if type(target) is Instance:
             return self._declared(target, whole)
-        return self._builtin(bound, reference, target, whole)
+        if type(target) is Bound:
+            return self.alternatives(target, whole)
+        if type(target) is Literal:
+            return (Bound(target, self.scopes.top),)
+        assert type(target) is str
+        return self._builtin(Bound(reference, scope), reference, target, whole)
 
     def _builtin(self, bound: Bound, reference: Reference, name: str, whole: bool) -> Alternatives:
-        if name in ("Date", "Record", "Pick", "Omit"):
-            return (bound,)
         argument = self.scopes.arguments(reference, bound.scope)[0]
         if name in ("Array", "ReadonlyArray"):
-            return (Bound(Array(bound.at, argument), TOP),)
+            return (Bound(Array(bound.at, argument), self.scopes.top),)
         if name == "Readonly":
             return self.alternatives(argument, whole)
         parts = self.alternatives(argument, whole=False)
         return (bound,) if len(parts) == 1 else tuple(self._applied(reference, part) for part in parts)
 
     def _applied(self, reference: Reference, part: Bound) -> Bound:
-        return Bound(Reference(reference.at, reference.name, (part,)), TOP)
+        return Bound(Reference(reference.at, reference.name, (part,)), self.scopes.top)
 
     def _declared(self, instance: Instance, whole: bool) -> Alternatives:
         declaration = instance.declaration
-        if isinstance(declaration, Interface):
-            return (instance.reference,)
-        if isinstance(declaration, Enum):
+        assert type(declaration) is not Interface
+        if type(declaration) is Enum:
             if whole and declaration.doc is not None:
                 return (instance.reference,)
-            return self._distinct(
-                (Bound(one, TOP) for one in declaration.constants.values()), instance.reference, whole
-            )
+            constants = [Bound(one, self.scopes.top) for one in declaration.constants.values()]
+            return self._distinct(constants, instance.reference, whole)
         key = (instance.number, whole)
         if key not in self._unions:
             self._unions[key] = None
@@ -140,7 +177,7 @@ class Unions(ABC):
 
     def _is_worth_a_name(self, bound: Bound) -> bool:
         """Whether it is a list or an object that has no name yet."""
-        if isinstance(bound.type, Reference):
+        if type(bound.type) is Reference:
             return self.target(bound) != "Date" and not isinstance(self.target(bound), Instance)
         return not is_scalar(bound)
 
@@ -162,7 +199,7 @@ class Unions(ABC):
             pairs = (self._meet(one, other) for one in made for other in parts)
             made = self._distinct((pair for pair in pairs if pair is not None), bound, whole=True)
         if not made:
-            raise self.conflict(bound.at, "nothing can be all the parts of this intersection at once")
+            raise Conflict(bound.at, "nothing can be all the parts of this intersection at once")
         return made if len(made) == 1 else self._possible(made)
 
     def _possible(self, made: Alternatives) -> Alternatives:
@@ -186,25 +223,25 @@ class Unions(ABC):
             return one
         a, b = self.bare(one), self.bare(other)
         for this, that, those in ((a, b, other), (b, a, one)):
-            if isinstance(this.type, Keyword) and this.type.name in ("any", "unknown"):
+            if type(this.type) is Keyword and this.type.name in ("any", "unknown"):
                 return this if this.type.name == "any" else those
             if is_empty(this) and not self.is_object(that) and not is_nothing(that):
                 return those
-            if isinstance(this.type, Keyword) and isinstance(that.type, (Literal, Template)):
-                narrow = "string" if isinstance(that.type, Template) else SCALAR_OF.get(type(that.type.value))
+            if type(this.type) is Keyword and isinstance(that.type, (Literal, Template)):
+                narrow = "string" if type(that.type) is Template else SCALAR_OF.get(type(that.type.value))
                 if this.type.name == narrow:
                     return those
-        if isinstance(a.type, Array) and isinstance(b.type, Array):
+        if type(a.type) is Array and type(b.type) is Array:
             items = Intersection(one.at, (Bound(a.type.item, a.scope), Bound(b.type.item, b.scope)))
-            return Bound(Array(one.at, items), TOP)
+            return Bound(Array(one.at, items), self.scopes.top)
         if self.is_object(a) and self.is_object(b):
-            return Bound(Intersection(one.at, (one, other)), TOP)
+            return Bound(Intersection(one.at, (one, other)), self.scopes.top)
         return None
 
     def bare(self, bound: Bound) -> Bound:
         """What an alias stands for, if that is a list or an object without a comment of its own."""
         target = self.target(bound)
-        if isinstance(target, Instance) and isinstance(target.declaration, Alias):
+        if type(target) is Instance and type(target.declaration) is Alias:
             body = self.alternatives(Bound(target.declaration.type, target.scope))
             if len(body) == 1 and (target.declaration.doc is None or self.is_object(body[0])):
                 return self.bare(body[0])
@@ -213,16 +250,12 @@ class Unions(ABC):
     def is_object(self, bound: Bound) -> bool:
         """Of what is no union: whether it is an object or the name of one."""
         kind = bound.type
-        if isinstance(kind, Reference):
+        if type(kind) is Reference:
             target = self.target(bound)
-            if isinstance(target, str):
+            if type(target) is str:
                 return target != "Date"
-            if isinstance(target, Instance) and isinstance(target.declaration, Alias):
+            if type(target) is Instance and type(target.declaration) is Alias:
                 body = self.alternatives(Bound(target.declaration.type, target.scope))
                 return len(body) == 1 and self.is_object(body[0])
-            return isinstance(target, Instance) and isinstance(target.declaration, Interface)
-        return isinstance(kind, (Object, Intersection)) or (isinstance(kind, Keyword) and kind.name == "object")
-
-    def conflict(self, at: int, message: str) -> Conflict:
-        error = self.source.error(at, message)
-        return Conflict(message, error.line, error.column, error.param)
+            return type(target) is Instance and type(target.declaration) is Interface
+        return isinstance(kind, (Object, Intersection)) or (type(kind) is Keyword and kind.name == "object")

@@ -1,11 +1,8 @@
 """What a comment changes of a schema."""
 
-from typing import Any
-
 from gateway.typescript.jsdoc import Documentation
 from gateway.typescript.lexer import Source
-
-Schema = dict[str, Any]
+from gateway.typescript.syntax import Schema
 
 ANNOTATIONS = frozenset(
     {"default", "deprecated", "description", "examples", "readOnly", "title", "writeOnly"},

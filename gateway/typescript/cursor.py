@@ -17,6 +17,7 @@ class Cursor:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.tokens = source.tokens
+        self.spaces = source.spaces
         self.i = 0
         self.depth = 0
         self.counted = 0
@@ -25,29 +26,29 @@ class Cursor:
         raise self.source.error(self.i if at is None else at, message)
 
     def found(self) -> str:
-        token = self.tokens[self.i][1]
+        token = self.tokens[self.i]
         return f"'{shown(token)}'" if token else "the end"
 
     def take(self, token: str, after: str) -> None:
-        if self.tokens[self.i][1] != token:
+        if self.tokens[self.i] != token:
             self.fail(f"expected '{token}' after {after}, found {self.found()}")
         self.i += 1
 
     def skip(self, token: str) -> bool:
-        if self.tokens[self.i][1] == token:
+        if self.tokens[self.i] == token:
             self.i += 1
             return True
         return False
 
     def name(self, what: str) -> str:
-        token = self.tokens[self.i][1]
+        token = self.tokens[self.i]
         if not is_name(token):
             self.fail(f"expected {what}, found {self.found()}")
         self.i += 1
         return token
 
     def doc(self) -> int | None:
-        return self.i if "/**" in self.tokens[self.i][0] else None
+        return self.i if "/**" in self.spaces[self.i] else None
 
     def count(self) -> None:
         self.counted += 1
@@ -57,11 +58,14 @@ class Cursor:
     def deeper(self) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            self.fail(f"types nest more than {MAX_DEPTH} levels deep here; give the inner ones names of their own")
+            self.refuse_depth()
+
+    def refuse_depth(self) -> NoReturn:
+        self.fail(f"types nest more than {MAX_DEPTH} levels deep here; give the inner ones names of their own")
 
     def text(self) -> str:
-        token = self.tokens[self.i][1]
-        if not STRING.fullmatch(token):
+        token = self.tokens[self.i]
+        if len(token) == 1 or token[-1] != token[0] or ("\\" in token and not STRING.fullmatch(token)):
             self.fail(f"a text begins here and does not end; close it with {token[0]}")
         value = self.unescaped(token[1:-1])
         self.i += 1
@@ -75,18 +79,19 @@ class Cursor:
 
     def number(self) -> int | float:
         sign = -1 if self.skip("-") else 1
-        token = self.tokens[self.i][1]
+        token = self.tokens[self.i]
         if not (token[:1].isdecimal() or token[:1] == "."):
             self.fail(f"expected a number after '-', found {self.found()}")
         try:
             value = number(token)
         except ValueError as exc:
             self.fail(str(exc))
-        if is_name(self.tokens[self.i + 1][1]) and not self.tokens[self.i + 1][0]:
-            self.fail(f"'{shown(token + self.tokens[self.i + 1][1])}' is not a number")
+        after = self.tokens[self.i + 1]
+        if (after[:1].isidentifier() or after[:1] == "$") and not self.spaces[self.i + 1]:
+            self.fail(f"'{shown(token + after)}' is not a number")
         self.i += 1
         return sign * value
 
 
 def is_name(token: str) -> bool:
-    return token[:1].isidentifier() or token[:1] == "$"
+    return token.isidentifier() or ((token[:1].isidentifier() or token[:1] == "$") and " " not in token)

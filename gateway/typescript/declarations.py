@@ -29,6 +29,9 @@ NOT_NAMES = frozenset({"any", "bigint", "boolean", "never", "null", "number", "o
 
 MAX_NAME = 256
 
+HEADS = frozenset({" {", " ="})
+"""How a head ends, and no other token."""
+
 Uses = list[tuple[str, list[tuple[int, str]]]]
 """The names that are used, by the namespace in which they stand."""
 
@@ -55,8 +58,11 @@ class DeclarationParser(Parser):
         self.uses: Uses = []
 
     def read(self) -> Declarations:
-        while self.tokens[self.i][1]:
-            self.statement("")
+        while token := self.tokens[self.i]:
+            if token == ";":
+                self.i += 1
+            else:
+                self.statement("")
         self.take_up("")
         self.types |= {name: self.merged(parts) for name, parts in self.parts.items()}
         for at, name, outside in self.lists:
@@ -69,10 +75,13 @@ class DeclarationParser(Parser):
         """The names that were used since the last time stand in this namespace."""
         self.uses.append((namespace, self.named))
         self.named = []
+        self.tails = self.common_tails()
 
     # ---- statements
 
     def statement(self, namespace: str, visible: bool = True) -> None:
+        if self.tokens[self.i][-2:] in HEADS:
+            return self.headed(namespace, visible)
         doc = self.doc()
         exported = False
         if self.skip("export"):
@@ -83,8 +92,29 @@ class DeclarationParser(Parser):
         self.skip("declare")
         self.declaration(namespace, doc, exported and visible)
 
+    def headed(self, namespace: str, visible: bool) -> None:
+        """A declaration whose first words were read as one token."""
+        at = self.i
+        doc = at if "/**" in self.spaces[at] else None
+        *_, kind, name, _ = words = self.tokens[at].split(" ")
+        if name in NOT_NAMES:
+            self.fail("this is no name")
+        if namespace or len(name) > MAX_NAME:
+            name = self.full_name(namespace, name, at)
+        made: Declaration
+        if kind == "interface":
+            made = Interface(at, name, self.object(), doc=doc)
+        elif kind == "type":
+            self.i = at + 1
+            made = Alias(at, name, self.type(), doc=doc)
+        else:
+            made = Enum(at, name, self.constants(at, name), doc=doc)
+        self.declare(made)
+        if visible and len(words) == 4:
+            self.exported[name] = name
+
     def declaration(self, namespace: str, doc: int | None, exported: bool) -> None:
-        token, after = self.tokens[self.i][1], self.tokens[self.i + 1][1]
+        token, after = self.tokens[self.i], self.tokens[self.i + 1]
         if token == "interface" and is_name(after):
             name = self.declare(self.interface(namespace, doc))
         elif token == "type" and is_name(after):
@@ -132,7 +162,7 @@ class DeclarationParser(Parser):
         for part in parts:
             if [parameter.name for parameter in part.parameters] != [parameter.name for parameter in first.parameters]:
                 self.fail(f"'{shown(first.name)}' is declared twice, with different type parameters", part.at)
-            for member in part.body.members:
+            for member in part.body.members.values():
                 if member.name in members:
                     self.fail(f"member '{shown(member.name)}' is declared twice", member.at)
                 members[member.name] = member
@@ -141,14 +171,14 @@ class DeclarationParser(Parser):
             index = part.body.index if index is None else index
         bases = tuple(base for part in parts for base in part.bases)
         doc = next((part.doc for part in parts if part.doc is not None), None)
-        body = Object(first.body.at, tuple(members.values()), index)
+        body = Object(first.body.at, members, index)
         return Interface(first.at, first.name, body, first.parameters, bases, doc)
 
     # ---- exports
 
     def export_form(self, namespace: str) -> bool:
         """``export { A, B as C }`` and ``export default A``; what else begins with ``export`` and declares nothing."""
-        token, after = self.tokens[self.i][1], self.tokens[self.i + 1][1]
+        token, after = self.tokens[self.i], self.tokens[self.i + 1]
         if token == "type" and after == "{":
             self.i += 1
             token = "{"
@@ -170,15 +200,15 @@ class DeclarationParser(Parser):
         self.i += 1
         while not self.skip("}"):
             self.count()
-            if self.tokens[self.i][1] == "type" and is_name(self.tokens[self.i + 1][1]):
+            if self.tokens[self.i] == "type" and is_name(self.tokens[self.i + 1]):
                 self.i += 1
             place = self.i
             name = self.name("a type's name")
             outside = self.name("a name after 'as'") if self.skip("as") else name
             self.lists.append((place, name, name if outside == "default" else outside))
-            if self.tokens[self.i][1] != "}":
+            if self.tokens[self.i] != "}":
                 self.take(",", "the name")
-        if self.tokens[self.i][1] == "from":
+        if self.tokens[self.i] == "from":
             self.fail("imports are not supported; declare every type in this text", at)
 
     # ---- declarations
@@ -188,7 +218,7 @@ class DeclarationParser(Parser):
         at, name = self.i, self.new_name()
         parameters = self.type_parameters()
         # 'type X { ... }' is accepted: nothing else could be meant.
-        if self.tokens[self.i][1] != "{":
+        if self.tokens[self.i] != "{":
             self.take("=", f"'type {shown(name)}'")
         body = self.type()
         self.parameters.clear()
@@ -199,9 +229,9 @@ class DeclarationParser(Parser):
         at, name = self.i, self.new_name()
         parameters = self.type_parameters()
         bases = self.bases()
-        if self.tokens[self.i][1] == "=":
+        if self.tokens[self.i] == "=":
             self.fail(f"an interface has no '='; write 'interface {shown(name)} {{' or 'type {shown(name)} ='")
-        if self.tokens[self.i][1] != "{":
+        if self.tokens[self.i] != "{":
             self.fail(f"expected '{{' after 'interface {shown(name)}', found {self.found()}")
         body = self.object()
         self.parameters.clear()
@@ -212,7 +242,7 @@ class DeclarationParser(Parser):
         if self.skip("extends"):
             while not bases or self.skip(","):
                 self.count()
-                if not is_name(self.tokens[self.i][1]):
+                if not is_name(self.tokens[self.i]):
                     self.fail(f"expected a type's name after 'extends', found {self.found()}")
                 part = self.reference()
                 assert isinstance(part, Reference)
@@ -223,10 +253,11 @@ class DeclarationParser(Parser):
         made: list[Parameter] = []
         if not self.skip("<"):
             return ()
+        self.tails = self.common_tails()
         while not made or self.skip(","):
             self.count()
             for word in ("const", "in", "out"):
-                if self.tokens[self.i][1] == word and is_name(self.tokens[self.i + 1][1]):
+                if self.tokens[self.i] == word and is_name(self.tokens[self.i + 1]):
                     self.i += 1
             at, name = self.i, self.new_name()
             if name in self.parameters:
@@ -253,12 +284,18 @@ class DeclarationParser(Parser):
     def enum(self, namespace: str, doc: int | None) -> Enum:
         self.i += 1
         at, name = self.i, self.new_name()
-        self.take("{", f"'enum {shown(name)}'")
+        if self.tokens[self.i] != "{":
+            self.take("{", f"'enum {shown(name)}'")
+        constants = self.constants(at, name)
+        return Enum(at, self.full_name(namespace, name, at), constants, doc=doc)
+
+    def constants(self, at: int, name: str) -> dict[str, Literal]:
+        self.i += 1
         constants: dict[str, Literal] = {}
         upcoming: int | float | None = 0
         while not self.skip("}"):
             self.count()
-            place, constant = self.i, self.member_name(self.tokens[self.i][1])
+            place, constant = self.i, self.member_name(self.tokens[self.i])
             if constant in constants:
                 self.fail(f"'{shown(constant)}' is declared twice", place)
             if self.skip("="):
@@ -269,18 +306,18 @@ class DeclarationParser(Parser):
                 made = Literal(place, upcoming)
             constants[constant] = made
             upcoming = made.value + 1 if isinstance(made.value, int | float) else None
-            if self.tokens[self.i][1] != "}":
+            if self.tokens[self.i] != "}":
                 self.take(",", "the constant")
         if not constants:
             self.fail(f"enum '{shown(name)}' has no constants", at)
-        return Enum(at, self.full_name(namespace, name, at), constants, doc)
+        return constants
 
     def enum_value(self) -> Literal:
-        token = self.tokens[self.i][1]
+        token = self.tokens[self.i]
         value = None
         if token[:1] in ('"', "'", "`", "-", ".") or token[:1].isdecimal():
             value = self.primary()
-        if not isinstance(value, Literal) or self.tokens[self.i][1] not in (",", "}"):
+        if not isinstance(value, Literal) or self.tokens[self.i] not in (",", "}"):
             self.fail("an enum's value must be a number or a text; write the result out")
         return value
 
@@ -295,14 +332,14 @@ class DeclarationParser(Parser):
         self.take("{", f"'namespace {shown(namespace)}'")
         self.count()
         while not self.skip("}"):
-            if not self.tokens[self.i][1]:
+            if not self.tokens[self.i]:
                 self.fail(f"expected '}}' at the end of namespace '{shown(namespace)}', found the end")
             self.statement(namespace, exported)
         self.take_up(namespace)
         self.depth -= 1
 
     def new_name(self) -> str:
-        if self.tokens[self.i][1] in NOT_NAMES:
+        if self.tokens[self.i] in NOT_NAMES:
             self.fail(f"{self.found()} is a type already; choose another name")
         return self.name("a name")
 

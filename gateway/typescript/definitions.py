@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from gateway.typescript.budget import MAX_STEPS
-from gateway.typescript.comments import Schema
 from gateway.typescript.lexer import Source
 from gateway.typescript.schema import Definition, Use, Writer
-from gateway.typescript.syntax import Array, Bound, Closed, Intersection, Keyword, Literal, Reference
+from gateway.typescript.syntax import Array, Bound, Closed, Intersection, Keyword, Literal, Reference, Schema
 
 SMALL = 6
 MAX_INLINE_DEPTH = 32
@@ -28,20 +27,15 @@ class Plan(Struct, eq=False):
     that are written inside it."""
 
     definition: Definition
+    begun: bool = False
+    done: bool = False
     uses: int = 0
     recursive: bool = False
     size: int = 0
     depth: int = 0
+    can_be_inlined: bool = False
+    is_inlined: bool = False
     name: str | None = None
-
-    @property
-    def can_be_inlined(self) -> bool:
-        return not self.recursive and self.depth <= MAX_INLINE_DEPTH
-
-    @property
-    def is_inlined(self) -> bool:
-        small = self.size <= SMALL and self.definition.doc is None
-        return self.can_be_inlined and (self.uses == 1 or small)
 
 
 def linked(root: int, writer: Writer, source: Source) -> Schema:
@@ -64,43 +58,49 @@ def linked(root: int, writer: Writer, source: Source) -> Schema:
 def _order(top: Plan, plans: dict[int, Plan]) -> list[Plan]:
     """Each after those that it uses, as far as they do not use it in turn; marks the ones that come round."""
     order: list[Plan] = []
-    begun, done = {id(top)}, set[int]()
+    top.begun = True
     path = [(top, iter(top.definition.uses))]
     while path:
         plan, uses = path[-1]
         for use in uses:
             inner = plans[use.number]
             inner.uses += 1
-            if id(inner) not in begun:
-                begun.add(id(inner))
+            if not inner.begun:
+                inner.begun = True
                 path.append((inner, iter(inner.definition.uses)))
                 break
-            inner.recursive |= id(inner) not in done
+            if not inner.done:
+                inner.recursive = True
         else:
-            done.add(id(plan))
+            plan.done = True
             order.append(plan)
             path.pop()
     return order
 
 
 def _measure(plan: Plan, plans: dict[int, Plan]) -> None:
-    plan.size, plan.depth = plan.definition.size, plan.definition.depth
-    for use in plan.definition.uses:
+    """Those that are not measured yet come round, so they are not written inside it."""
+    definition = plan.definition
+    size, depth = definition.size, definition.depth
+    for use in definition.uses:
         inner = plans[use.number]
-        if inner is not plan and _goes_inside(use, inner):
-            plan.size += inner.size
-            plan.depth = max(plan.depth, use.depth + 1 + inner.depth)
-
-
-def _goes_inside(use: Use, inner: Plan) -> bool:
-    return inner.is_inlined or (use.constrained and inner.can_be_inlined)
+        if inner.is_inlined or (inner.can_be_inlined and use.constrained):
+            size += inner.size
+            if use.depth + inner.depth >= depth:
+                depth = use.depth + 1 + inner.depth
+    plan.size, plan.depth = size, depth
+    if not plan.recursive and depth <= MAX_INLINE_DEPTH:
+        plan.can_be_inlined = True
+        plan.is_inlined = plan.uses == 1 or (size <= SMALL and definition.doc is None)
 
 
 def _fill(use: Use, inner: Plan) -> None:
-    if inner.name is None or _goes_inside(use, inner):
-        use.schema |= inner.definition.schema | use.beside
+    if inner.is_inlined or inner.name is None or (inner.can_be_inlined and use.constrained):
+        use.schema.update(inner.definition.schema)
     else:
-        use.schema |= {"$ref": f"#/definitions/{inner.name}"} | use.beside
+        use.schema["$ref"] = f"#/definitions/{inner.name}"
+    if use.beside:
+        use.schema.update(use.beside)
 
 
 def _whole(top: Plan, kept: list[Plan], plans: dict[int, Plan], has_tuples: bool) -> Schema:

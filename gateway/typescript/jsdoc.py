@@ -7,7 +7,7 @@ The tags are those of ts-json-schema-generator: https://github.com/vega/ts-json-
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
@@ -16,48 +16,51 @@ from gateway.typescript.errors import shown
 from gateway.typescript.lexer import Source
 
 COMMENT = re.compile(r"//[^\n\r\u2028\u2029]*+|/\*(?s:.*?)\*/")
-MARGIN = re.compile(r"\s*+\*?+")
 WRAPPED = re.compile(r"(?<!\n)\n(?![\n\-*\d])")
 LINK = re.compile(r"\{@link(?:code|plain)?\s++([^{}]*+)\}")
 
 MAX_NESTING = 32
+
+decode_number = msgspec.json.Decoder(int | float).decode
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 Keywords = dict[str, Json]
 
 
 class Documentation(Struct, frozen=True, eq=False):
-    """``keywords`` to add, and what a comment changes of the type itself."""
+    """``keywords`` to add, with about as many characters as they take, and what a comment changes of the type
+    itself."""
 
     keywords: Keywords
+    length: int = 0
     integer: bool = False
     nullable: bool = False
 
 
 def documentation(source: Source, index: int) -> Documentation | None:
     """What the last JSDoc comment before a token says; None if there is none."""
-    space = source.tokens[index][0]
-    found = [comment for comment in COMMENT.finditer(space) if comment[0].startswith("/**") and len(comment[0]) > 4]
-    if not found:
-        return None
-    lines = found[-1][0][3:-2].splitlines()
-    text = "\n".join(line[MARGIN.match(line).end() :].strip() for line in lines)  # type: ignore[union-attr]
-    return _Reader(source, index, found[-1].start()).read(text)
-
-
-def _tags(text: str) -> Iterator[tuple[str, str]]:
-    tags = list(_found(text))
-    ends = [*(tag.start() for tag in tags), len(text)][1:]
-    for tag, end in zip(tags, ends, strict=True):
-        yield tag[1], text[tag.end() : end].strip()
-
-
-def _found(text: str) -> Iterator[re.Match[str]]:
-    return (found for found in TAG_OR_CODE.finditer(text) if found[1])
+    space = source.spaces[index]
+    comment = space.strip()
+    if comment.startswith("/**") and 2 < comment.find("*/", 2) == len(comment) - 2:  # one comment and nothing else
+        start = space.index("/**")
+    else:
+        found = [one for one in COMMENT.finditer(space) if one[0].startswith("/**") and len(one[0]) > 4]
+        if not found:
+            return None
+        comment, start = found[-1][0], found[-1].start()
+    lines = [line.strip() for line in comment[3:-2].splitlines()]
+    text = "\n".join([line[1:].lstrip() if line[:1] == "*" else line for line in lines])
+    if "@" in text:
+        return _Reader(source, index, start).read(text)
+    description = _prose(text)
+    return Documentation({"description": description}, len(description)) if description else Documentation({})
 
 
 def _prose(text: str) -> str:
-    return WRAPPED.sub(" ", LINK.sub(lambda link: link[1].strip(), text).strip())
+    if "{@link" in text:
+        text = LINK.sub(lambda link: link[1].strip(), text)
+    text = text.strip()
+    return WRAPPED.sub(" ", text) if "\n" in text else text
 
 
 class _Reader:
@@ -67,19 +70,23 @@ class _Reader:
         self._start = start
 
     def read(self, text: str) -> Documentation:
-        first = next(_found(text), None)
-        description = _prose(text[: first.start()] if first else text)
+        tags = [found for found in TAG_OR_CODE.finditer(text) if found[1]]
+        description = _prose(text[: tags[0].start()] if tags else text)
         keywords: Keywords = {"description": description} if description else {}
         integer = nullable = False
-        for tag, value in _tags(text):
-            known = SPELLINGS.get(tag.lower())
+        ends = [*[tag.start() for tag in tags[1:]], len(text)]
+        for tag, end in zip(tags, ends, strict=False):
+            known = SPELLINGS.get(tag[1].lower())
+            if known is None:
+                continue
+            value = text[tag.end() : end].strip()
             if known == "asType":
                 integer = self._as_type(value)
             elif known == "nullable":
                 nullable = True
-            elif known is not None:
+            else:
                 keywords[known] = self._value(known, value)
-        return Documentation(keywords, integer, nullable)
+        return Documentation(keywords, sum(map(_length, keywords.values())), integer, nullable)
 
     def _value(self, tag: str, value: str) -> Json:
         try:
@@ -94,13 +101,13 @@ class _Reader:
         return word == "integer"
 
     def _error(self, message: str) -> Exception:
-        before = len(self._source.tokens[self._index][0]) - self._start
+        before = len(self._source.spaces[self._index]) - self._start
         return self._source.error_at(self._source.offset(self._index) - before, message)
 
 
 def _number(value: str) -> Json:
     try:
-        number = msgspec.json.decode(_word(value), type=int | float)
+        number = decode_number(_word(value))
     except msgspec.DecodeError:
         raise ValueError("a number") from None
     if not math.isfinite(number) or abs(number) >= 2**63:
@@ -161,6 +168,14 @@ def _list(value: str) -> Json:
     return made
 
 
+def _length(value: Json) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + _length(item) for key, item in value.items())
+    return 8 + (sum(map(_length, value)) if isinstance(value, list) else 0)
+
+
 def _nests(value: Json, levels: int) -> bool:
     """Whether it is nested deeper than so many levels."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -195,7 +210,6 @@ SPELLINGS = {tag.lower(): tag for tag in (*TAGS, "asType", "nullable")}
 OTHERS = ("author", "example", "internal", "remarks", "see", "since", "todo", "version")
 WITHIN = "|".join((*SPELLINGS, *OTHERS))
 TAG_OR_CODE = re.compile(
-    rf"`[^`\n]*+` | (?: ^ | (?<=\s) (?=@(?i:{WITHIN})(?!\S)) ) @([A-Za-z][\w-]*+)[ \t]*+",
-    re.MULTILINE | re.VERBOSE,
+    rf"`[^`\n]*+` | @ (?: (?<![^\n]@) | (?<!\S@) (?=(?i:{WITHIN})(?!\S)) ) ([A-Za-z][\w-]*+)[ \t]*+", re.VERBOSE
 )
 """An address such as a@b, a word such as @team and what is in backquotes, within a line, are no tags."""

@@ -29,14 +29,17 @@ class Names:
         self._source = source
         self._types = declarations.types
         self._exported = declarations.exported
-        self._known: dict[tuple[str, str], Meaning] = {}
+        self._known: dict[str, dict[str, Meaning]] = {}
+        """By namespace and name."""
         for namespace, uses in declarations.uses:
+            known = self._known.setdefault(namespace, {})
             for at, name in uses:
-                self._look_up(namespace, name, at)
+                if name not in known:
+                    known[name] = self._look_up(namespace, name, at)
 
     def meaning(self, namespace: str, name: str) -> Meaning:
         """Of a name that the text uses, which has been looked up then; or of a type by its full name."""
-        known = self._known.get((namespace, name))
+        known = self._known.get(namespace, {}).get(name)
         return self._types[name] if known is None else known
 
     def root(self, type_name: str) -> Declaration:
@@ -54,9 +57,7 @@ class Names:
         hint = meant(type_name, self._exported) or f"; it exports {listed(self._exported)}"
         raise TypeScriptError(f"the schema has no type '{shown(type_name)}'{hint}", None, None, "type_name")
 
-    def _look_up(self, namespace: str, name: str, at: int) -> None:
-        if (namespace, name) in self._known:
-            return
+    def _look_up(self, namespace: str, name: str, at: int) -> Meaning:
         around, found = namespace, self._declared(namespace, name)
         while found is None and around:
             around = around.rpartition(".")[0]
@@ -69,12 +70,13 @@ class Names:
             else:
                 known = (*self._types, *KEYWORDS, *BUILTINS)
                 raise self._source.error(at, f"there is no type '{shown(name)}'{meant(name, known)}")
-        self._known[namespace, name] = found
+        return found
 
     def _declared(self, namespace: str, name: str) -> Meaning | None:
         full = f"{namespace}.{name}" if namespace else name
-        if full in self._types:
-            return self._types[full]
+        known = self._types.get(full)
+        if known is not None or "." not in full:
+            return known
         around, _, last = full.rpartition(".")
         enum = self._types.get(around)
         return enum.constants.get(last) if isinstance(enum, Enum) else None

@@ -2,8 +2,12 @@
 
 from typing import NoReturn, cast
 
-from gateway.typescript.cursor import Cursor, is_name
+from msgspec import Struct
+
+from gateway.typescript.budget import CHARACTERS_PER_PART
+from gateway.typescript.cursor import MAX_DEPTH, MAX_MEMBERS, Cursor, is_name
 from gateway.typescript.errors import shown
+from gateway.typescript.kinds import SCHEMAS, enum
 from gateway.typescript.lexer import Source
 from gateway.typescript.literals import HOLE, TEMPLATE
 from gateway.typescript.refusals import ONLY_DATA, OPERATORS
@@ -15,7 +19,9 @@ from gateway.typescript.syntax import (
     Keyword,
     KeywordName,
     Literal,
+    Made,
     Member,
+    Members,
     Object,
     Reference,
     Scalar,
@@ -30,6 +36,35 @@ MAX_PARTS = 1_000
 KEYWORDS = frozenset({"any", "bigint", "boolean", "number", "object", "string", "undefined", "unknown"})
 CONSTANTS: dict[str, Scalar] = {"null": None, "true": True, "false": False}
 ENDS = frozenset({";", ","})
+AFTER = frozenset({";", ",", "}", ")", ">"})
+"""What usually stands after a type."""
+QUOTES = frozenset({"'", '"'})
+WORDS = CONSTANTS.keys() | OPERATORS.keys()
+MARKS = frozenset({": ", "?:"})
+"""How a tail begins, and no other token."""
+
+
+class Tail(Struct, frozen=True):
+    """What a tail says: the schema of its type is known at once where that is plain."""
+
+    optional: bool
+    type: Type
+    made: Made | None = None
+
+
+TAILS = {
+    f"{mark}: {name}{end}": Tail(bool(mark), Keyword(0, name), Made(SCHEMAS[name]))
+    for name in ("any", "boolean", "number", "string", "unknown")
+    for mark in ("", "?")
+    for end in (";", ",", "")
+}
+Texts = tuple[Type, Made]
+MADE = {
+    text: Made({"type": text.split(" | ")}, 2, 5)
+    for name in ("boolean", "number", "string")
+    for text in (f"{name} | null", f"null | {name}")
+}
+COLONS = frozenset({":", "?"})
 MODIFIERS = frozenset({"abstract", "accessor", "declare", "override", "private", "protected", "public", "static"})
 
 
@@ -43,37 +78,54 @@ class Parser(Cursor):
         """How often a type parameter has been named so far."""
         self.named: list[tuple[int, str]] = []
         """The other names so far, with their tokens."""
+        self.tails = self.common_tails()
+
+    def common_tails(self) -> dict[str, Tail]:
+        return dict(TAILS) if self.source.is_short else {}
 
     # ---- types
 
     def type(self) -> Type:
         """A union, or what stands between its bars."""
-        self.deeper()
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            self.refuse_depth()
         at = self.i
-        if self.tokens[at][1] == "|":
-            self.i += 1
+        tokens = self.tokens
+        if tokens[at] == "|":
+            self.i = at + 1
         part = self.intersection()
-        if self.tokens[self.i][1] == "|":
+        if tokens[self.i] not in AFTER:
             part = self.union(at, part)
-        if self.tokens[self.i][1] == "extends":
-            self.fail("conditional types are not supported; write the union out")
         self.depth -= 1
         return part
 
-    def union(self, at: int, first: Type) -> Union:
+    def union(self, at: int, first: Type) -> Type:
+        """What goes on after its first part, if it does."""
         parts = [first]
-        while self.skip("|"):
+        tokens = self.tokens
+        while tokens[self.i] == "|":
+            self.i += 1
             parts.append(self.intersection())
             if len(parts) > MAX_PARTS:
                 self.fail(f"a union has at most {MAX_PARTS} parts")
-        return Union(at, tuple(parts))
+        if tokens[self.i] == "extends":
+            self.fail("conditional types are not supported; write the union out")
+        return Union(at, tuple(parts)) if len(parts) > 1 else first
 
     def intersection(self) -> Type:
         at = self.i
-        if self.tokens[at][1] == "&":
-            self.i += 1
-        part = self.postfix()
-        if self.tokens[self.i][1] != "&":
+        tokens = self.tokens
+        if tokens[at] == "&":
+            self.i = at + 1
+        part = self.primary()
+        return part if tokens[self.i] in AFTER else self.meeting(at, part)
+
+    def meeting(self, at: int, part: Type) -> Type:
+        """What goes on after its first part, if it does."""
+        if self.tokens[self.i] == "[":
+            part = self.brackets(part)
+        if self.tokens[self.i] != "&":
             return part
         parts = [part]
         while self.skip("&"):
@@ -84,12 +136,15 @@ class Parser(Cursor):
 
     def postfix(self) -> Type:
         part = self.primary()
-        if self.tokens[self.i][1] != "[" or self.source.breaks_before(self.i):
-            return part
+        return self.brackets(part) if self.tokens[self.i] == "[" else part
+
+    def brackets(self, part: Type) -> Type:
+        """What stands before ``[]``, once or several times."""
+        tokens = self.tokens
         before = self.depth
-        while self.tokens[self.i][1] == "[" and not self.source.breaks_before(self.i):
+        while tokens[self.i] == "[" and not self.source.breaks_before(self.i):
             self.deeper()
-            if self.tokens[self.i + 1][1] != "]":
+            if tokens[self.i + 1] != "]":
                 self.fail("indexed access types are not supported; write the member's type out")
             self.i += 2
             part = Array(part.at, part)
@@ -98,23 +153,20 @@ class Parser(Cursor):
 
     def primary(self) -> Type:
         at = self.i
-        token = self.tokens[at][1]
-        if token in KEYWORDS:
-            self.i += 1
-            self.refuse_predicate()
-            return Keyword(at, cast(KeywordName, token))
-        if token in OPERATORS:
-            return self.operator(token)
-        first = token[:1]
-        if first in ("'", '"'):
-            return Literal(at, self.text())
-        if token in CONSTANTS:
-            self.i += 1
-            return Literal(at, CONSTANTS[token])
-        if is_name(token):
-            return self.reference()
+        token = self.tokens[at]
         if token == "{":
             return self.object()
+        if token in KEYWORDS:
+            self.i = at + 1
+            self.refuse_predicate()
+            return Keyword(at, cast(KeywordName, token))
+        first = token[:1]
+        if first in QUOTES:
+            return Literal(at, self.text())
+        if token in WORDS:
+            return self.operator(token) if token in OPERATORS else self.constant(token)
+        if is_name(token):
+            return self.reference()
         if token == "[":
             return self.tuple()
         if token == "(":
@@ -127,35 +179,43 @@ class Parser(Cursor):
             self.fail(f"function types are not supported; {ONLY_DATA}")
         self.fail(f"expected a type, found {self.found()}")
 
+    def constant(self, token: str) -> Literal:
+        self.i += 1
+        return Literal(self.i - 1, CONSTANTS[token])
+
     def operator(self, token: str) -> Type:
         """``readonly``, or one of those that we do not have, unless it is just a name."""
         at = self.i
         if token == "readonly":
             self.i += 1
-            part = self.postfix() if self.tokens[self.i][1] != "readonly" else None
+            part = self.postfix() if self.tokens[self.i] != "readonly" else None
             if not isinstance(part, Array | Tuple):
                 self.fail("'readonly' stands before a list type such as string[] or [string, number]", at)
             return part
         self.fail(OPERATORS[token])
 
     def refuse_predicate(self) -> None:
-        if self.tokens[self.i][1] == "is" and not self.source.breaks_before(self.i):
+        if self.tokens[self.i] == "is" and not self.source.breaks_before(self.i):
             self.fail(f"type predicates are not supported; {ONLY_DATA}")
 
     def reference(self) -> Type:
         at = self.i
         name = self.dotted()
+        self.mention(at, name)
+        self.refuse_predicate()
+        return Reference(at, name, self.arguments() if self.tokens[self.i] == "<" else ())
+
+    def mention(self, at: int, name: str) -> str:
         if name in self.parameters:
             self.mentioned += 1
         else:
             self.named.append((at, name))
-        self.refuse_predicate()
-        return Reference(at, name, self.arguments() if self.tokens[self.i][1] == "<" else ())
+        return name
 
     def dotted(self) -> str:
-        name = self.tokens[self.i][1]
+        name = self.tokens[self.i]
         self.i += 1
-        while self.tokens[self.i][1] == ".":
+        while self.tokens[self.i] == ".":
             self.i += 1
             name = f"{name}.{self.name('a name after the dot')}"
         return name
@@ -173,13 +233,13 @@ class Parser(Cursor):
 
     def parenthesised(self) -> Type:
         at = self.i
-        after, later = self.tokens[at + 1][1], self.tokens[at + 2][1]
+        after, later = self.tokens[at + 1], self.tokens[at + 2]
         if after in (")", "...") or (is_name(after) and later in (":", ",", "?")):
             self.fail(f"function types are not supported; {ONLY_DATA}")
         self.i += 1
         part = self.type()
         self.take(")", "the type in parentheses")
-        if self.tokens[self.i][1] == "=>":
+        if self.tokens[self.i] == "=>":
             self.fail(f"function types are not supported; {ONLY_DATA}", at)
         return part
 
@@ -187,7 +247,7 @@ class Parser(Cursor):
 
     def template(self) -> Type:
         at = self.i
-        token = self.tokens[at][1]
+        token = self.tokens[at]
         if not TEMPLATE.fullmatch(token):
             self.fail("a template begins here and does not end; close it with `")
         parts: list[str | Type] = []
@@ -207,7 +267,7 @@ class Parser(Cursor):
         self.count()
         self.i = self.source.splice(at, start, end)
         part = self.type()
-        if self.tokens[self.i][1]:
+        if self.tokens[self.i]:
             self.fail(f"expected '}}' after the type in the template, found {self.found()}")
         return part
 
@@ -220,15 +280,15 @@ class Parser(Cursor):
         while not self.skip("]"):
             self.count()
             elements.append(self.element())
-            if self.tokens[self.i][1] != "]":
+            if self.tokens[self.i] != "]":
                 self.take(",", "a tuple's element")
         return Tuple(at, tuple(elements))
 
     def element(self) -> Element:
         rest = self.skip("...")
         name = None
-        token, after = self.tokens[self.i][1], self.tokens[self.i + 1][1]
-        if is_name(token) and (after == ":" or (after == "?" and self.tokens[self.i + 2][1] == ":")):
+        token, after = self.tokens[self.i], self.tokens[self.i + 1]
+        if is_name(token) and (after == ":" or (after == "?" and self.tokens[self.i + 2] == ":")):
             name = token
             self.i += 1
         optional = name is not None and self.skip("?")
@@ -241,46 +301,151 @@ class Parser(Cursor):
         return Element(part, name, optional, rest)
 
     def object(self) -> Object:
-        at = self.i
-        self.i += 1
-        members: dict[str, Member] = {}
+        at = i = self.i
+        members: Members = {}
         index: Type | None = None
-        tokens = self.tokens
-        while (token := tokens[self.i][1]) != "}":
-            if token == "[" or (token == "readonly" and tokens[self.i + 1][1] == "["):
-                self.skip("readonly")
-                if index is not None:
-                    self.fail("an object has at most one index signature")
-                index = self.index()
-            else:
-                self.member(members)
-            token = tokens[self.i][1]
-            if token in ENDS:
-                self.i += 1
-            elif token != "}" and not self.source.breaks_before(self.i):
-                self.fail(f"expected '{';' if token else '}'}' after the member, found {self.found()}")
-        self.i += 1
-        return Object(at, tuple(members.values()), index)
+        tokens, spaces, tails = self.tokens, self.spaces, self.tails
+        i += 1
+        while True:
+            after = tokens[i + 1]
+            known = tails.get(after)
+            if known is None and after[:2] in MARKS:
+                if after[-1] == "{":
+                    i = self.opened(members, i)
+                    continue
+                known = self.tail(i, after)
+            if known is not None:  # two members in three
+                name = tokens[i]
+                if name in members or not (name.isidentifier() or is_name(name)):
+                    self.fail("no member is like this")
+                members[name] = Member(
+                    i, name, known.type, known.optional, i if "/**" in spaces[i] else None, known.made
+                )
+                i += 2
+                continue
+            if tokens[i] == "}":
+                break
+            self.i = i
+            index = self.member(members, index)
+            i = self.i
+        self.i = i + 1
+        if tails and members:
+            self.counted += len(members)
+            if (
+                self.counted > MAX_MEMBERS
+                or self.depth + 2 > MAX_DEPTH
+                or len(max(members, key=len)) >= CHARACTERS_PER_PART
+            ):
+                self.fail("these members need a closer look")
+        return Object(at, members, index)
 
-    def member(self, members: dict[str, Member]) -> None:
-        self.count()
-        doc = self.doc()
-        token, after = self.tokens[self.i][1], self.tokens[self.i + 1][1]
-        if after not in (":", "?"):
-            if token == "readonly" and after not in ENDS and after not in ("}", "(", "<"):
-                self.i += 1
-                token = self.tokens[self.i][1]
-            else:
-                self.refuse_member(token, after)
-        at = self.i
-        name = self.member_name(token)
-        optional = self.skip("?")
-        if self.tokens[self.i][1] != ":":
-            self.refuse_untyped(name)
-        self.i += 1
-        if name in members:
-            self.fail(f"member '{shown(name)}' is declared twice", at)
-        members[name] = Member(at, name, self.type(), optional, doc)
+    def tail(self, at: int, tail: str) -> Tail:
+        """What a tail says. The same one says the same again, unless it is a union or type parameters are about."""
+        optional = tail[0] == "?"
+        text = tail[3 if optional else 2 : -1 if tail[-1] in ENDS else None]
+        if text[0] != '"' and " " not in text:
+            made = Tail(optional, self.tail_word(at, text))
+            if not self.parameters:
+                self.tails[tail] = made
+            return made
+        if text[0] == '"':
+            return Tail(optional, *self.texts(at, text[1:-1].split('" | "')))
+        parts = tuple([self.tail_word(at, part) for part in text.split(" | ")])
+        if len(parts) > MAX_PARTS:
+            self.fail("these are too many")
+        return Tail(optional, Union(at, parts), MADE.get(text))
+
+    def texts(self, at: int, values: list[str]) -> Texts:
+        if len(values) > MAX_PARTS:
+            self.fail("these are too many")
+        parts = [Literal(at, value) for value in values]
+        distinct = list(dict.fromkeys(values))
+        size = len(distinct) + len("".join(distinct)) // CHARACTERS_PER_PART
+        if len(parts) == 1:
+            return parts[0], Made(enum(distinct), size, size)
+        return Union(at, tuple(parts)), Made(enum(distinct), size, size + 1 + len(parts))
+
+    def tail_word(self, at: int, text: str) -> Type:
+        name = text[:-2] if text[-1] == "]" else text
+        part: Type
+        if name in KEYWORDS:
+            part = Keyword(at, cast(KeywordName, name))
+        elif name in CONSTANTS:
+            part = Literal(at, CONSTANTS[name])
+        elif name.isdecimal() and len(name) < 16:
+            part = Literal(at, int(name))
+        elif name in OPERATORS or not is_name(name):
+            self.fail("this is no type")
+        else:
+            part = Reference(at, name)
+            self.mention(at, name)
+        return part if name is text else Array(at, part)
+
+    def member(self, members: Members, index: Type | None) -> Type | None:
+        """A member, or an index signature, with its end. Returns the type of the index signature, if there is one."""
+        tokens = self.tokens
+        token, after = tokens[self.i], tokens[self.i + 1]
+        if token == "[" or (token == "readonly" and after == "["):
+            self.skip("readonly")
+            if index is not None:
+                self.fail("an object has at most one index signature")
+            index = self.index()
+        else:
+            if token == "readonly" and tokens[self.i + 2][:2] in MARKS:
+                return self.readonly(members, index)
+            self.count()
+            doc = self.doc()
+            if after not in COLONS:
+                if token == "readonly" and after not in ENDS and after not in ("}", "(", "<"):
+                    self.i += 1
+                    token = tokens[self.i]
+                else:
+                    self.refuse_member(token, after)
+            at = self.i
+            name = self.member_name(token)
+            optional = self.skip("?")
+            if tokens[self.i] != ":":
+                self.refuse_untyped(name)
+            self.i += 1
+            if name in members:
+                self.fail(f"member '{shown(name)}' is declared twice", at)
+            members[name] = Member(at, name, self.type(), optional, doc)
+        self.end_of_member()
+        return index
+
+    def end_of_member(self) -> None:
+        token = self.tokens[self.i]
+        if token in ENDS:
+            self.i += 1
+        elif token != "}" and not self.source.breaks_before(self.i):
+            self.fail(f"expected '{';' if token else '}'}' after the member, found {self.found()}")
+
+    def opened(self, members: Members, at: int) -> int:
+        """A member whose type begins with an object. Returns where it ends."""
+        name = self.tokens[at]
+        doc = at if "/**" in self.spaces[at] else None
+        if name in members or not is_name(name):
+            self.fail("no member is like this")
+        self.i = at + 1
+        self.deeper()
+        part: Type = self.object()
+        if self.tokens[self.i] not in AFTER:
+            part = self.union(at, self.meeting(at, part))
+        self.depth -= 1
+        members[name] = Member(at, name, part, self.tokens[at + 1][0] == "?", doc)
+        self.end_of_member()
+        return self.i
+
+    def readonly(self, members: Members, index: Type | None) -> Type | None:
+        """A member with a tail, behind that word."""
+        at = self.i + 1
+        name, tail = self.tokens[at], self.tokens[at + 1]
+        if name in members or not is_name(name):
+            self.fail("no member is like this")
+        known = self.tails.get(tail) or self.tail(at, tail)
+        members[name] = Member(at, name, known.type, known.optional, self.doc(), known.made)
+        self.i = at + 2
+        return index
 
     def member_name(self, token: str) -> str:
         if is_name(token):
@@ -304,7 +469,7 @@ class Parser(Cursor):
             self.fail(f"'{token}' belongs to classes; leave it out")
 
     def refuse_untyped(self, name: str) -> NoReturn:
-        token = self.tokens[self.i][1]
+        token = self.tokens[self.i]
         if token in ("(", "<"):
             self.fail(f"'{shown(name)}' is a method; {ONLY_DATA}")
         self.fail(f"expected ':' and a type after '{shown(name)}', found {self.found()}")
@@ -314,13 +479,13 @@ class Parser(Cursor):
         self.count()
         at = self.i
         self.i += 1
-        token, after = self.tokens[at + 1][1], self.tokens[at + 2][1]
+        token, after = self.tokens[at + 1], self.tokens[at + 2]
         if after == "in":
             self.fail('mapped types are not supported; write the members out, or use Record<"a" | "b", T>', at)
         if not is_name(token) or after != ":":
             self.fail("computed names are not supported; write the member's name, or [key: string]", at)
         self.i += 2
-        key = self.tokens[self.i][1]
+        key = self.tokens[self.i]
         if key not in ("string", "number"):
             self.fail("an index signature's key must be string or number")
         self.i += 1

@@ -6,18 +6,20 @@ from gateway.typescript.alternatives import Alternatives, Conflict, Unions
 from gateway.typescript.errors import listed, meant, shown
 from gateway.typescript.kinds import described, is_empty, is_scalar
 from gateway.typescript.lexer import Source
-from gateway.typescript.scopes import TOP, Instance, Scopes
-from gateway.typescript.shapes import ANYTHING, Properties, Property, Shape, omit, partial, pick, required
+from gateway.typescript.scopes import Scopes
+from gateway.typescript.shapes import Property, Shape, omit, partial, pick, required
 from gateway.typescript.syntax import (
     Alias,
     Bound,
     Enum,
+    Instance,
     Interface,
     Intersection,
     Keyword,
     Literal,
     Object,
     Reference,
+    Scope,
     Union,
 )
 
@@ -28,6 +30,7 @@ CHOOSING: dict[str, Callable[[Shape, Iterable[str]], Shape]] = {"Pick": pick, "O
 class Resolver(Unions):
     def __init__(self, source: Source, scopes: Scopes) -> None:
         super().__init__(source, scopes)
+        self._anything = Shape({}, scopes.top, open=True)
         self._shapes: dict[int, Shape | None] = {}
         """Of aliases and interfaces; None while they are worked out."""
 
@@ -39,11 +42,27 @@ class Resolver(Unions):
         self.budget.leave()
         return made
 
+    def literal(self, kind: Object, scope: Scope) -> Shape:
+        """The same of an object that is written out."""
+        if not kind.members and kind.index is None:
+            self.budget.visit(0, kind.at)
+            return self._anything
+        self.budget.visit(1 + len(kind.members), kind.at)
+        return Shape(kind.members, scope, None if kind.index is None else Bound(kind.index, scope))
+
+    def declared(self, instance: Instance) -> Shape:
+        """The same of a declared type."""
+        bound = instance.reference
+        self.budget.enter(bound.at)
+        made = self._declared_shape(instance, bound)
+        self.budget.leave()
+        return made
+
     def _shape(self, bound: Bound) -> Shape:
         kind = bound.type
-        if isinstance(kind, Object):
-            return ANYTHING if is_empty(bound) else self._literal(kind, bound)
-        if isinstance(kind, Intersection):
+        if type(kind) is Object:
+            return self._anything if is_empty(bound) else self._literal(kind, bound.scope)
+        if type(kind) is Intersection:
             parts = self.alternatives(bound)
             if parts != (bound,):
                 return self._only(parts, bound)
@@ -51,16 +70,16 @@ class Resolver(Unions):
             for part in kind.parts[1:]:
                 made = self._merged(made, self.shape(Bound(part, bound.scope)), part.at)
             return made
-        if isinstance(kind, Union):
+        if type(kind) is Union:
             return self._only(self.alternatives(bound), bound)
-        if isinstance(kind, Reference):
+        if type(kind) is Reference:
             target = self.scopes.target(kind, bound.scope)
-            if isinstance(target, Instance):
+            if type(target) is Instance:
                 return self._declared_shape(target, bound)
-            if isinstance(target, str):
+            if type(target) is str:
                 return self._utility(target, kind, bound)
-        if isinstance(kind, Keyword) and kind.name == "object":
-            return ANYTHING
+        if type(kind) is Keyword and kind.name == "object":
+            return self._anything
         raise self.source.error(bound.at, f"expected an object type here, not {described(bound)}")
 
     def _only(self, parts: Alternatives, bound: Bound) -> Shape:
@@ -69,42 +88,39 @@ class Resolver(Unions):
             raise self.source.error(bound.at, message)
         return self.shape(parts[0])
 
-    def _literal(self, kind: Object, bound: Bound) -> Shape:
-        self.budget.spend(1 + len(kind.members), bound.at)
-        scope = bound.scope
-        properties = {
-            member.name: Property(member.at, member.name, Bound(member.type, scope), member.optional, False, member.doc)
-            for member in kind.members
-        }
-        return Shape(properties, None if kind.index is None else Bound(kind.index, scope))
+    def _literal(self, kind: Object, scope: Scope) -> Shape:
+        self.budget.spend(1 + len(kind.members), kind.at)
+        return Shape(kind.members, scope, None if kind.index is None else Bound(kind.index, scope))
 
     def _declared_shape(self, instance: Instance, bound: Bound) -> Shape:
+        known = self._shapes.get(instance.number)
+        if known is not None:
+            return known
         declaration = instance.declaration
-        if isinstance(declaration, Enum):
+        if type(declaration) is Enum:
             raise self.source.error(bound.at, f"expected an object type here, not {described(bound)}")
-        if instance.number not in self._shapes:
-            self._shapes[instance.number] = None
-            if isinstance(declaration, Alias):
-                made = self.shape(Bound(declaration.type, instance.scope))
-            else:
-                made = self._interface(declaration, instance)
-            self._shapes[instance.number] = made
-        known = self._shapes[instance.number]
-        if known is None:
+        if instance.number in self._shapes:
             raise self.circular(instance)
-        return known
+        self._shapes[instance.number] = None
+        if type(declaration) is Alias:
+            made = self.shape(Bound(declaration.type, instance.scope))
+        else:
+            made = self._interface(declaration, instance)
+        self._shapes[instance.number] = made
+        return made
 
     def _interface(self, declaration: Interface, instance: Instance) -> Shape:
-        own = self._literal(declaration.body, Bound(declaration.body, instance.scope))
+        own = self._literal(declaration.body, instance.scope)
         if not declaration.bases:
             return own
         base = self.shape(Bound(declaration.bases[0], instance.scope))
         for other in declaration.bases[1:]:
             base = self._merged(base, self.shape(Bound(other, instance.scope)), other.at)
-        self.budget.spend(len(base.properties), declaration.at)
-        for name in own.properties.keys() & base.properties.keys():
-            self._check_override(base.properties[name], own.properties[name])
-        return Shape(base.properties | own.properties, base.index if own.index is None else own.index)
+        self.budget.spend(len(base.members), declaration.at)
+        inherited, added = base.properties(), own.properties()
+        for name in added.keys() & inherited.keys():
+            self._check_override(inherited[name], added[name])
+        return Shape(inherited | added, self.scopes.top, base.index if own.index is None else own.index)
 
     def _check_override(self, base: Property, own: Property) -> None:
         """A member may be declared again to make it narrower, not to make it something else."""
@@ -114,28 +130,28 @@ class Resolver(Unions):
 
     def _merged(self, one: Shape, other: Shape, at: int) -> Shape:
         """An object that is both. The members of an object that may have any others keep being those of the other."""
-        self.budget.spend(len(one.properties) + len(other.properties), at)
-        properties: Properties = dict(one.properties)
-        for name, added in other.properties.items():
+        self.budget.spend(len(one.members) + len(other.members), at)
+        properties = one.properties()
+        for name, added in other.properties().items():
             properties[name] = self._both(properties[name], added) if name in properties else added
         index = one.index if other.index is None else other.index
         if one.index is not None and other.index is not None:
-            index = Bound(Intersection(at, (one.index, other.index)), TOP)
-        return Shape(properties, index, one.open and other.open)
+            index = Bound(Intersection(at, (one.index, other.index)), self.scopes.top)
+        return Shape(properties, self.scopes.top, index, one.open and other.open)
 
     def _both(self, one: Property, other: Property) -> Property:
         optional = one.optional and other.optional
         doc = other.doc if one.doc is None else one.doc
         required_ = one.required or other.required
         if self.scopes.number(one.type) == self.scopes.number(other.type):
-            return Property(one.at, one.name, one.type, optional, required_, doc)
-        parts = Bound(Intersection(other.at, (one.type, other.type)), TOP)
+            return Property(one.at, one.name, one.type, optional, doc, None, required_)
+        parts = Bound(Intersection(other.at, (one.type, other.type)), self.scopes.top)
         try:
-            merged = Bound(Union(other.at, self.alternatives(parts)), TOP)
+            merged = Bound(Union(other.at, self.alternatives(parts)), self.scopes.top)
         except Conflict:
             message = f"member '{shown(one.name)}' is declared with types of which no value can be both"
-            raise self.conflict(other.at, message) from None
-        return Property(other.at, one.name, merged, optional, required_, doc)
+            raise Conflict(other.at, message) from None
+        return Property(other.at, one.name, merged, optional, doc, None, required_)
 
     # ---- utility types
 
@@ -148,7 +164,7 @@ class Resolver(Unions):
         if name in ("Array", "ReadonlyArray"):
             raise self.source.error(bound.at, "expected an object type here, not a list")
         shape = self.shape(arguments[0])
-        self.budget.spend(len(shape.properties), bound.at)
+        self.budget.spend(len(shape.members), bound.at)
         if name in MAPPING:
             return MAPPING[name](shape)
         if name == "Readonly":
@@ -162,26 +178,26 @@ class Resolver(Unions):
 
     def _check_picked(self, names: list[str], shape: Shape, bound: Bound) -> None:
         for name in names:
-            if name not in shape.properties:
-                known = shape.properties
+            if name not in shape.members:
+                known = shape.members
                 hint = meant(name, known) or f"; there are {listed(known)}"
                 raise self.source.error(bound.at, f"there is no member '{shown(name)}' to pick{hint}")
 
     def _record(self, keys: Bound, value: Bound, bound: Bound) -> Shape:
         names = self._names(keys)
         if names is None:
-            return Shape({}, value)
+            return Shape({}, self.scopes.top, value)
         self.budget.spend(len(names), bound.at)
-        return Shape({name: Property(bound.at, name, value) for name in names})
+        return Shape({name: Property(bound.at, name, value) for name in names}, self.scopes.top)
 
     def _names(self, keys: Bound) -> list[str] | None:
         """The names that a union of literals lists; None if any name may be."""
         names: dict[str, None] = {}
         for part in self.alternatives(keys, whole=False):
             kind = part.type
-            if isinstance(kind, Keyword) and kind.name in ("string", "number"):
+            if type(kind) is Keyword and kind.name in ("string", "number"):
                 return None
-            if not isinstance(kind, Literal) or kind.value is None or isinstance(kind.value, bool):
+            if type(kind) is not Literal or kind.value is None or isinstance(kind.value, bool):
                 message = f"names are string, number, or a union of literal texts, not {described(part)}"
                 raise self.source.error(part.at, message)
             names[str(kind.value)] = None

@@ -3,45 +3,39 @@
 The words are those of draft 7; 2020-12 understands the same by them, except for tuples.
 """
 
-from typing import Any
-
 from msgspec import Struct, field
 
 from gateway.typescript.alternatives import Alternatives
-from gateway.typescript.comments import ANNOTATIONS, Schema, with_comment
+from gateway.typescript.budget import CHARACTERS_PER_PART, MAX_STEPS
+from gateway.typescript.comments import ANNOTATIONS, with_comment
 from gateway.typescript.jsdoc import Documentation, Keywords, documentation
-from gateway.typescript.kinds import described, is_constant, is_undefined
+from gateway.typescript.kinds import PLAIN, SCHEMAS, described, enum, is_constant, is_undefined
 from gateway.typescript.patterns import pattern
 from gateway.typescript.resolve import Resolver
-from gateway.typescript.scopes import TOP, Instance
-from gateway.typescript.shapes import Property, Shape
+from gateway.typescript.shapes import Shape
 from gateway.typescript.syntax import (
     Alias,
     Array,
     Bound,
     Element,
     Enum,
-    Intersection,
+    Instance,
+    Interface,
     Keyword,
     Literal,
+    Object,
     Reference,
+    Schema,
+    Scope,
     Template,
     Tuple,
+    Type,
+    Union,
 )
-from gateway.typescript.unions import any_of, enum, uncovered
+from gateway.typescript.unions import any_of, uncovered
 
-CHARACTERS_PER_PART = 64
-"""How much text counts as a part of the whole, so that a long one cannot be repeated without end."""
-
-KEYWORDS: dict[str, Schema] = {
-    "any": {},
-    "bigint": {"type": "integer"},
-    "boolean": {"type": "boolean"},
-    "number": {"type": "number"},
-    "object": {"type": "object"},
-    "string": {"type": "string"},
-    "unknown": {},
-}
+NESTED = frozenset({Array, Object, Template, Tuple})
+UNDEFINED = "undefined"
 
 
 class Use(Struct, eq=False):
@@ -91,160 +85,205 @@ class Writer:
 
     def write(self, root: Instance) -> int:
         """The number of a type; its definition and those of all that it needs are in ``definitions`` then."""
-        number = self._defined_as(root.reference, root)
+        self._define(root.number, root.reference, root)
         while self._waiting:
             self._current = self._waiting.pop()
             self._current.schema = self._definition(self._current)
-        return number
+        return root.number
 
-    def _defined_as(self, bound: Bound, instance: Instance | None) -> int:
-        number = self._resolver.scopes.number(bound)
-        if number not in self.definitions:
-            definition = self.definitions[number] = Definition(bound, instance)
-            self._waiting.append(definition)
-        return number
+    def _define(self, number: int, bound: Bound, instance: Instance | None) -> None:
+        definition = self.definitions[number] = Definition(bound, instance)
+        self._waiting.append(definition)
 
     def _definition(self, definition: Definition) -> Schema:
         instance = definition.instance
         if instance is None:
             return self._object(self._resolver.shape(definition.bound))
         declaration = instance.declaration
-        if isinstance(declaration, Alias):
-            made = self._type(Bound(declaration.type, instance.scope))
-        elif isinstance(declaration, Enum):
-            made = self._either(tuple(Bound(one, TOP) for one in declaration.constants.values()))
+        if type(declaration) is Interface:
+            made = self._object(self._resolver.declared(instance))
+        elif type(declaration) is Alias:
+            made = self._type(declaration.type, instance.scope)
         else:
-            made = self._object(self._resolver.shape(instance.reference))
-        return self._with_comment(made, declaration.doc, declaration.at)
+            assert type(declaration) is Enum
+            made = self._enum(list(declaration.constants.values()))
+        return made if declaration.doc is None else self._with_comment(made, declaration.doc, declaration.at)
 
     # ---- types
 
-    def _type(self, bound: Bound) -> Schema:
-        bound = self._resolver.scopes.plain(bound)
-        return self._known(bound, self._resolver.alternatives(bound))
+    def _type(self, kind: Type, scope: Scope) -> Schema:
+        if type(kind) in PLAIN:
+            return self._one(kind, scope)
+        if type(kind) is Union and (literals := self._resolver.literals(kind)):
+            return self._enum(literals)
+        if type(kind) is not Reference or kind.name in scope.types:
+            bound = self._resolver.scopes.plain(Bound(kind, scope))
+            kind, scope = bound.type, bound.scope
+        return self._known(kind, scope, self._alternatives(kind, scope))
 
-    def _known(self, bound: Bound, parts: Alternatives) -> Schema:
+    def _alternatives(self, kind: Type, scope: Scope) -> Instance | Alternatives:
+        if type(kind) is Reference:
+            return self._resolver.named(kind, scope)
+        return self._resolver.alternatives(Bound(kind, scope))
+
+    def _known(self, kind: Type, scope: Scope, parts: Instance | Alternatives) -> Schema:
         """A type whose alternatives are known. A name stands for the definition of that name, also where that is a
         union, since it may contain itself."""
-        if type(bound.type) is Reference:
-            target = self._resolver.target(bound)
-            if isinstance(target, Instance):
-                return self._use(bound, target)
+        if type(parts) is Instance:
+            return self._use(parts)
+        if type(kind) is Reference:
+            target = self._resolver.scopes.target(kind, scope)
+            if type(target) is Instance:
+                return self._use(target)
         return self._either(parts)
 
     def _either(self, parts: Alternatives) -> Schema:
         """What is one of these."""
         if len(parts) == 1:
-            return self._one(parts[0])
-        if all(type(part.type) is Literal for part in parts):
-            return self._enum(parts)
+            return self._one(parts[0].type, parts[0].scope)
         left = uncovered(parts)
         if not left:
             return {}
-        literals = tuple([part for part in left if is_constant(part)])
+        literals = [kind for part in left if type(kind := part.type) is Literal]
+        if len(literals) == len(left):
+            return self._enum(literals)
+        literals = [kind for kind in literals if kind.value is not None]
         made: list[Schema] = []
         for part in left:
             if not is_constant(part):
-                made.append(self._one(part))
-            elif part is literals[0]:
+                made.append(self._one(part.type, part.scope))
+            elif part.type is literals[0]:
                 made.append(self._enum(literals))
         return any_of(made)
 
-    def _enum(self, parts: Alternatives) -> Schema:
-        values = [part.type.value for part in parts if isinstance(part.type, Literal)]
-        length = sum([len(value) for value in values if isinstance(value, str)])
+    def _enum(self, parts: list[Literal]) -> Schema:
+        values = [part.value for part in parts]
+        length = sum([len(value) for value in values if type(value) is str])
         self._spend(len(values) + length // CHARACTERS_PER_PART, parts[0].at)
         return enum(values)
 
-    def _one(self, bound: Bound) -> Schema:
+    def _one(self, kind: Type, scope: Scope) -> Schema:
         """The schema of what is no union."""
-        kind = bound.type
-        if isinstance(kind, Keyword):
+        if type(kind) in NESTED:
+            self._spend(1, kind.at)
+            return self._nested(kind, scope)
+        if type(kind) is Keyword:
             return self._keyword(kind)
-        if isinstance(kind, Literal):
-            return self._enum((bound,))
-        self._spend(1, bound.at)
-        target = self._resolver.target(bound)
-        if target == "Date":
-            return {"type": "string", "format": "date-time"}
-        if target is not None or isinstance(kind, Intersection):
-            return self._use(bound, target if isinstance(target, Instance) else None)
-        return self._nested(bound)
+        if type(kind) is Literal:
+            return self._enum([kind])
+        self._spend(1, kind.at)
+        if type(kind) is Reference:
+            target = self._resolver.scopes.target(kind, scope)
+            if target == "Date":
+                return {"type": "string", "format": "date-time"}
+            if type(target) is Instance:
+                return self._use(target)
+        return self._use_made(Bound(kind, scope))
 
     def _keyword(self, kind: Keyword) -> Schema:
         self._spend(1, kind.at)
-        if kind.name == "undefined":
+        if kind.name == UNDEFINED:
             raise self._source.error(kind.at, "'undefined' has no JSON form; write null, or '?' after a member's name")
-        return dict(KEYWORDS[kind.name])
+        return SCHEMAS[kind.name]
 
-    def _use(self, bound: Bound, instance: Instance | None) -> Schema:
+    def _use(self, instance: Instance) -> Schema:
         """To be filled in when it is known which definitions there will be."""
+        number = instance.number
+        if number not in self.definitions:
+            self._define(number, instance.reference, instance)
         made: Schema = {}
-        self._current.uses.append(Use(made, self._defined_as(bound, instance), self._depth))
+        self._current.uses.append(Use(made, number, self._depth))
         return made
 
-    def _nested(self, bound: Bound) -> Schema:
-        self._budget.enter(bound.at)
+    def _use_made(self, bound: Bound) -> Schema:
+        """The same of a type that is made by ``&`` or a utility type."""
+        number = -1 - self._resolver.scopes.number(bound)
+        if number not in self.definitions:
+            self._define(number, bound, None)
+        made: Schema = {}
+        self._current.uses.append(Use(made, number, self._depth))
+        return made
+
+    def _nested(self, kind: Type, scope: Scope) -> Schema:
+        self._budget.enter(kind.at)
         self._depth += 1
-        self._current.depth = max(self._current.depth, self._depth)
-        kind = bound.type
-        if isinstance(kind, Array):
-            made: Schema = {"type": "array", "items": self._type(Bound(kind.item, bound.scope))}
-        elif isinstance(kind, Tuple):
-            made = self._tuple(kind, bound)
-        elif isinstance(kind, Template):
-            made = {"type": "string", "pattern": pattern(bound, kind, self._resolver)}
-            self._spend(len(made["pattern"]) // CHARACTERS_PER_PART, bound.at)
+        if self._depth > self._current.depth:
+            self._current.depth = self._depth
+        if type(kind) is Object:
+            made = self._object(self._resolver.literal(kind, scope))
+        elif type(kind) is Array:
+            made = {"type": "array", "items": self._type(kind.item, scope)}
+        elif type(kind) is Tuple:
+            made = self._tuple(kind, Bound(kind, scope))
         else:
-            made = self._object(self._resolver.shape(bound))
+            assert type(kind) is Template
+            made = {"type": "string", "pattern": pattern(Bound(kind, scope), kind, self._resolver)}
+            self._spend(len(made["pattern"]) // CHARACTERS_PER_PART, kind.at)
         self._depth -= 1
         self._budget.leave()
         return made
 
     def _spend(self, parts: int, at: int) -> None:
         self._current.size += parts
-        self._budget.spend(parts, at)
+        budget = self._budget
+        budget.steps += parts
+        if budget.steps > MAX_STEPS:
+            budget.spend(0, at)
 
     # ---- objects
 
     def _object(self, shape: Shape) -> Schema:
         properties: Schema = {}
         required: list[str] = []
-        for one in shape.properties.values():
-            properties[one.name], optional = self._property(one)
+        scope = shape.scope
+        size = steps = 0
+        for name, one in shape.members.items():
+            made, optional = one.made, one.optional
+            if made is not None:
+                schema = made.schema
+                size += made.size
+                steps += made.steps
+            else:
+                if len(name) >= CHARACTERS_PER_PART:
+                    self._spend(len(name) // CHARACTERS_PER_PART, one.at)
+                schema, may_be_undefined = self._defined(one.type, scope)
+                optional |= may_be_undefined and not one.required
+            properties[name] = schema if one.doc is None else self._with_comment(schema, one.doc, one.at)
             if not optional:
-                required.append(one.name)
-        made: Schema = {"type": "object"}
+                required.append(name)
+        if steps:
+            self._current.size += size
+            self._budget.spend(steps, 0)
+        schema = {"type": "object"}
         if properties:
-            made["properties"] = properties
+            schema["properties"] = properties
         if required:
-            made["required"] = required
+            schema["required"] = required
         if shape.index is not None:
-            made["additionalProperties"] = self._defined(shape.index)[0]
+            schema["additionalProperties"] = self._defined(shape.index, scope)[0]
         elif not shape.open:
-            made["additionalProperties"] = False
-        return made
+            schema["additionalProperties"] = False
+        return schema
 
-    def _property(self, one: Property) -> tuple[Schema, bool]:
-        """The schema of a member, and whether it may be missing."""
-        self._spend(len(one.name) // CHARACTERS_PER_PART, one.at)
-        made, may_be_undefined = self._defined(one.type)
-        made = self._with_comment(made, one.doc, one.at)
-        return made, one.optional or (may_be_undefined and not one.required)
-
-    def _defined(self, bound: Bound) -> tuple[Schema, bool]:
+    def _defined(self, kind: Type, scope: Scope) -> tuple[Schema, bool]:
         """The schema without ``undefined``, and whether that was one of the alternatives."""
-        bound = self._resolver.scopes.plain(bound)
-        if type(bound.type) is Keyword and bound.type.name != "undefined":
-            return self._keyword(bound.type), False
-        parts = self._resolver.alternatives(bound)
+        if type(kind) in PLAIN and type(kind) is not Keyword:
+            return self._one(kind, scope), False
+        if type(kind) is Union and (literals := self._resolver.literals(kind)):
+            return self._enum(literals), False
+        if type(kind) is not Reference or kind.name in scope.types:
+            bound = self._resolver.scopes.plain(Bound(kind, scope))
+            kind, scope = bound.type, bound.scope
+            if type(kind) in PLAIN and not (type(kind) is Keyword and kind.name == UNDEFINED):
+                return self._one(kind, scope), False
+        parts = self._alternatives(kind, scope)
+        if type(parts) is Instance:
+            return self._use(parts), False
         left = tuple([part for part in parts if not is_undefined(part)])
         if len(left) == len(parts):
-            return self._known(bound, parts), False
+            return self._known(kind, scope, parts), False
         if not left:
-            raise self._source.error(
-                bound.at, "'undefined' alone has no JSON form; leave the member out, or write null"
-            )
+            raise self._source.error(kind.at, "'undefined' alone has no JSON form; leave the member out, or write null")
         return self._either(left), True
 
     # ---- tuples
@@ -274,14 +313,19 @@ class Writer:
         if not types:
             return {}
         if len(set(map(self._resolver.scopes.number, types))) == 1 and not any(one.name for one in fixed):
-            return {"items": self._defined(types[0])[0] if any(one.optional for one in fixed) else self._type(types[0])}
+            kind, scope = types[0].type, types[0].scope
+            return {
+                "items": self._defined(kind, scope)[0]
+                if any(one.optional for one in fixed)
+                else self._type(kind, scope)
+            }
         self.has_tuples = True
         made: Schema = {"items": [self._element(element, bound) for element in fixed]}
-        return made if rest is None else made | {"additionalItems": self._type(rest)}
+        return made if rest is None else made | {"additionalItems": self._type(rest.type, rest.scope)}
 
     def _element(self, element: Element, bound: Bound) -> Schema:
-        inner = Bound(element.type, bound.scope)
-        made = self._defined(inner)[0] if element.optional else self._type(inner)
+        kind, scope = element.type, bound.scope
+        made = self._defined(kind, scope)[0] if element.optional else self._type(kind, scope)
         if element.name is None:
             return made
         self._spend(len(element.name) // CHARACTERS_PER_PART, bound.at)
@@ -292,34 +336,32 @@ class Writer:
         inner = Bound(element.type, bound.scope)
         parts = self._resolver.alternatives(inner, whole=False)
         listed = self._resolver.bare(parts[0])
-        if len(parts) > 1 or not isinstance(listed.type, Array):
+        if len(parts) > 1 or type(listed.type) is not Array:
             message = f"the rest of a tuple is a list such as string[], not {described(listed)}"
             raise self._source.error(element.type.at, message)
         return Bound(listed.type.item, listed.scope)
 
     # ---- comments
 
-    def _with_comment(self, schema: Schema, index: int | None, at: int) -> Schema:
-        if index is None:
-            return schema
+    def _with_comment(self, schema: Schema, index: int, at: int) -> Schema:
         if index not in self._docs:
             self._docs[index] = documentation(self._source, index)
         doc = self._docs[index]
         if doc is None:
             return schema
-        self._spend(sum(map(_length, doc.keywords.values())) // CHARACTERS_PER_PART, at)
-        return self._commented(schema, doc, at)
-
-    def _commented(self, schema: Schema, doc: Documentation, at: int) -> Schema:
+        if doc.length >= CHARACTERS_PER_PART:
+            self._spend(doc.length // CHARACTERS_PER_PART, at)
         use = self._use_of(schema)
-        if use is None:
-            return with_comment(schema, doc, self._source, at)
+        return with_comment(schema, doc, self._source, at) if use is None else self._beside(use, doc, at)
+
+    def _beside(self, use: Use, doc: Documentation, at: int) -> Schema:
+        """The comment of a reference."""
         if doc.integer:
             raise self._source.error(at, "@asType integer goes with number only, or where such a type is declared")
         if doc.nullable:
-            return {"anyOf": [schema, {"type": "null"}]} | doc.keywords
+            return {"anyOf": [use.schema, {"type": "null"}]} | doc.keywords
         use.beside |= doc.keywords
-        return schema
+        return use.schema
 
     def _with_keywords(self, schema: Schema, keywords: Keywords) -> Schema:
         use = self._use_of(schema)
@@ -332,12 +374,3 @@ class Writer:
         """The use that a schema is going to be filled in for, if that is all it is."""
         uses = self._current.uses
         return uses[-1] if uses and uses[-1].schema is schema else None
-
-
-def _length(value: Any) -> int:
-    """About as many characters as it takes."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(len(key) + _length(item) for key, item in value.items())
-    return 8 + (sum(map(_length, value)) if isinstance(value, list) else 0)

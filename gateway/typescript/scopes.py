@@ -6,44 +6,30 @@ same, so that each instance is made once and a growing one can be told from a re
 
 from collections.abc import Iterator
 
-from msgspec import Struct
-
 from gateway.typescript.errors import shown
+from gateway.typescript.kinds import PLAIN, SOLID
 from gateway.typescript.lexer import Source
 from gateway.typescript.names import BUILTINS, Names
 from gateway.typescript.syntax import (
+    Alias,
     Array,
     Bound,
     Closed,
     Declaration,
-    Enum,
+    Instance,
+    Interface,
     Intersection,
     Keyword,
     Literal,
     Parameter,
     Reference,
     Scope,
+    Target,
     Union,
 )
 
 MAX_GENERIC_DEPTH = 32
 MAX_INSTANCES = 2_000
-
-TOP = Scope(0, "", {})
-
-
-class Instance(Struct, frozen=True, eq=False):
-    """A declared type with its arguments, if it takes any. ``reference`` is one that means it."""
-
-    number: int
-    declaration: Declaration
-    scope: Scope
-    reference: Bound
-    arguments: tuple[Bound, ...] = ()
-
-
-Target = Bound | Instance | Literal | str
-"""What a name stands for: a type argument, a declared type, the constant of an enum, or a builtin by its name."""
 
 Key = tuple[object, ...]
 
@@ -52,51 +38,68 @@ class Scopes:
     def __init__(self, source: Source, names: Names) -> None:
         self._source = source
         self._names = names
-        self._namespaces = {"": TOP}
+        self.top = Scope(0, "", {})
+        self._namespaces = {"": self.top}
+        self._found: dict[tuple[int, int | str], Target] = {}
+        """What names stand for, by the scope in which they were looked up."""
         self._instances: dict[Key, Instance] = {}
         self._numbers: dict[Key, int] = {}
-        self._kept: list[Bound] = []
+        self._kept: list[Bound | Reference] = []
         """Types that are known by their address, which must not be given to others."""
         self._unfolded = 0
 
     # ---- names
 
     def target(self, reference: Reference, scope: Scope) -> Target:
+        key = (scope.id, id(reference) if reference.arguments else reference.name)
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = self._target(reference, scope)
+            if reference.arguments:
+                self._kept.append(reference)
+        return found
+
+    def _target(self, reference: Reference, scope: Scope) -> Target:
         bound = scope.types.get(reference.name)
         if bound is not None:
             if reference.arguments:
                 raise self._source.error(reference.at, f"'{shown(reference.name)}' takes no type arguments")
             return bound
         meaning = self._names.meaning(scope.namespace, reference.name)
-        if isinstance(meaning, Literal):
+        if type(meaning) is Literal:
             return meaning
-        if isinstance(meaning, str):
+        if type(meaning) is str:
             if len(reference.arguments) != BUILTINS[meaning]:
                 raise self._miscounted(reference, BUILTINS[meaning], BUILTINS[meaning])
             return meaning
         return self.instance(meaning, reference, scope)
 
     def root(self, declaration: Declaration) -> Instance:
-        parameters = parameters_of(declaration)
+        parameters = declaration.parameters
         if parameters and parameters[0].default is None:
             message = f"'{shown(declaration.name)}' needs type arguments; export a type that gives them"
             raise self._source.error(declaration.at, message, "type_name")
-        return self.instance(declaration, Reference(declaration.at, declaration.name), TOP)
+        return self.instance(declaration, Reference(declaration.at, declaration.name), self.top)
 
     def arguments(self, reference: Reference, scope: Scope) -> tuple[Bound, ...]:
         """The arguments by themselves: a parameter that is passed on is what it stands for."""
-        return tuple(self.plain(Bound(argument, scope)) for argument in reference.arguments)
+        bound = [Bound(argument, scope) for argument in reference.arguments]
+        return tuple([one if type(one.type) in PLAIN else self.plain(one) for one in bound])
 
     def plain(self, bound: Bound) -> Bound:
         """The same, without detours."""
         while True:
             kind = bound.type
-            if type(kind) is Bound:
+            if type(kind) in PLAIN:
+                return bound
+            if type(kind) is Reference:
+                if kind.name not in bound.scope.types or kind.arguments:
+                    return bound
+                bound = bound.scope.types[kind.name]
+            elif type(kind) is Bound:
                 bound = kind
             elif type(kind) is Closed:
                 bound = Bound(kind.type, self._namespace(bound.scope.namespace))
-            elif type(kind) is Reference and kind.name in bound.scope.types and not kind.arguments:
-                bound = bound.scope.types[kind.name]
             elif type(kind) is Union and len(kind.parts) == 1:
                 bound = Bound(kind.parts[0], bound.scope)
             else:
@@ -105,30 +108,23 @@ class Scopes:
     # ---- instances
 
     def instance(self, declaration: Declaration, reference: Reference, scope: Scope) -> Instance:
+        parameters = declaration.parameters
         if not reference.arguments:
             known = self._instances.get((declaration.name,))
             if known is not None:
                 return known
-        parameters = parameters_of(declaration)
+            if not parameters:
+                return self._new((declaration.name,), declaration, Bound(reference, scope))
         self._check_number(reference, parameters)
         arguments = self.arguments(reference, scope)
         key = (declaration.name, *map(self.number, arguments))
-        known = self._instances.get(key)
-        if known is None:
-            known = self._instances[key] = self._new(declaration, reference, scope, parameters, arguments)
-        return known
+        return self._instances.get(key) or self._new(key, declaration, Bound(reference, scope), arguments)
 
-    def _new(
-        self,
-        declaration: Declaration,
-        reference: Reference,
-        scope: Scope,
-        parameters: tuple[Parameter, ...],
-        arguments: tuple[Bound, ...],
-    ) -> Instance:
+    def _new(self, key: Key, declaration: Declaration, reference: Bound, arguments: tuple[Bound, ...] = ()) -> Instance:
         number = len(self._instances) + 1
-        inner = self._namespace(declaration.name.rpartition(".")[0])
-        if parameters:
+        name = declaration.name
+        inner = self._namespace(name.rpartition(".")[0]) if "." in name else self.top
+        if parameters := declaration.parameters:
             depth = 1 + max((argument.scope.depth for argument in arguments), default=0)
             self._unfolded += 1
             if depth > MAX_GENERIC_DEPTH or self._unfolded > MAX_INSTANCES:
@@ -140,7 +136,9 @@ class Scopes:
                     inner.types[parameter.name] = arguments[place]
                 elif parameter.default is not None:
                     inner.types[parameter.name] = self.plain(Bound(parameter.default, inner))
-        return Instance(number, declaration, inner, Bound(reference, scope), arguments)
+        solid = type(declaration) is Interface or (type(declaration) is Alias and type(declaration.type) in SOLID)
+        made = self._instances[key] = Instance(number, declaration, inner, reference, solid, arguments)
+        return made
 
     def _namespace(self, name: str) -> Scope:
         known = self._namespaces.get(name)
@@ -174,21 +172,23 @@ class Scopes:
 
     def key(self, bound: Bound) -> Key:
         """The same as ``number``, as long as the type is kept."""
-        bound = self.plain(bound)
         kind = bound.type
-        if isinstance(kind, Keyword):
-            return ("keyword", kind.name)
-        if isinstance(kind, Literal):
+        if type(kind) not in PLAIN:
+            bound = self.plain(bound)
+            kind = bound.type
+        if type(kind) is Literal:
             return ("literal", type(kind.value), kind.value)
-        if isinstance(kind, Array):
+        if type(kind) is Keyword:
+            return ("keyword", kind.name)
+        if type(kind) is Array:
             return ("array", self.number(Bound(kind.item, bound.scope)))
-        if isinstance(kind, Intersection):
+        if type(kind) is Intersection:
             return ("intersection", *dict.fromkeys(self._parts(bound, kind)))
-        if isinstance(kind, Reference):
+        if type(kind) is Reference:
             target = self.target(kind, bound.scope)
-            if isinstance(target, Instance):
+            if type(target) is Instance:
                 return ("instance", target.number)
-            if isinstance(target, Literal):
+            if type(target) is Literal:
                 return ("literal", type(target.value), target.value)
             return ("builtin", kind.name, *map(self.number, self.arguments(kind, bound.scope)))
         return ("node", id(kind), bound.scope.id)
@@ -201,7 +201,3 @@ class Scopes:
                 yield from self._parts(inner, inner.type)
             else:
                 yield self.number(inner)
-
-
-def parameters_of(declaration: Declaration) -> tuple[Parameter, ...]:
-    return () if isinstance(declaration, Enum) else declaration.parameters

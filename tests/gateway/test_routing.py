@@ -151,6 +151,7 @@ def test_later_parts_of_a_seeded_call_have_seeds_of_their_own() -> None:
     single = Route("one", (target(UP, "one-up", max_n=1),))
     options: dict[str, Any] = {
         "default": None, "max_models": 4, "max_choices": 16, "checker": Checker(), "order": tuple, "legal_name": bool,
+        "repair_rounds": 2,
     }  # fmt: skip
     plan, _ = Router({"one": single}, {}, **options).plan(ask("one", params=Params(n=3, seed=40)), TEAM)
     assert [msgspec.json.decode(asked.request.body)["seed"] for asked in plan[0].first] == [40, 41, 42]

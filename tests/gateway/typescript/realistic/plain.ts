@@ -1,0 +1,90 @@
+export interface Order {
+  id: string;
+  number: number;
+  createdAt: string;
+  updatedAt?: string;
+  status: "open" | "paid" | "shipped" | "cancelled";
+  currency: string;
+  subtotal: number;
+  discount?: number;
+  tax: number;
+  shippingCost: number;
+  total: number;
+  paid: boolean;
+  paymentMethod?: "card" | "transfer" | "cash";
+  paymentReference?: string;
+  customerId: string;
+  customerName: string;
+  customerEmail: string;
+  customerPhone?: string;
+  company?: string | null;
+  vatNumber?: string | null;
+  newsletter: boolean;
+  language: string;
+  billing: Address;
+  shipping?: Address;
+  lines: Line[];
+  coupons: string[];
+  giftWrapped: boolean;
+  giftMessage?: string;
+  carrier?: string;
+  trackingNumber?: string;
+  weightInGrams: number;
+  parcels: number;
+  estimatedDelivery?: string;
+  deliveredAt?: string | null;
+  signedBy?: string;
+  returned: boolean;
+  returnReason?: string;
+  refund?: number;
+  rating?: 1 | 2 | 3 | 4 | 5;
+  review?: string;
+  salesChannel: "shop" | "phone" | "marketplace";
+  salesPerson?: string;
+  warehouse: string;
+  priority: number;
+  tags: string[];
+  notes?: string;
+  exportDeclaration?: string;
+  customsTariffNumber?: string;
+  insured: boolean;
+  insuredValue?: number;
+  pickupPoint?: string | null;
+  internal: boolean;
+}
+
+export interface Address {
+  name: string;
+  street: string;
+  houseNumber: string;
+  addition?: string;
+  postalCode: string;
+  city: string;
+  region?: string;
+  country: string;
+  phone?: string;
+  email?: string;
+  residential: boolean;
+  instructions?: string;
+  latitude?: number;
+  longitude?: number;
+}
+
+export interface Line {
+  sku: string;
+  title: string;
+  description?: string;
+  quantity: number;
+  unitPrice: number;
+  taxRate: number;
+  discount?: number;
+  color?: string;
+  size?: "S" | "M" | "L" | "XL";
+  weightInGrams?: number;
+  serialNumbers: string[];
+  backordered: boolean;
+  availableFrom?: string;
+  warrantyMonths?: number;
+  fragile: boolean;
+  imageUrls: string[];
+}
