@@ -10,9 +10,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from adapters import chat
-from adapters.cohere_request import body
-from adapters.errors import Garbled, ProviderError, TimedOut, Unavailable, read
+from adapters.cohere_request import body, restore_of
+from adapters.complaints import read_answer
+from adapters.errors import Garbled, ProviderError, TimedOut, Unavailable
 from adapters.openai import headers, url
+from adapters.restoring import restored
 from adapters.sse import Events
 from adapters.stream import StreamDecoder
 from adapters.types import (
@@ -32,7 +34,7 @@ from adapters.types import (
     Usage,
     count,
 )
-from adapters.wrapping import Unwrapping, unwrapping
+from adapters.undoing import undoing
 
 FINISH: dict[str, Finish] = {
     "COMPLETE": "stop",
@@ -159,19 +161,16 @@ class Cohere:
         return HttpRequest(self._endpoint, body(call), call.stream)
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
-        answer = read(response, decode_answer)
+        answer = read_answer(call, response, decode_answer)
         text = "".join(part.text or "" for part in answer.message.content or ())
-        unwrap = unwrapping(call.constraint)
-        if unwrap is not None:
-            text = unwrap(text)
+        if call.constraint is not None:
+            text = restored(text, restore_of(call))
         raw = None if call.fields is None else raw_of(answer, text)
         choice = Choice(0, text, finish_of(answer.finish_reason), None, raw)
         return Reply((choice,), answer.usage.canonical() if answer.usage else None)
 
     def decoder(self, call: Call) -> Decoder:
-        decoder = CohereDecoder(rich=call.fields is not None)
-        unwrap = unwrapping(call.constraint)
-        return decoder if unwrap is None else Unwrapping(decoder, unwrap)
+        return undoing(CohereDecoder(rich=call.fields is not None), restore_of(call))
 
 
 class CohereDecoder(StreamDecoder):

@@ -10,10 +10,13 @@ from msgspec import Raw, Struct, field
 
 from adapters import chat
 from adapters.cohere_chat import WHO, Message, Tool, is_strict, message, tools_of
-from adapters.errors import UNREADABLE, Rule, inexpressible, require
+from adapters.errors import Rejected, Rule, inexpressible, require
 from adapters.fields import NULL, refuse_rest
+from adapters.restoring import Restore
 from adapters.types import AnyJson, Call, Chat, Constraint, Fields, Grammar, JsonSchema, OneOf, Regex
-from adapters.wrapping import schema_of, unwrapping
+from adapters.undoing import UNCHANGED, refuse_logprobs
+from adapters.weakening import of_choices, weakened
+from adapters.weakening.table import COHERE
 
 RULES: tuple[Rule, ...] = (
     ("n", lambda p: p.n == 1, "Cohere gives one choice a request: ask for n = 1"),
@@ -188,8 +191,6 @@ def response_format(call: Call, tools: bool) -> dict[str, Any] | None:
     param = param_of(call, constraint)
     if tools or (call.fields or {}).get("documents", NULL) != NULL:
         raise inexpressible(param, "Cohere constrains no answer that has tools or documents: leave out one of them")
-    if call.params.logprobs is not None and unwrapping(constraint) is not None:
-        raise inexpressible("logprobs", "Cohere's answer to this constraint is wrapped: ask for it without logprobs")
     if isinstance(constraint, AnyJson):
         return {"type": "json_object"}
     if not isinstance(constraint, JsonSchema | OneOf):
@@ -197,10 +198,22 @@ def response_format(call: Call, tools: bool) -> dict[str, Any] | None:
     if isinstance(constraint, JsonSchema):
         refuse_options(constraint)
     try:
-        schema, _ = schema_of(constraint)
-    except UNREADABLE:
-        raise inexpressible(param, f"{param}: the schema is no JSON, or nested too deeply") from None
-    return {"type": "json_object", "json_schema": described(schema, constraint)}
+        asked = (
+            weakened(constraint.schema, COHERE)
+            if isinstance(constraint, JsonSchema)
+            else of_choices(constraint, COHERE)
+        )
+    except Rejected as refusal:
+        raise inexpressible(param, refusal.message) from None
+    refuse_logprobs(call, asked.restore, WHO)
+    return {"type": "json_object", "json_schema": described(asked.schema, constraint)}
+
+
+def restore_of(call: Call) -> Restore:
+    """What an answer is taken out of."""
+    if isinstance(call.constraint, OneOf):
+        return of_choices(call.constraint, COHERE).restore
+    return weakened(call.constraint.schema, COHERE).restore if isinstance(call.constraint, JsonSchema) else UNCHANGED
 
 
 def described(schema: Raw, constraint: JsonSchema | OneOf) -> Raw | Fields:

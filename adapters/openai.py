@@ -10,12 +10,12 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Struct
 
+from adapters.complaints import Detail, decode_body, read_answer
 from adapters.errors import (
     UNREADABLE,
     Filtered,
     Garbled,
     ProviderError,
-    Rejected,
     TooLong,
     Unauthorized,
     Unavailable,
@@ -24,9 +24,9 @@ from adapters.errors import (
     inexpressible,
     read,
 )
+from adapters.restoring import Restore
 from adapters.sse import Events
 from adapters.stream import StreamDecoder
-from adapters.strict import is_strict
 from adapters.types import (
     AnyJson,
     Call,
@@ -50,7 +50,9 @@ from adapters.types import (
     Usage,
     count,
 )
-from adapters.wrapping import Unwrap, Unwrapping, schema_of, unwrapping
+from adapters.undoing import UNCHANGED, refuse_logprobs, undoing, undone
+from adapters.weakening import Weakened, by_schema
+from adapters.weakening.table import OPENAI
 
 FINISH: dict[str, Finish] = {
     "stop": "stop",
@@ -104,6 +106,7 @@ class Content(Struct, gc=False):
     """A message, or the part of one that a chunk brings."""
 
     content: str | None = None
+    refusal: str | None = None
 
 
 class WireChoice(Struct, gc=False):
@@ -166,25 +169,9 @@ class Answer(Struct, gc=False):
     object: str | None = None
 
 
-class ErrorDetail(Struct):
-    code: str | int | None = None
-    type: str | None = None
-    param: Any = None
-
-
-class ErrorBody(Struct):
-    """``error`` is an object, or a string; some speakers send its keys without it."""
-
-    error: ErrorDetail | str | None = None
-    code: str | int | None = None
-    type: str | None = None
-    param: Any = None
-
-
 encode_request = msgspec.json.Encoder().encode
 decode_answer = msgspec.json.Decoder(Answer).decode
-decode_error = msgspec.json.Decoder(ErrorBody).decode
-decode_detail = msgspec.json.Decoder(ErrorDetail | str).decode
+decode_detail = msgspec.json.Decoder(Detail | str).decode
 decode_fields = msgspec.json.Decoder(Fields).decode
 decode_choice = msgspec.json.Decoder(WireChoice).decode
 decode_choices = msgspec.json.Decoder(tuple[Fields, ...] | None).decode
@@ -200,8 +187,6 @@ class OpenAI:
     takes: frozenset[str] = frozenset({"prompts", "tokens", "echo", "best_of"})
     max_n: int | None = None
     chat_limit = "max_completion_tokens"
-    wraps = True
-    """Whether the host's schemas must be those of objects, so that other answers are asked for inside of one."""
     left_out: frozenset[str] = frozenset({"continuous_usage_stats"})
     """Stream options that the host does not know; the gateway counts a running usage itself."""
 
@@ -257,21 +242,32 @@ class OpenAI:
             raise inexpressible("response_format", "this provider's completion route cannot constrain an answer")
         if isinstance(constraint, AnyJson):
             return {"response_format": {"type": "json_object"}}
+        asked = self.by_schema(constraint)
+        if asked is None:
+            name = type(constraint).__name__.lower()
+            raise inexpressible(name, "this provider can be constrained by a JSON schema only")
+        refuse_logprobs(call, asked.restore, "this provider")
+        said: dict[str, Any] = {"name": "choice", "schema": asked.schema}
         if isinstance(constraint, JsonSchema):
-            if constraint.options:
-                name = next(iter(constraint.options))
-                raise inexpressible(name, f"this provider's schemas have no {name}: leave it out")
-            said: dict[str, Any] = {"name": constraint.name, "schema": schema_of(constraint)[0]}
-            refuse_logprobs(call, constraint)
+            for option in constraint.options or ():
+                raise inexpressible(option, f"this provider's schemas have no {option}: leave it out")
+            said["name"] = constraint.name
             if constraint.description is not None:
                 said["description"] = constraint.description
-            said["strict"] = constraint.strict and is_strict(said["schema"])
-            return {"response_format": {"type": "json_schema", "json_schema": said}}
-        if isinstance(constraint, OneOf):
-            refuse_logprobs(call, constraint)
-            said = {"name": "choice", "schema": schema_of(constraint)[0], "strict": True}
-            return {"response_format": {"type": "json_schema", "json_schema": said}}
-        raise inexpressible(type(constraint).__name__.lower(), "this provider can be constrained by a JSON schema only")
+        said["strict"] = asked.strict
+        return {"response_format": {"type": "json_schema", "json_schema": said}}
+
+    def by_schema(self, constraint: Constraint) -> Weakened | None:
+        """The schema by which the host is asked for an answer under this constraint; None where it is not asked by
+        one, or by one that all its answers keep as they are."""
+        return by_schema(constraint, OPENAI) if isinstance(constraint, JsonSchema | OneOf) else None
+
+    def restore(self, call: Call) -> Restore:
+        """What the answers to a call are taken out of; nothing if the caller asked for them as they are."""
+        if call.constraint is None or (call.fields is not None and "response_format" in call.fields):
+            return UNCHANGED
+        asked = self.by_schema(call.constraint)
+        return UNCHANGED if asked is None else asked.restore
 
     def stream_options(self, asked: msgspec.Raw | None) -> Any:
         """What a stream is asked to tell: its usage, which is needed whether or not the caller wants to see it."""
@@ -303,25 +299,15 @@ class OpenAI:
         )
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
-        try:
-            reply = read(response, thin if call.fields is None else rich, kind_of)
-        except Rejected as refusal:
-            raise named(refusal, call, response) from refusal.__cause__
-        unwrap = self.unwrap(call) if call.constraint is not None else None
-        return reply if unwrap is None else without_object(reply, unwrap)
+        form = thin if call.fields is None else rich
+        if call.constraint is None and response.status == 200:  # as most are
+            return read(response, form)
+        reply = read_answer(call, response, form, kind_of)
+        return undone(reply, self.restore(call))
 
     def decoder(self, call: Call) -> Decoder:
         decoder = OpenAIDecoder(self._host.done_marker, rich=call.fields is not None)
-        unwrap = self.unwrap(call) if call.constraint is not None else None
-        return decoder if unwrap is None else Unwrapping(decoder, unwrap)
-
-    def unwrap(self, call: Call) -> Unwrap | None:
-        """How an answer is taken out of the object in which it was asked for; None if the caller asked for it as it
-        is."""
-        written = call.fields is not None and "response_format" in call.fields
-        if written or not self.wraps or not isinstance(call.input, Chat):
-            return None
-        return unwrapping(call.constraint)
+        return undoing(decoder, self.restore(call))
 
     def _endpoint(self, route: str, model: str) -> Endpoint:
         found = self._endpoints.get((route, model))
@@ -453,6 +439,8 @@ def thin(body: bytes) -> Reply:
     if not answer.choices:
         raise nothing_chosen()
     choices = tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices])
+    if b'"refusal"' in body and any(c.message is not None and c.message.refusal for c in answer.choices):
+        choices = tuple([withheld(c, choice) for c, choice in zip(answer.choices, choices, strict=True)])
     return Reply(choices, answer.usage.canonical() if answer.usage else None)
 
 
@@ -478,41 +466,14 @@ def rich(body: bytes) -> Reply:
     return Reply(found, total, top)
 
 
+def withheld(said: WireChoice, choice: Choice) -> Choice:
+    """The choice; one in whose place the model refused is told as a filtered one."""
+    refused = said.message is not None and said.message.refusal and not choice.text
+    return Choice(choice.index, "", "filtered") if refused else choice
+
+
 def nothing_chosen() -> Garbled:
     return Garbled("the provider's answer holds no choices", status=200)
-
-
-def refuse_logprobs(call: Call, constraint: Constraint) -> None:
-    if call.params.logprobs is not None and unwrapping(constraint) is not None:
-        raise inexpressible("logprobs", "this provider's answer comes inside of an object, whose tokens they would be")
-
-
-def without_object(reply: Reply, unwrap: Unwrap) -> Reply:
-    """The answers themselves, in both of their forms."""
-    choices = []
-    for choice in reply.choices:
-        text = unwrap(choice.text)
-        raw = choice.raw
-        if raw is not None and "message" in raw and text:
-            message = {**decode_fields(raw["message"]), "content": text}
-            raw = {**raw, "message": msgspec.Raw(encode_request(message))}
-        choices.append(Choice(choice.index, text, choice.finish, choice.usage, raw))
-    return Reply(tuple(choices), reply.usage, reply.raw)
-
-
-def named(refusal: Rejected, call: Call, response: HttpResponse) -> Rejected:
-    """The refusal with the name of the parameter that the provider complains of, if it is one that was sent."""
-    try:
-        body = decode_error(response.body)
-    except UNREADABLE:
-        return refusal
-    detail = body.error if isinstance(body.error, ErrorDetail) else body
-    if not isinstance(detail.param, str):
-        return refusal
-    param = detail.param.partition("[")[0].partition(".")[0]
-    if param not in {*(call.fields or ()), "messages", "prompt"}:
-        return refusal
-    return type(refusal)(f"{refusal.message}: {param}", status=refusal.status, param=param)
 
 
 def text_of(choice: WireChoice) -> str:
@@ -543,10 +504,9 @@ def url(host: Host, route: str, model: str) -> str:
 def kind_of(response: HttpResponse) -> type[ProviderError] | None:
     """What the error body's code says beyond the status; None if nothing, or if there is no such body."""
     try:
-        body = decode_error(response.body)
+        detail = decode_body(response.body).detail()
     except UNREADABLE:
         return None
-    detail = body.error if isinstance(body.error, ErrorDetail) else body
     return CODES.get(str(detail.code)) or CODES.get(str(detail.type))
 
 
@@ -555,9 +515,9 @@ def reported(error: msgspec.Raw) -> ProviderError:
     try:
         detail = decode_detail(error)
     except UNREADABLE:
-        detail = ErrorDetail()
+        detail = Detail()
     if isinstance(detail, str):
-        detail = ErrorDetail()
+        detail = Detail()
     kind = CODES.get(str(detail.code)) or CODES.get(str(detail.type))
     status = detail.code if isinstance(detail.code, int) and 400 <= detail.code < 600 else None
     return failure(HttpResponse(status or 500, []), kind or (class_of(status) if status else Unavailable))

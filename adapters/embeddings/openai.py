@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from adapters.complaints import param_of
 from adapters.embeddings.form import is_vector
 from adapters.embeddings.types import Embed, Vectors
 from adapters.errors import UNREADABLE, Garbled, Rejected, inexpressible, read
 from adapters.fields import HINTS, NULL
 from adapters.longtail import KEY
-from adapters.openai import ErrorDetail, decode_error, decode_fields, headers, kind_of, reported, url
+from adapters.openai import decode_fields, headers, kind_of, reported, url
 from adapters.types import Endpoint, Fields, Host, HttpRequest, HttpResponse, Usage, count
 
 T = TypeVar("T")
@@ -131,13 +132,8 @@ def miscounted(wanted: int) -> Garbled:
 
 def named(refusal: Rejected, call: Embed, response: HttpResponse) -> Rejected:
     """The refusal with the name of the parameter that the provider complains of, if it is one that was sent."""
-    try:
-        body = decode_error(response.body)
-    except UNREADABLE:
-        return refusal
-    detail = body.error if isinstance(body.error, ErrorDetail) else body
-    param = detail.param.partition("[")[0].partition(".")[0] if isinstance(detail.param, str) else None
-    if param is None or param not in {*call.fields, "input"}:
+    param = param_of(response)
+    if param not in {*call.fields, "input"}:
         return refusal
     return type(refusal)(f"{refusal.message}: {param}", status=refusal.status, param=param)
 

@@ -1,36 +1,29 @@
 """The model that ships with the gateway, by the llama.cpp that serves it: a model of a megabyte, which was taught to
 chat in a few sentences, and nothing else.
 
-What it was never taught is refused here, since the server would pass over it. Its JSON is asked for within bounds where
-the schema has none: digits, texts and lists have no end of their own in a grammar, and so small a model does not end
-them.
+What it was never taught is refused here, since the server would pass over it. Its JSON is asked for by a finite
+grammar: texts, digits, lists and recursion have no end of their own in a schema, and so small a model does not end
+them. A schema for which there is no such grammar is sent within bounds: see ``adapters.weakening.table``.
 """
 
-from typing import Any
-
 import msgspec
-from msgspec import Raw
 
 from adapters.chat import text_of, turns
-from adapters.errors import UNREADABLE, inexpressible
+from adapters.errors import inexpressible
 from adapters.fields import NULL, is_neutral
+from adapters.local.finite import finite_grammar
 from adapters.local.llamacpp import LlamaCpp
-from adapters.types import Call, Chat, HttpRequest, JsonSchema
+from adapters.local.refusals import plain_schema
+from adapters.types import AnyJson, Call, Chat, Grammar, HttpRequest, JsonSchema
 
 TOOLS = ("tools", "functions")
-BOUNDS: dict[str, dict[str, Any]] = {
-    "integer": {"minimum": -999_999, "maximum": 999_999},
-    "number": {"minimum": -999_999, "maximum": 999_999, "multipleOf": 0.01},
-    "string": {"maxLength": 48},
-    "array": {"maxItems": 4},
-}
-OWN_ENDS: dict[str, frozenset[str]] = {
-    "integer": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
-    "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
-    "string": frozenset({"maxLength", "minLength", "pattern", "format"}),
-    "array": frozenset({"maxItems", "minItems", "prefixItems"}),
-}
-"""Keywords by which a schema bounds these values itself."""
+
+ANY_OBJECT = b'{"type":"object"}'
+
+CLOSING = {"99": 18.0, "67": 18.0}
+"""Added to the logits of } and ]. The model saw these only behind a quote, in other tokens. By itself it never writes
+them, and behind a number that has ended it would sooner write one more digit. With as much as this they come before
+what it does not want, and after what it wants."""
 
 
 class Demo(LlamaCpp):
@@ -44,35 +37,18 @@ class Demo(LlamaCpp):
         if isinstance(call.input, Chat):
             for turn in turns(call.input):
                 text_of(turn, "the demo model")
-        if isinstance(call.constraint, JsonSchema):
-            call = msgspec.structs.replace(call, constraint=within_bounds(call.constraint))
-        return super().encode(call)
+        return super().encode(ending(call))
 
 
-def within_bounds(constraint: JsonSchema) -> JsonSchema:
-    """The constraint, with ends for what has none. Every answer that keeps it keeps the caller's as well."""
-    try:
-        schema = msgspec.json.decode(constraint.schema)
-    except UNREADABLE:
-        return constraint
-    return msgspec.structs.replace(constraint, schema=Raw(msgspec.json.encode(bounded(schema))))
-
-
-def within(name: str, value: Any) -> Any:
-    """A keyword's value: schemas in it are bounded, but not those that an answer must not keep."""
-    if name in ("properties", "patternProperties", "$defs", "definitions") and isinstance(value, dict):
-        return {key: bounded(one) for key, one in value.items()}
-    return value if name in ("enum", "const", "default", "examples", "not", "if") else bounded(value)
-
-
-def bounded(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [bounded(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {name: within(name, value) for name, value in schema.items()}
-    kind = schema.get("type")
-    if not isinstance(kind, str) or kind not in BOUNDS or isinstance(schema.get("items"), list):
-        return found
-    bounds_itself = ({"enum", "const"} | OWN_ENDS[kind]) & schema.keys()
-    return found if bounds_itself else found | BOUNDS[kind]
+def ending(call: Call) -> Call:
+    """The call with a constraint whose answers end, where it has one that JSON keeps. They keep the caller's as well.
+    Raises ``Rejected`` for a schema's options."""
+    if not isinstance(call.constraint, JsonSchema | AnyJson):
+        return call
+    asked = call.constraint
+    schema = ANY_OBJECT if isinstance(asked, AnyJson) else bytes(plain_schema(asked, "llama.cpp"))
+    grammar = finite_grammar(schema, call.params.max_tokens)
+    if grammar is None:
+        return call
+    params = msgspec.structs.replace(call.params, logit_bias=CLOSING | (call.params.logit_bias or {}))
+    return msgspec.structs.replace(call, constraint=Grammar(grammar), params=params)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from adapters.errors import Rejected, inexpressible
-from adapters.local.gbnf import expression, in_class, quoted
+from adapters.local.gbnf import expression, quoted
+from adapters.regex import in_class
 
 COMMON: dict[str, str] = {
     "CNAME": r"[A-Za-z_][A-Za-z0-9_]*",

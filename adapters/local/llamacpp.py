@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from adapters.errors import Garbled, TooLong, inexpressible, read
+from adapters.complaints import read_answer
+from adapters.errors import Garbled, TooLong, inexpressible
 from adapters.fields import refuse_rest
 from adapters.local.llamacpp_chat import LlamaCppChat
-from adapters.local.llamacpp_words import check, grammar, sampling, schema
+from adapters.local.llamacpp_words import check, grammar, knows, sampling, schema
 from adapters.local.logprobs import TokenLogprob, as_field
 from adapters.openai import NULL, headers, kind_of, reported, url
 from adapters.sse import Events
@@ -41,6 +42,7 @@ from adapters.types import (
     Usage,
     count,
 )
+from adapters.weakening.table import Knows
 
 FINISH: dict[str, Finish] = {"eos": "stop", "word": "stop", "limit": "length"}
 
@@ -109,6 +111,7 @@ class LlamaCpp:
 
     def __init__(self, host: Host) -> None:
         self._chat = LlamaCppChat(host)
+        self._knows = knows(host)
         self._whole = Endpoint(url(host, "/completion", ""), headers(host))
         # After a stream the server hangs up, although its head promises to go on.
         self._stream = Endpoint(url(host, "/completion", ""), headers(host), keep_alive=False)
@@ -123,12 +126,12 @@ class LlamaCpp:
         if isinstance(call.input, Chat):
             return self._chat.encode(call)
         endpoint = self._stream if call.stream else self._whole
-        return HttpRequest(endpoint, encode_request(request(call, prompt_of(call))), call.stream)
+        return HttpRequest(endpoint, encode_request(request(call, prompt_of(call), self._knows)), call.stream)
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
         if isinstance(call.input, Chat):
             return self._chat.decode(call, response)
-        answer = read(response, decode_answer, kind_of)
+        answer = read_answer(call, response, decode_answer, kind_of)
         if answer.error != NULL:
             raise reported(answer.error)
         if answer.content is None:
@@ -191,7 +194,7 @@ def prompt_of(call: Call) -> Prompt:
     raise inexpressible("prompt", "llama.cpp continues one prompt a request: send one")
 
 
-def request(call: Call, prompt: Prompt) -> dict[str, Any]:
+def request(call: Call, prompt: Prompt, knows: Knows) -> dict[str, Any]:
     asked = call.params
     check(asked)
     refuse_rest(call, HANDLED, "llama.cpp")
@@ -201,12 +204,12 @@ def request(call: Call, prompt: Prompt) -> dict[str, Any]:
     if asked.logprobs is not None:
         body["n_probs"] = max(asked.logprobs, 1)  # 0 turns them off altogether
     if call.constraint is not None:
-        body |= constrained(call.constraint)
+        body |= constrained(call.constraint, knows)
     return body
 
 
-def constrained(constraint: Constraint) -> dict[str, Any]:
+def constrained(constraint: Constraint, knows: Knows) -> dict[str, Any]:
     """This route passes over ``response_format``, but takes a schema or a grammar."""
     if isinstance(constraint, JsonSchema | AnyJson):
-        return {"json_schema": schema(constraint)}
+        return {"json_schema": schema(constraint, knows)}
     return {"grammar": grammar(constraint)}

@@ -10,9 +10,10 @@ from msgspec import Raw
 
 from adapters.errors import inexpressible
 from adapters.fields import NULL, refuse_rest
-from adapters.local.llamacpp_words import check, grammar, sampling, schema
+from adapters.local.llamacpp_words import check, grammar, knows, sampling, schema
 from adapters.openai import OpenAI, headers, spoken, url
 from adapters.types import AnyJson, Call, Constraint, Endpoint, Fields, Host, HttpRequest, JsonSchema, Mode
+from adapters.weakening import Weakened
 
 NAMES = {"max_completion_tokens": "max_tokens", "repetition_penalty": "repeat_penalty"}
 """Fields that the server knows by another name."""
@@ -30,13 +31,13 @@ HANDLED = SENT | {"best_of", "include_stop_str_in_output", "n"}
 
 class LlamaCppChat(OpenAI):
     modes: tuple[Mode, ...] = ("chat",)
-    wraps = False
     max_n: int | None = 1
     chat_limit = "max_tokens"
 
     def __init__(self, host: Host) -> None:
         host = msgspec.structs.replace(host, base_url=host.base_url.rstrip("/") + "/v1", max_n=1)
         super().__init__(host)
+        self._knows = knows(host)
         # After a stream the server hangs up, although its head promises to go on.
         self._stream = Endpoint(url(host, "/chat/completions", ""), headers(host), keep_alive=False)
 
@@ -66,8 +67,13 @@ class LlamaCppChat(OpenAI):
 
     def constrained(self, call: Call, constraint: Constraint) -> dict[str, Any]:
         if isinstance(constraint, JsonSchema | AnyJson):
-            return {"response_format": {"type": "json_schema", "json_schema": {"schema": schema(constraint)}}}
+            return {
+                "response_format": {"type": "json_schema", "json_schema": {"schema": schema(constraint, self._knows)}}
+            }
         return {"grammar": grammar(constraint)}
+
+    def by_schema(self, constraint: Constraint) -> Weakened | None:
+        return None
 
 
 def renamed(fields: Fields) -> Fields:

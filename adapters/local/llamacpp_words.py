@@ -3,14 +3,15 @@
 import re
 from typing import Any
 
-import msgspec
 from msgspec import Raw
 
-from adapters.errors import UNREADABLE, Rule, inexpressible, require
+from adapters.errors import Rule, inexpressible, require
 from adapters.local.gbnf import from_choices, from_regex
 from adapters.local.lark import from_lark
 from adapters.local.refusals import lacks, plain_schema
-from adapters.types import AnyJson, Fields, Grammar, JsonSchema, OneOf, Params, Regex
+from adapters.types import AnyJson, Grammar, Host, JsonSchema, OneOf, Params, Regex
+from adapters.weakening import weakened
+from adapters.weakening.table import DEMO, LLAMA_CPP, Knows
 
 RULES: tuple[Rule, ...] = (
     ("n", lambda p: p.n == 1, "llama.cpp gives one choice a request: ask for n = 1"),
@@ -55,28 +56,10 @@ RULES: tuple[Rule, ...] = (
 
 LACKED = ("echo", "suffix", "min_tokens", "stop_token_ids", "truncate")
 
-OBJECT = {"type": Raw(b'"object"')}
+OBJECT = Raw(b'{"type":"object"}')
 """The schema of any JSON object."""
 
 ANGLES = re.compile(r"^[ \t]*<[^<>\n]+>[ \t]*::=", re.MULTILINE)
-
-SPACING = {"x-guidance": {"whitespace_flexible": False, "key_separator": ": ", "item_separator": ", "}}
-"""For builds with llguidance (https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.md), which allow any
-white space between tokens unless they are told: small models then write nothing else. Others pass over it."""
-
-LARGEST = 2**53 - 1
-BOUNDS = {"minimum": Raw(b"-%d" % LARGEST), "maximum": Raw(b"%d" % LARGEST)}
-"""Whole numbers that every reader of JSON can hold. Digits have no end in a grammar: a small model that has begun them
-goes on to its limit of tokens."""
-
-NESTED = ("properties", "patternProperties", "$defs", "definitions")
-LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
-SINGLE = ("items", "additionalProperties", "contains")
-
-encode = msgspec.json.Encoder().encode
-decode_fields = msgspec.json.Decoder(Fields).decode
-decode_list = msgspec.json.Decoder(tuple[Raw, ...]).decode
-decode_schema = msgspec.json.Decoder(bool | dict[str, Raw]).decode
 
 
 def check(asked: Params) -> None:
@@ -106,37 +89,15 @@ def sampling(asked: Params) -> dict[str, Any]:
     return said
 
 
-def schema(constraint: JsonSchema | AnyJson) -> Any:
+def knows(host: Host) -> Knows:
+    """What the schemas of its model can say."""
+    return DEMO if host.demo else LLAMA_CPP
+
+
+def schema(constraint: JsonSchema | AnyJson, knows: Knows) -> Raw:
     """The schema that an answer keeps."""
-    try:
-        found = OBJECT if isinstance(constraint, AnyJson) else decode_schema(plain_schema(constraint, "llama.cpp"))
-    except UNREADABLE:
-        raise inexpressible("guided_json", "the schema is no JSON Schema: it is an object") from None
-    return SPACING | bounded(found) if isinstance(found, dict) else found
-
-
-def bounded(schema: Fields) -> Fields:
-    """The schema with bounds for whole numbers where it has none of its own. Raises what is UNREADABLE."""
-    found = {name: bounded_in(name, value) for name, value in schema.items()}
-    ends = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")
-    if schema.get("type") == Raw(b'"integer"') and not any(name in schema for name in ends):
-        found |= BOUNDS
-    return found
-
-
-def bounded_in(name: str, value: Raw) -> Raw:
-    if b'"integer"' not in bytes(value):
-        return value
-    if name in NESTED:
-        return Raw(encode({key: of_any(one) for key, one in decode_fields(value).items()}))
-    if name in LISTED or (name == "items" and bytes(value).startswith(b"[")):
-        return Raw(encode([of_any(one) for one in decode_list(value)]))
-    return of_any(value) if name in SINGLE else value
-
-
-def of_any(value: Raw) -> Raw:
-    """A schema, which may also be true or false."""
-    return Raw(encode(bounded(decode_fields(value)))) if bytes(value).startswith(b"{") else value
+    asked = OBJECT if isinstance(constraint, AnyJson) else plain_schema(constraint, "llama.cpp")
+    return weakened(asked, knows).schema
 
 
 def grammar(constraint: Regex | OneOf | Grammar) -> str:

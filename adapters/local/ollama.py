@@ -6,7 +6,8 @@ from the prompt.
 
 import msgspec
 
-from adapters.errors import Garbled, read
+from adapters.complaints import read_answer
+from adapters.errors import Garbled
 from adapters.fields import refuse_rest
 from adapters.local.ollama_chat import OllamaChat
 from adapters.local.ollama_words import (
@@ -17,11 +18,13 @@ from adapters.local.ollama_words import (
     check,
     failed,
     format_of,
+    kind_of,
     options,
-    unwrapping,
+    restore_of,
 )
 from adapters.local.refusals import one_text
 from adapters.openai import headers, url
+from adapters.restoring import restored
 from adapters.stream import Lines, StreamDecoder
 from adapters.types import (
     Call,
@@ -38,7 +41,7 @@ from adapters.types import (
     Path,
     Reply,
 )
-from adapters.wrapping import Unwrapping
+from adapters.undoing import undoing
 
 
 class Request(msgspec.Struct):
@@ -98,19 +101,17 @@ class Ollama:
     def decode(self, call: Call, response: HttpResponse) -> Reply:
         if isinstance(call.input, Chat):
             return self._chat.decode(call, response)
-        answer = read(response, decode_answer)
+        answer = read_answer(call, response, decode_answer, kind_of)
         if answer.error is not None:
             raise failed()
         if answer.response is None or not answer.done:
             raise Garbled("the provider's answer is not finished", status=200)
-        unwrap = unwrapping(call.constraint)
-        text = unwrap(answer.response) if unwrap else answer.response
+        text = restored(answer.response, restore_of(call.constraint))
         return Reply((Choice(0, text, answer.finish()),), answer.usage())
 
     def decoder(self, call: Call) -> Decoder:
         decoder = self._chat.decoder(call) if isinstance(call.input, Chat) else OllamaDecoder()
-        unwrap = unwrapping(call.constraint)
-        return Unwrapping(decoder, unwrap) if unwrap else decoder
+        return undoing(decoder, restore_of(call.constraint))
 
 
 class OllamaDecoder(StreamDecoder):

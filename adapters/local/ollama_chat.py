@@ -20,7 +20,8 @@ from adapters.chat import (
     tools_of,
     turns,
 )
-from adapters.errors import UNREADABLE, Garbled, Rejected, inexpressible, read
+from adapters.complaints import read_answer
+from adapters.errors import UNREADABLE, Garbled, Rejected, inexpressible
 from adapters.fields import NULL, refuse_rest
 from adapters.local.ollama_words import (
     FINISH,
@@ -30,10 +31,12 @@ from adapters.local.ollama_words import (
     check,
     failed,
     format_of,
+    kind_of,
     options,
-    unwrapping,
+    restore_of,
 )
 from adapters.openai import headers, url
+from adapters.restoring import restored
 from adapters.stream import Lines, StreamDecoder
 from adapters.types import (
     Call,
@@ -121,13 +124,13 @@ class OllamaChat:
         return HttpRequest(self._endpoint, encode_request(request(call)), call.stream)
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
-        answer = read(response, decode_answer)
+        answer = read_answer(call, response, decode_answer, kind_of)
         if answer.error is not None:
             raise failed()
         if answer.message is None or not answer.done:
             raise Garbled("the provider's answer is not finished", status=200)
-        said, unwrap = answer.message, unwrapping(call.constraint)
-        text = unwrap(said.content) if unwrap else said.content
+        said = answer.message
+        text = restored(said.content, restore_of(call.constraint))
         finish: Finish = "tool_calls" if said.tool_calls else answer.finish()
         raw = told(said, text, finish) if call.fields is not None and more_than_text(said) else None
         return Reply((Choice(0, text, finish, raw=raw),), answer.usage())

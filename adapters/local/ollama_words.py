@@ -3,16 +3,18 @@
 https://github.com/ollama/ollama/blob/main/docs/api.md
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-from adapters.errors import UNREADABLE, Rule, Unavailable, inexpressible, require
+from adapters.errors import ProviderError, Rejected, Rule, Unavailable, require
 from adapters.local.refusals import lacks, plain_schema, unsayable
-from adapters.types import AnyJson, Constraint, Finish, JsonSchema, OneOf, Params, Usage, count
-from adapters.wrapping import DATA, MAPS
+from adapters.restoring import Restore
+from adapters.types import AnyJson, Constraint, Finish, HttpResponse, JsonSchema, OneOf, Params, Usage, count
+from adapters.undoing import UNCHANGED
+from adapters.weakening import of_choices, weakened
+from adapters.weakening.table import OLLAMA
 
 FINISH: dict[str, Finish] = {"stop": "stop", "length": "length"}
 
@@ -65,9 +67,6 @@ HANDLED = frozenset(
 )
 """The fields of either route that are said by their values."""
 
-DEEPEST = 100
-"""Levels of a schema."""
-
 
 class Options(Struct):
     temperature: float
@@ -99,6 +98,11 @@ def failed() -> Unavailable:
     return Unavailable("the provider failed while it was answering")
 
 
+def kind_of(response: HttpResponse) -> type[ProviderError] | None:
+    """A format that it cannot make a grammar of is told as a failure of its own."""
+    return Rejected if b"invalid JSON schema in format" in response.body else None
+
+
 def check(asked: Params) -> None:
     """Raises ``Rejected`` for what the server would pass over, or take for something else."""
     require(asked, RULES)
@@ -121,55 +125,19 @@ def options(asked: Params) -> Options:
 
 
 def format_of(constraint: Constraint | None) -> Any:
-    """The field ``format``. Choices are JSON texts there, which ``unwrapping`` makes texts again."""
+    """The field ``format``."""
     match constraint:
         case None:
             return msgspec.UNSET
         case AnyJson():
             return "json"
         case JsonSchema():
-            return without_patterns(plain_schema(constraint, "Ollama"))
+            return weakened(plain_schema(constraint, "Ollama"), OLLAMA).schema
         case OneOf():
-            return {"type": "string", "enum": constraint.choices}
+            return of_choices(constraint, OLLAMA).schema
     raise unsayable(constraint, "Ollama", "a JSON schema or choices")
 
 
-def without_patterns(schema: Raw) -> Any:
-    """The schema but for its patterns, of which most stop Ollama (https://github.com/ollama/ollama/issues/8185). What
-    an answer has to match is not less for that: it is checked against the whole schema in the end."""
-    try:
-        return bare(msgspec.json.decode(schema), DEEPEST)
-    except UNREADABLE as exc:
-        raise inexpressible("guided_json", "the schema is not JSON") from exc
-
-
-def bare(schema: Any, depth: int) -> Any:
-    if not depth:
-        raise inexpressible("guided_json", f"the schema is nested more than {DEEPEST} deep")
-    if isinstance(schema, list):
-        return [bare(one, depth - 1) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        name: value if name in DATA else named(value, depth - 1) if name in MAPS else bare(value, depth - 1)
-        for name, value in schema.items()
-        if name != "pattern"
-    }
-
-
-def named(schemas: Any, depth: int) -> Any:
-    """Schemas by names of the caller's, among which ``pattern`` is no keyword."""
-    return {name: bare(one, depth) for name, one in schemas.items()} if isinstance(schemas, dict) else schemas
-
-
-def unwrapping(constraint: Constraint | None) -> Callable[[str], str] | None:
-    """What makes a text of the answer; None if it is one."""
-    return chosen if isinstance(constraint, OneOf) else None
-
-
-def chosen(text: str) -> str:
-    """The text that a JSON text stands for; one that was cut off stays as it is."""
-    try:
-        return msgspec.json.decode(text, type=str)
-    except UNREADABLE:
-        return text
+def restore_of(constraint: Constraint | None) -> Restore:
+    """What an answer is taken out of."""
+    return of_choices(constraint, OLLAMA).restore if isinstance(constraint, OneOf) else UNCHANGED

@@ -31,6 +31,8 @@ from adapters.types import (
     Regex,
     Reply,
 )
+from adapters.weakening import weakened
+from adapters.weakening.table import SGLANG
 
 RULES: tuple[Rule, ...] = (
     ("max_tokens", lambda p: p.max_tokens is None or p.max_tokens >= 1, "SGLang's max_tokens is at least 1"),
@@ -68,10 +70,10 @@ class SGLang(Vllm):
     def constrained(self, call: Call, constraint: Constraint) -> dict[str, Any]:
         match constraint:
             case JsonSchema() if isinstance(call.input, Chat):
-                schema = {"name": constraint.name, "schema": plain_schema(constraint, "SGLang")}
+                schema = {"name": constraint.name, "schema": schema_of(constraint)}
                 return {"response_format": {"type": "json_schema", "json_schema": schema}}
             case JsonSchema():
-                return {"json_schema": bytes(plain_schema(constraint, "SGLang")).decode()}
+                return {"json_schema": bytes(schema_of(constraint)).decode()}
             case AnyJson():
                 return {"response_format": {"type": "json_object"}}
             case Regex():
@@ -92,6 +94,10 @@ class SGLang(Vllm):
     def decoder(self, call: Call) -> Decoder:
         decoder = super().decoder(call)
         return decoder if call.fields is None else Naming(decoder)
+
+
+def schema_of(constraint: JsonSchema) -> Raw:
+    return weakened(plain_schema(constraint, "SGLang"), SGLANG).schema
 
 
 class Naming(Outer):

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from adapters.complaints import read_answer
 from adapters.errors import (
     UNREADABLE,
     Garbled,
@@ -18,18 +19,19 @@ from adapters.errors import (
     Unavailable,
     failure,
     inexpressible,
-    read,
 )
 from adapters.fields import refuse_rest
 from adapters.local.logprobs import TokenLogprob, as_field
 from adapters.local.refusals import one_text
 from adapters.local.tgi_chat import TgiChat
-from adapters.local.tgi_words import STOPPED, check, grammar
+from adapters.local.tgi_words import STOPPED, check, grammar, restore_of
 from adapters.openai import headers, url
+from adapters.restoring import restored
 from adapters.sse import Events
 from adapters.stops import Held, trimmed
 from adapters.stream import StreamDecoder
 from adapters.types import (
+    AnyJson,
     Call,
     Chat,
     Choice,
@@ -47,6 +49,7 @@ from adapters.types import (
     Usage,
     count,
 )
+from adapters.undoing import undoing
 
 FINISH: dict[str, Finish] = {"eos_token": "stop", STOPPED: "stop", "length": "length"}
 
@@ -146,7 +149,8 @@ class Tgi:
         self._stream = Endpoint(url(host, "/generate_stream", ""), headers(host))
 
     def path(self, call: Call) -> Path | None:
-        return "guided"
+        """Any object is none of its grammars: those of JSON name an object's members."""
+        return None if isinstance(call.constraint, AnyJson) else "guided"
 
     def most(self, call: Call) -> int | None:
         return 1
@@ -158,7 +162,7 @@ class Tgi:
         return HttpRequest(endpoint, encode_request(request(call)), call.stream)
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
-        answer = read(response, decode_answer, kind_of)
+        answer = read_answer(call, response, decode_answer, kind_of)
         if answer.error is not None:
             raise reported(answer)
         if isinstance(call.input, Chat):
@@ -168,12 +172,14 @@ class Tgi:
         reason, text = answer.details.finish_reason, answer.generated_text
         if reason == STOPPED:
             text = trimmed(text, cut(call))
+        if call.constraint is not None:
+            text = restored(text, restore_of(call))
         finish = FINISH.get(reason, "other")
         raw = told(call, text, finish, answer.details.logprobs()) if wants_raw(call) else None
         return Reply((Choice(0, text, finish, raw=raw),), answer.details.usage(prompt_tokens(response)))
 
     def decoder(self, call: Call) -> Decoder:
-        return self._chat.decoder(call) if isinstance(call.input, Chat) else TgiDecoder(call)
+        return self._chat.decoder(call) if isinstance(call.input, Chat) else undoing(TgiDecoder(call), restore_of(call))
 
 
 class TgiDecoder(StreamDecoder):
@@ -252,7 +258,7 @@ def parameters(call: Call) -> Parameters:
         truncate=asked.truncate,
         top_n_tokens=None if asked.logprobs is None else max(asked.logprobs, 1),  # 0 is none of its numbers
         stop=asked.stop,
-        grammar=grammar(call.constraint) if call.constraint else None,
+        grammar=grammar(call, call.constraint) if call.constraint else None,
     )
 
 

@@ -14,8 +14,9 @@ from adapters.chat import NamedTool, tool_choice_of
 from adapters.errors import inexpressible
 from adapters.fields import NULL, refuse_rest
 from adapters.local.refusals import lacks
-from adapters.local.tgi_words import check, grammar
+from adapters.local.tgi_words import check, grammar, restore_of
 from adapters.openai import OpenAI, decode_fields, spoken
+from adapters.restoring import Restore
 from adapters.stops import Held, trimmed
 from adapters.stream import Outer
 from adapters.types import Call, Choice, Decoder, Delta, Host, HttpResponse, Mode, Reply
@@ -31,7 +32,6 @@ HANDLED = SENT | {
 
 class TgiChat(OpenAI):
     modes: tuple[Mode, ...] = ("chat",)
-    wraps = False
     max_n: int | None = 1
     chat_limit = "max_tokens"
 
@@ -49,10 +49,13 @@ class TgiChat(OpenAI):
         body |= {name: value for name, value in fields.items() if name in SENT and value != NULL}
         body |= {name: value for name, value in typed(call).items() if value is not None}
         if call.constraint is not None:
-            body["response_format"] = grammar(call.constraint)
+            body["response_format"] = grammar(call, call.constraint)
         if call.stream:
             body["stream_options"] = {"include_usage": True}
         return body
+
+    def restore(self, call: Call) -> Restore:
+        return restore_of(call)
 
     def decode(self, call: Call, response: HttpResponse) -> Reply:
         reply = super().decode(call, response)

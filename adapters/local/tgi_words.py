@@ -8,7 +8,11 @@ from typing import Any
 from adapters.errors import Rule, require
 from adapters.local.gbnf import one_of_pattern
 from adapters.local.refusals import lacks, plain_schema, unsayable
-from adapters.types import AnyJson, Constraint, JsonSchema, OneOf, Params, Regex
+from adapters.restoring import Restore
+from adapters.types import AnyJson, Call, Constraint, JsonSchema, OneOf, Params, Regex
+from adapters.undoing import UNCHANGED, refuse_logprobs
+from adapters.weakening import weakened
+from adapters.weakening.table import TGI
 
 STOPPED = "stop_sequence"
 """The reason of an answer that a stop string has ended, and that still holds it."""
@@ -55,11 +59,13 @@ def check(asked: Params) -> None:
     lacks(asked, "TGI", *LACKED)
 
 
-def grammar(constraint: Constraint) -> dict[str, Any]:
+def grammar(call: Call, constraint: Constraint) -> dict[str, Any]:
     """A constraint as both routes have it; what the chat wire of OpenAI writes otherwise is said so there, too."""
     match constraint:
         case JsonSchema():
-            return {"type": "json", "value": plain_schema(constraint, "TGI")}
+            asked = weakened(plain_schema(constraint, "TGI"), TGI)
+            refuse_logprobs(call, asked.restore, "TGI")
+            return {"type": "json", "value": asked.schema}
         case AnyJson():
             return {"type": "json", "value": {"type": "object"}}
         case Regex():
@@ -67,3 +73,8 @@ def grammar(constraint: Constraint) -> dict[str, Any]:
         case OneOf():
             return {"type": "regex", "value": one_of_pattern(constraint.choices)}
     raise unsayable(constraint, "TGI", "a JSON schema, a regex or choices")
+
+
+def restore_of(call: Call) -> Restore:
+    """What an answer is taken out of."""
+    return weakened(call.constraint.schema, TGI).restore if isinstance(call.constraint, JsonSchema) else UNCHANGED

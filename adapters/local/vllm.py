@@ -27,6 +27,8 @@ from adapters.types import (
     Path,
     Regex,
 )
+from adapters.weakening import Weakened, weakened
+from adapters.weakening.table import VLLM
 
 RULES: tuple[Rule, ...] = (
     ("seed", lambda p: p.seed != -1, "vLLM takes a seed of -1 for no seed: send another"),
@@ -49,7 +51,6 @@ class Vllm(OpenAI):
     """Everything a caller wrote is vLLM's own vocabulary, and is sent as it is. At temperature 0 vLLM refuses more than
     one choice a request; its prefix cache makes the repeats cheap."""
 
-    wraps = False
     left_out: frozenset[str] = frozenset()
     modes: tuple[Mode, ...] = ("completion", "chat")
     takes: frozenset[str] = frozenset({"prompts", "tokens", "echo"})
@@ -88,6 +89,9 @@ class Vllm(OpenAI):
     def constrained(self, call: Call, constraint: Constraint) -> dict[str, Any]:
         return self._constrained(constraint)
 
+    def by_schema(self, constraint: Constraint) -> Weakened | None:
+        return None
+
 
 def unasked(fields: Fields) -> tuple[str, ...]:
     """A ``response_format`` that asks for nothing, and so must not stand in a constraint's way."""
@@ -100,7 +104,7 @@ def structured(constraint: Constraint) -> dict[str, Any]:
     said: dict[str, Any]
     match constraint:
         case JsonSchema():
-            said = {"json": constraint.schema, **(constraint.options or {})}
+            said = {"json": weakened(constraint.schema, VLLM).schema, **(constraint.options or {})}
         case AnyJson():
             said = {"json_object": True}
         case Regex():
@@ -116,7 +120,7 @@ def guided(constraint: Constraint) -> dict[str, Any]:
     """A constraint as vLLM had it before, in a field for each kind."""
     match constraint:
         case JsonSchema():
-            return {"guided_json": constraint.schema, **guided_options(constraint.options)}
+            return {"guided_json": weakened(constraint.schema, VLLM).schema, **guided_options(constraint.options)}
         case AnyJson():
             return {"response_format": {"type": "json_object"}}
         case Regex():

@@ -1,4 +1,4 @@
-"""Wrapping keeps what a schema means, and unwrapping gives back what was meant."""
+"""Wrapping keeps what a schema means."""
 
 from typing import Any
 
@@ -6,10 +6,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from adapters.sse import Events
-from adapters.stream import StreamDecoder
-from adapters.types import AnyJson, Delta, JsonSchema, OneOf
-from adapters.wrapping import Unwrapping, chosen, schema_of, unwrapped, unwrapping, wrapped
+from adapters.wrapping import wrapped
 
 
 def wrap(schema: Any) -> Any:
@@ -86,82 +83,3 @@ def test_references_keep_their_meaning() -> None:
         "prefixItems": [{"type": "object", "properties": {"$ref": {"$ref": "#/definitions/old"}}}],
         "default": [{"$ref": "#"}],
     }
-
-
-def test_a_choice_is_a_text_of_an_object() -> None:
-    schema, unwrap = schema_of(OneOf(("red", "green")))
-    assert msgspec.json.decode(schema)["properties"] == {"answer": {"type": "string", "enum": ["red", "green"]}}
-    assert unwrap is not None and unwrap('{"answer": "red"}') == "red"
-
-
-def test_both_ways_agree() -> None:
-    for schema in (b'{"type":"object"}', b'{"type":"array"}', b"nonsense"):
-        constraint = JsonSchema(Raw(schema))
-        if schema != b"nonsense":
-            assert schema_of(constraint)[1] == unwrapping(constraint)
-    assert unwrapping(None) is unwrapping(AnyJson()) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "inside"),
-    [
-        ('{"answer": [1, 2.50]}', "[1, 2.50]"),
-        (' {"answer":"red"} ', '"red"'),
-        ('{"answer": null}', "null"),
-        ('{"answer": [1', "[1"),
-        (' {"answer":{"a": 1}', '{"a": 1}'),
-        ('{"answer": 1} {}', '{"answer": 1} {}'),
-        ("[1]", "[1]"),
-        ("", ""),
-    ],
-)
-def test_unwrapped(text: str, inside: str) -> None:
-    assert unwrapped(text) == inside
-
-
-@pytest.mark.parametrize(
-    ("text", "inside"),
-    [
-        ('{"answer":"a\\n\\"b\\""}', 'a\n"b"'),
-        ('{"answer":1}', '{"answer":1}'),
-        ('{"answer": "posi', "posi"),
-        ('{"answer":"a\\', "a"),
-    ],
-)
-def test_chosen(text: str, inside: str) -> None:
-    assert chosen(text) == inside
-
-
-class Told(StreamDecoder):
-    """Gives the deltas that it is made with, one an event."""
-
-    def __init__(self, *deltas: Delta) -> None:
-        super().__init__(Events())
-        self.deltas = list(deltas)
-
-    def read(self, payload: bytes, deltas: list[Delta]) -> None:
-        deltas.append(self.deltas.pop(0))
-        self.done = not self.deltas
-
-
-def test_a_stream_is_held_back_choice_by_choice() -> None:
-    role, raw = Delta(0, raw=Raw(b'{"index":0,"delta":{"role":"assistant"}}')), Raw(b'{"delta":{"content":"1"}}')
-    told = Told(
-        role,
-        Delta(0, '{"answer"', raw=raw),
-        Delta(1, '{"answer": 2}'),
-        Delta(0, ": 1"),
-        Delta(1, finish="stop"),
-        Delta(0, "}", "length", raw),
-    )
-    decoder = Unwrapping(told, unwrapped)
-    deltas = [decoder.feed(b"data: x\n\n") for _ in range(6)]
-    assert deltas == [
-        [role],
-        [],
-        [],
-        [],
-        [Delta(1, "2"), Delta(1, finish="stop")],
-        [Delta(0, "1"), Delta(0, "", "length")],
-    ]
-    decoder.close()

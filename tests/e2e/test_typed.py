@@ -586,3 +586,12 @@ async def test_too_much_is_not_compared(http: httpx.AsyncClient, provider: Provi
 async def test_numbers_beyond_any_reader(http: httpx.AsyncClient, provider: Provider) -> None:
     says(provider, "words", '{"age": ' + "9" * 400 + "}", GOOD)
     assert texts(await ask(http, "words")) == [GOOD]
+
+
+async def test_a_refusal_is_named(http: httpx.AsyncClient, provider: Provider) -> None:
+    message = {"role": "assistant", "content": None, "refusal": "I will not."}
+    body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    provider.scripts["native"] = Script(body=msgspec.json.encode(body))
+    response = await ask(http, "native")
+    assert response.status_code == 422 and response.json()["errors"][0]["code"] == "content_filter"
+    assert len(provider.seen) == 1 and "I will not" not in response.text
