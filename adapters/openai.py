@@ -153,6 +153,7 @@ class WireUsage(Struct):
 NULL = msgspec.Raw(b"null")
 
 CHOICES = b'"choices":['
+REFUSAL = b'"refusal"'
 ERROR = msgspec.Raw(b'"error"')
 
 READ_HERE = frozenset({"choices", "usage", "error"})
@@ -439,7 +440,7 @@ def thin(body: bytes) -> Reply:
     if not answer.choices:
         raise nothing_chosen()
     choices = tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices])
-    if b'"refusal"' in body and any(c.message is not None and c.message.refusal for c in answer.choices):
+    if REFUSAL in body:
         choices = tuple([withheld(c, choice) for c, choice in zip(answer.choices, choices, strict=True)])
     return Reply(choices, answer.usage.canonical() if answer.usage else None)
 

@@ -60,7 +60,7 @@ async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     assert outcome is not None
     if half is not None and (result.broken or not isinstance(outcome, Reply)):
         outcome = half.restored(result)
-    if emit is not None and isinstance(outcome, Reply) and result.whole:
+    if result.whole and emit is not None and isinstance(outcome, Reply):
         await told(result, outcome, emit)
     close(result, outcome, clock)
 
@@ -106,9 +106,9 @@ def expressible(result: LegResult, target: Target, forced: Path | None = None) -
 async def try_target(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Outcome:
     """One try of a target."""
     result.attempts += 1
-    result.path = asked[0].path
-    result.broken, result.kept = {}, {}
-    result.whole = not asked[0].call.stream
+    if result.leg.keeping is not None:
+        result.path, result.whole = asked[0].path, not asked[0].call.stream
+        result.broken, result.kept = {}, {}
     try:
         reply = await attempt(result, target, asked, emit)
         if result.broken and len(result.broken) == len(reply.choices):

@@ -144,7 +144,7 @@ class LegResult(Struct, eq=False):
     ``sent`` counts the characters of each choice that a stream has handed on, so that what was spent is known even of
     a stream that was cut. ``path`` is how the answer is held to its constraint; ``used`` is the usage of all answers
     that were given under it, good or not; ``broken`` are choices that do not keep it, where others do, and ``kept``
-    those that do, before a prompt is put in front of them. ``whole``: the target was asked for an answer in one piece.
+    those that do, before a prompt is put in front of them. ``whole``: the target was asked for it in one piece.
     """
 
     leg: Leg
@@ -159,7 +159,7 @@ class LegResult(Struct, eq=False):
     used: list[Usage] = []
     broken: dict[int, Invalid] = {}
     kept: dict[int, Choice] = {}
-    whole: bool = True
+    whole: bool = False
 
 
 class Part(Struct, frozen=True):
