@@ -10,7 +10,7 @@ from gateway.typescript.alternatives import Conflict
 from gateway.typescript.declarations import DeclarationParser
 from gateway.typescript.definitions import linked
 from gateway.typescript.errors import TypeScriptError
-from gateway.typescript.lexer import SHORT, Source
+from gateway.typescript.lexer import Source
 from gateway.typescript.names import Names
 from gateway.typescript.resolve import Resolver
 from gateway.typescript.schema import Writer
@@ -26,8 +26,10 @@ def schema_of(text: str, type_name: str) -> msgspec.Raw:
     are also 2020-12's except for tuples: a schema that has one says ``$schema``. Raises TypeScriptError.
     """
     try:
-        return _schema_of(Source(text, SHORT), type_name)
+        return _schema_of(Source(text, has_tails=True), type_name)
     except TypeScriptError:
+        # With tails a text is read in less time (plain members in half of it), but only without them can it be said
+        # what is wrong and where. So that, and what tails do not reach, is read again.
         return _schema_of(Source(text), type_name)
 
 

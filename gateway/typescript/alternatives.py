@@ -1,7 +1,6 @@
 """Types to what a value may be: alternatives that are no unions. Aliases, unions and the `&` of unions end here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 
 from gateway.typescript.budget import Budget
 from gateway.typescript.errors import TypeScriptError, shown
@@ -25,6 +24,7 @@ from gateway.typescript.syntax import (
     Scope,
     Target,
     Template,
+    Type,
     Union,
 )
 
@@ -68,16 +68,16 @@ class Unions(ABC):
         kind = bound.type
         if type(kind) in PLAIN:
             return (bound,)
-        if type(kind) is Union and (literals := self.literals(kind)):
-            return tuple([Bound(part, self.scopes.top) for part in literals])
         if type(kind) is Reference:
             named = self.named(kind, bound.scope, whole)
             return (named.reference,) if type(named) is Instance else named
+        if type(kind) is Union:
+            if literals := self.literals(kind):
+                return tuple([Bound(part, self.scopes.top) for part in literals])
+            return self.union(kind, bound.scope, whole)
         self.budget.enter(kind.at)
         self.budget.spend(1, kind.at)
-        if type(kind) is Union:
-            made = self._distinct([Bound(part, bound.scope) for part in kind.parts], bound, whole)
-        elif type(kind) is Intersection:
+        if type(kind) is Intersection:
             made = self._meeting(bound, kind)
         else:
             made = self.alternatives(self.scopes.plain(bound), whole)
@@ -91,28 +91,35 @@ class Unions(ABC):
         self.budget.visit(1 + len(kind.parts), kind.at)
         return list({(type(part.value), part.value): part for part in kind.parts if type(part) is Literal}.values())
 
-    def _distinct(self, parts: Iterable[Bound], bound: Bound, whole: bool) -> Alternatives:
+    def union(self, kind: Union, scope: Scope, whole: bool = True) -> Alternatives:
+        """Of a union that has other parts than literals."""
+        self.budget.enter(kind.at)
+        self.budget.spend(1, kind.at)
         made: dict[Key, Bound] = {}
-        for part in parts:
-            kind = part.type
-            ones: Instance | Alternatives
-            if type(kind) is Reference:
-                ones = self.named(kind, part.scope, whole)
-                if type(ones) is Instance:
-                    self.budget.spend(1, bound.at)
-                    made.setdefault(("instance", ones.number), ones.reference)
-                    continue
-            else:
-                ones = self.alternatives(part, whole)
-            for one in ones:
-                self.budget.spend(1, bound.at)
-                made.setdefault(self.scopes.key(one), one)
-        self._check_width(len(made), bound)
-        return tuple(made.values())
+        for part in kind.parts:
+            self._add(made, part, scope, kind.at, whole)
+        self.budget.leave()
+        return self._checked(made, kind.at)
 
-    def _check_width(self, width: int, bound: Bound) -> None:
-        if width > MAX_PARTS:
-            raise self.source.error(bound.at, f"a union has at most {MAX_PARTS} parts")
+    def _add(self, made: dict[Key, Bound], kind: Type, scope: Scope, at: int, whole: bool) -> None:
+        """What a type may be to what a union may be."""
+        parts: Instance | Alternatives
+        if type(kind) is Reference:
+            parts = self.named(kind, scope, whole)
+            if type(parts) is Instance:
+                self.budget.spend(1, at)
+                made.setdefault(("instance", parts.number), parts.reference)
+                return
+        else:
+            parts = self.alternatives(Bound(kind, scope), whole)
+        for part in parts:
+            self.budget.spend(1, at)
+            made.setdefault(self.scopes.key(part), part)
+
+    def _checked(self, made: dict[Key, Bound], at: int) -> Alternatives:
+        if len(made) > MAX_PARTS:
+            raise self.source.error(at, f"a union has at most {MAX_PARTS} parts")
+        return tuple(made.values())
 
     def named(self, reference: Reference, scope: Scope, whole: bool = True) -> Instance | Alternatives:
         """What a name stands for: a declared object or list, or else its alternatives."""
@@ -156,8 +163,7 @@ class Unions(ABC):
         if type(declaration) is Enum:
             if whole and declaration.doc is not None:
                 return (instance.reference,)
-            constants = [Bound(one, self.scopes.top) for one in declaration.constants.values()]
-            return self._distinct(constants, instance.reference, whole)
+            return self._constants(instance, declaration)
         key = (instance.number, whole)
         if key not in self._unions:
             self._unions[key] = None
@@ -166,6 +172,19 @@ class Unions(ABC):
         if made is None:
             raise self.circular(instance)
         return made
+
+    def _constants(self, instance: Instance, enum: Enum) -> Alternatives:
+        at = instance.reference.at
+        key = (instance.number, False)
+        known = self._unions.get(key)
+        if known is not None:
+            self.budget.spend(len(enum.constants), at)
+            return known
+        made: dict[Key, Bound] = {}
+        for constant in enum.constants.values():
+            self._add(made, constant, self.scopes.top, at, False)
+        self._unions[key] = self._checked(made, at)
+        return tuple(made.values())
 
     def _alias(self, instance: Instance, alias: Alias, whole: bool) -> Alternatives:
         parts = self.alternatives(Bound(alias.type, instance.scope), whole)
@@ -196,8 +215,11 @@ class Unions(ABC):
         made = lists[0]
         for parts in lists[1:]:
             self.budget.spend(len(made) * len(parts), bound.at)
-            pairs = (self._meet(one, other) for one in made for other in parts)
-            made = self._distinct((pair for pair in pairs if pair is not None), bound, whole=True)
+            both: dict[Key, Bound] = {}
+            for pair in (self._meet(one, other) for one in made for other in parts):
+                if pair is not None:
+                    self._add(both, pair.type, pair.scope, bound.at, True)
+            made = self._checked(both, bound.at)
         if not made:
             raise Conflict(bound.at, "nothing can be all the parts of this intersection at once")
         return made if len(made) == 1 else self._possible(made)

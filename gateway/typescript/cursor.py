@@ -86,12 +86,11 @@ class Cursor:
             value = number(token)
         except ValueError as exc:
             self.fail(str(exc))
-        after = self.tokens[self.i + 1]
-        if (after[:1].isidentifier() or after[:1] == "$") and not self.spaces[self.i + 1]:
-            self.fail(f"'{shown(token + after)}' is not a number")
+        if is_name(self.tokens[self.i + 1]) and not self.spaces[self.i + 1]:
+            self.fail(f"'{shown(token + self.tokens[self.i + 1])}' is not a number")
         self.i += 1
         return sign * value
 
 
 def is_name(token: str) -> bool:
-    return token.isidentifier() or ((token[:1].isidentifier() or token[:1] == "$") and " " not in token)
+    return token[:1].isidentifier() or token[:1] == "$"

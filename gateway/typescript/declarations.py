@@ -29,8 +29,8 @@ NOT_NAMES = frozenset({"any", "bigint", "boolean", "never", "null", "number", "o
 
 MAX_NAME = 256
 
-HEADS = frozenset({" {", " ="})
-"""How a head ends, and no other token."""
+DECLARING = frozenset({"interface", "enum", "namespace"})
+"""What is no form of export of its own."""
 
 Uses = list[tuple[str, list[tuple[int, str]]]]
 """The names that are used, by the namespace in which they stand."""
@@ -80,38 +80,18 @@ class DeclarationParser(Parser):
     # ---- statements
 
     def statement(self, namespace: str, visible: bool = True) -> None:
-        if self.tokens[self.i][-2:] in HEADS:
-            return self.headed(namespace, visible)
+        tokens = self.tokens
         doc = self.doc()
-        exported = False
-        if self.skip("export"):
-            if self.export_form(namespace):
-                return
-            exported = True
-            self.skip("default")
-        self.skip("declare")
+        exported = tokens[self.i] == "export"
+        if exported:
+            self.i += 1
+            if tokens[self.i] not in DECLARING:
+                if self.export_form(namespace):
+                    return
+                self.skip("default")
+        if tokens[self.i] == "declare":
+            self.i += 1
         self.declaration(namespace, doc, exported and visible)
-
-    def headed(self, namespace: str, visible: bool) -> None:
-        """A declaration whose first words were read as one token."""
-        at = self.i
-        doc = at if "/**" in self.spaces[at] else None
-        *_, kind, name, _ = words = self.tokens[at].split(" ")
-        if name in NOT_NAMES:
-            self.fail("this is no name")
-        if namespace or len(name) > MAX_NAME:
-            name = self.full_name(namespace, name, at)
-        made: Declaration
-        if kind == "interface":
-            made = Interface(at, name, self.object(), doc=doc)
-        elif kind == "type":
-            self.i = at + 1
-            made = Alias(at, name, self.type(), doc=doc)
-        else:
-            made = Enum(at, name, self.constants(at, name), doc=doc)
-        self.declare(made)
-        if visible and len(words) == 4:
-            self.exported[name] = name
 
     def declaration(self, namespace: str, doc: int | None, exported: bool) -> None:
         token, after = self.tokens[self.i], self.tokens[self.i + 1]
@@ -219,7 +199,9 @@ class DeclarationParser(Parser):
         parameters = self.type_parameters()
         # 'type X { ... }' is accepted: nothing else could be meant.
         if self.tokens[self.i] != "{":
-            self.take("=", f"'type {shown(name)}'")
+            if self.tokens[self.i] != "=":
+                self.fail(f"expected '=' after 'type {shown(name)}', found {self.found()}")
+            self.i += 1
         body = self.type()
         self.parameters.clear()
         return Alias(at, self.full_name(namespace, name, at), body, parameters, doc)
@@ -227,12 +209,15 @@ class DeclarationParser(Parser):
     def interface(self, namespace: str, doc: int | None) -> Interface:
         self.i += 1
         at, name = self.i, self.new_name()
-        parameters = self.type_parameters()
-        bases = self.bases()
-        if self.tokens[self.i] == "=":
-            self.fail(f"an interface has no '='; write 'interface {shown(name)} {{' or 'type {shown(name)} ='")
+        parameters: tuple[Parameter, ...] = ()
+        bases: tuple[Reference, ...] = ()
         if self.tokens[self.i] != "{":
-            self.fail(f"expected '{{' after 'interface {shown(name)}', found {self.found()}")
+            parameters = self.type_parameters()
+            bases = self.bases()
+            if self.tokens[self.i] == "=":
+                self.fail(f"an interface has no '='; write 'interface {shown(name)} {{' or 'type {shown(name)} ='")
+            if self.tokens[self.i] != "{":
+                self.fail(f"expected '{{' after 'interface {shown(name)}', found {self.found()}")
         body = self.object()
         self.parameters.clear()
         return Interface(at, self.full_name(namespace, name, at), body, parameters, bases, doc)
@@ -280,6 +265,7 @@ class DeclarationParser(Parser):
         else:
             self.type()
         del self.named[before:]
+        self.tails = self.common_tails()
 
     def enum(self, namespace: str, doc: int | None) -> Enum:
         self.i += 1
@@ -339,9 +325,13 @@ class DeclarationParser(Parser):
         self.depth -= 1
 
     def new_name(self) -> str:
-        if self.tokens[self.i] in NOT_NAMES:
+        token = self.tokens[self.i]
+        if token in NOT_NAMES:
             self.fail(f"{self.found()} is a type already; choose another name")
-        return self.name("a name")
+        if not is_name(token):
+            self.fail(f"expected a name, found {self.found()}")
+        self.i += 1
+        return token
 
     def full_name(self, namespace: str, name: str, at: int) -> str:
         full = f"{namespace}.{name}" if namespace else name

@@ -27,24 +27,20 @@ SCHEMAS: dict[str, Schema] = {
     "unknown": {},
 }
 """Of the keywords that have one. The same wherever they stand, so nothing is ever added to them."""
+KEYWORDS = frozenset({*SCHEMAS, "undefined"})
+CONSTANTS: dict[str, Scalar] = {"null": None, "true": True, "false": False}
+
 SCALAR_OF: dict[type, str] = {str: "string", int: "number", float: "number", bool: "boolean"}
 TYPE_OF = {**SCALAR_OF, type(None): "null"}
 SCALARS = (Keyword, Literal, Template)
-LITERALS = {Literal}
+LITERALS = frozenset({Literal})
 SOLID = frozenset({Array, Object, Tuple})
 PLAIN = frozenset({Keyword, Literal, Template, Object, Array, Tuple})
 """What is no name and no union, whatever is inside."""
 
 
 def is_undefined(bound: Bound) -> bool:
-    kind = bound.type
-    return type(kind) is Keyword and kind.name == "undefined"
-
-
-def is_constant(bound: Bound) -> bool:
-    """Whether it is a literal other than null."""
-    kind = bound.type
-    return type(kind) is Literal and kind.value is not None
+    return type(bound.type) is Keyword and bound.type.name == "undefined"
 
 
 def is_nothing(bound: Bound) -> bool:

@@ -15,10 +15,10 @@ PADDING = ("", "")
 
 # What has no end (a comment, a text) runs on to where the text or the line ends, so that no place is looked at twice.
 # Groups are repeated in atomic ones: before Python 3.11.5 a group that is repeated possessively matches too little.
-_COMMENT = r"(?: /[^\n\r\u2028\u2029]*+ | \*[^*]*+ (?> (?: \*(?!/)[^*]*+ )* ) (?:\*/|\Z) )"
-_SPACE = rf"(?> (?: [\s\ufeff]++ | /{_COMMENT} )* )"
-# What is common stands first, though what is general has it as well: it takes a fifth off.
-_BEFORE = rf"[\n ]*+ (?: /{_COMMENT} {_SPACE} | [\s\ufeff] {_SPACE} | )"
+# What is common stands in front of what has it as well: that takes a sixth off.
+_COMMENT = r"/ (?: /[^\n\r\u2028\u2029]*+ | \*[^*]*+ (?> (?: \*(?!/)[^*]*+ )* ) (?:\*/|\Z) )"
+_SPACE = rf"(?> (?: [\s\ufeff]++ | {_COMMENT} )* )"
+_BEFORE = rf"[\n ]*+ (?: {_COMMENT} {_SPACE} | [\s\ufeff] {_SPACE} | )"
 _NAME = r"[a-zA-Z_$][\w$]*+"
 _OTHER = r"""
     [:;?|,{}<>\[\]()&]
@@ -33,16 +33,15 @@ _OTHER = r"""
     | (?s:.)
     | \Z
 """
+TOKEN = re.compile(rf"({_BEFORE}) ({_NAME} | {_OTHER})", re.VERBOSE)
+
+# A line may end a member only where the next one follows: "extends" could go on.
 _WORDS = r"[a-zA-Z0-9_$]++ (?:\[\])? (?: [ ]\|[ ] [a-zA-Z0-9_$]++ (?:\[\])? )*"
 _TEXTS = r"""" [^"\\\n\r]*+ " (?: [ ]\|[ ] "[^"\\\n\r]*+" )*"""
 _END = r"(?: ; | ,(?=\n) | (?= [ ]\} | \n\s*+ (?!extends\b) (?: [\w$]++\??: | \} | /\*\* ) ) )"
-_HEAD = r"(?:export[ ])? (?: (?:interface|enum)[ ][a-zA-Z_$][\w$]*+[ ]\{ | type[ ][a-zA-Z_$][\w$]*+[ ]= )"
-_TAIL = rf"(?: \?:[ ] | :[ ] (?<=[\w$]:[ ]) ) (?: (?: {_WORDS} | {_TEXTS} ) {_END} | \{{ )"
+_TAIL = rf"(?: \?:[ ] | :[ ] (?<=[\w$]:[ ]) ) (?: {_WORDS} | {_TEXTS} ) {_END}"
+TOKEN_OR_TAIL = re.compile(rf"({_BEFORE}) ({_NAME} | {_TAIL} | {_OTHER})", re.VERBOSE)
 
-TOKEN = re.compile(rf"({_BEFORE}) ({_NAME} | {_OTHER})", re.VERBOSE)
-SHORT = re.compile(rf"({_BEFORE}) ({_HEAD} | {_NAME} | {_TAIL} | {_OTHER})", re.VERBOSE)
-"""With heads, which are how a declaration begins, and tails: what stands behind a member's name, where that is plain
-words or texts, with the end of the member."""
 UNCLOSED = re.compile(r"(?> (?: [\s\ufeff]++ | //[^\n\r\u2028\u2029]*+ | /\*(?s:.*?)\*/ )* ) (?=/\*)", re.VERBOSE)
 LINE_BREAK = re.compile(r"\r\n|[\n\r\u2028\u2029]")
 
@@ -54,13 +53,13 @@ def lex(text: str, pattern: re.Pattern[str] = TOKEN) -> tuple[list[str], list[st
 
 
 class Source:
-    """A text and its tokens. ``spaces`` are what stands before them."""
+    """A text and its tokens. ``spaces`` are what stands before them. With tails, complaints have no place."""
 
-    def __init__(self, text: str, pattern: re.Pattern[str] = TOKEN) -> None:
+    def __init__(self, text: str, has_tails: bool = False) -> None:
         self.text = text
-        self.is_short = pattern is SHORT
+        self.has_tails = has_tails
         self._check_size()
-        self.tokens, self.spaces = lex(text, pattern)
+        self.tokens, self.spaces = lex(text, TOKEN_OR_TAIL if has_tails else TOKEN)
         self._firsts, self._origins = [0], [(0, 0)]
         self._check_last_comment()
 
@@ -106,7 +105,7 @@ class Source:
 
     def error(self, index: int, message: str, param: Param = "schema") -> TypeScriptError:
         """A complaint about a token."""
-        if self.is_short:
+        if self.has_tails:
             return TypeScriptError(message, None, None, param)
         return self.error_at(self.offset(index), message, param)
 

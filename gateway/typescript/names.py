@@ -2,8 +2,8 @@
 
 from gateway.typescript.declarations import Declarations
 from gateway.typescript.errors import TypeScriptError, listed, meant, shown
+from gateway.typescript.kinds import KEYWORDS
 from gateway.typescript.lexer import Source
-from gateway.typescript.parser import KEYWORDS
 from gateway.typescript.refusals import TYPES
 from gateway.typescript.syntax import Declaration, Enum, Literal
 

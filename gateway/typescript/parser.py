@@ -2,12 +2,10 @@
 
 from typing import NoReturn, cast
 
-from msgspec import Struct
-
 from gateway.typescript.budget import CHARACTERS_PER_PART
 from gateway.typescript.cursor import MAX_DEPTH, MAX_MEMBERS, Cursor, is_name
 from gateway.typescript.errors import shown
-from gateway.typescript.kinds import SCHEMAS, enum
+from gateway.typescript.kinds import CONSTANTS, KEYWORDS
 from gateway.typescript.lexer import Source
 from gateway.typescript.literals import HOLE, TEMPLATE
 from gateway.typescript.refusals import ONLY_DATA, OPERATORS
@@ -19,52 +17,24 @@ from gateway.typescript.syntax import (
     Keyword,
     KeywordName,
     Literal,
-    Made,
     Member,
     Members,
     Object,
     Reference,
-    Scalar,
     Template,
     Tuple,
     Type,
     Union,
 )
+from gateway.typescript.tails import BEGINNINGS, COMMON, ENDS, Tail, tail
 
 MAX_PARTS = 1_000
 
-KEYWORDS = frozenset({"any", "bigint", "boolean", "number", "object", "string", "undefined", "unknown"})
-CONSTANTS: dict[str, Scalar] = {"null": None, "true": True, "false": False}
-ENDS = frozenset({";", ","})
+COLONS = frozenset({":", "?"})
 AFTER = frozenset({";", ",", "}", ")", ">"})
 """What usually stands after a type."""
 QUOTES = frozenset({"'", '"'})
 WORDS = CONSTANTS.keys() | OPERATORS.keys()
-MARKS = frozenset({": ", "?:"})
-"""How a tail begins, and no other token."""
-
-
-class Tail(Struct, frozen=True):
-    """What a tail says: the schema of its type is known at once where that is plain."""
-
-    optional: bool
-    type: Type
-    made: Made | None = None
-
-
-TAILS = {
-    f"{mark}: {name}{end}": Tail(bool(mark), Keyword(0, name), Made(SCHEMAS[name]))
-    for name in ("any", "boolean", "number", "string", "unknown")
-    for mark in ("", "?")
-    for end in (";", ",", "")
-}
-Texts = tuple[Type, Made]
-MADE = {
-    text: Made({"type": text.split(" | ")}, 2, 5)
-    for name in ("boolean", "number", "string")
-    for text in (f"{name} | null", f"null | {name}")
-}
-COLONS = frozenset({":", "?"})
 MODIFIERS = frozenset({"abstract", "accessor", "declare", "override", "private", "protected", "public", "static"})
 
 
@@ -81,7 +51,8 @@ class Parser(Cursor):
         self.tails = self.common_tails()
 
     def common_tails(self) -> dict[str, Tail]:
-        return dict(TAILS) if self.source.is_short else {}
+        """Those that say the same everywhere."""
+        return COMMON.copy() if self.source.has_tails else {}
 
     # ---- types
 
@@ -205,12 +176,11 @@ class Parser(Cursor):
         self.refuse_predicate()
         return Reference(at, name, self.arguments() if self.tokens[self.i] == "<" else ())
 
-    def mention(self, at: int, name: str) -> str:
+    def mention(self, at: int, name: str) -> None:
         if name in self.parameters:
             self.mentioned += 1
         else:
             self.named.append((at, name))
-        return name
 
     def dotted(self) -> str:
         name = self.tokens[self.i]
@@ -301,85 +271,53 @@ class Parser(Cursor):
         return Element(part, name, optional, rest)
 
     def object(self) -> Object:
-        at = i = self.i
+        at = self.i
         members: Members = {}
         index: Type | None = None
         tokens, spaces, tails = self.tokens, self.spaces, self.tails
-        i += 1
+        i = at + 1
         while True:
             after = tokens[i + 1]
             known = tails.get(after)
-            if known is None and after[:2] in MARKS:
-                if after[-1] == "{":
-                    i = self.opened(members, i)
-                    continue
-                known = self.tail(i, after)
-            if known is not None:  # two members in three
+            if known is None and after[:2] in BEGINNINGS:
+                known = self.tail(i)
+            if known is not None:
                 name = tokens[i]
-                if name in members or not (name.isidentifier() or is_name(name)):
-                    self.fail("no member is like this")
-                members[name] = Member(
-                    i, name, known.type, known.optional, i if "/**" in spaces[i] else None, known.made
-                )
+                if name in members or not is_name(name):
+                    self.fail("this is no member with a tail")
+                doc = i if "/**" in spaces[i] else None
+                members[name] = Member(i, name, known.type, known.optional, doc, known.made)
                 i += 2
-                continue
-            if tokens[i] == "}":
+            elif tokens[i] == "}":
                 break
-            self.i = i
-            index = self.member(members, index)
-            i = self.i
+            else:
+                self.i = i
+                index = self.member(members, index)
+                i = self.i
         self.i = i + 1
         if tails and members:
-            self.counted += len(members)
-            if (
-                self.counted > MAX_MEMBERS
-                or self.depth + 2 > MAX_DEPTH
-                or len(max(members, key=len)) >= CHARACTERS_PER_PART
-            ):
-                self.fail("these members need a closer look")
+            self.check_tails(members)
         return Object(at, members, index)
 
-    def tail(self, at: int, tail: str) -> Tail:
-        """What a tail says. The same one says the same again, unless it is a union or type parameters are about."""
-        optional = tail[0] == "?"
-        text = tail[3 if optional else 2 : -1 if tail[-1] in ENDS else None]
-        if text[0] != '"' and " " not in text:
-            made = Tail(optional, self.tail_word(at, text))
-            if not self.parameters:
-                self.tails[tail] = made
-            return made
-        if text[0] == '"':
-            return Tail(optional, *self.texts(at, text[1:-1].split('" | "')))
-        parts = tuple([self.tail_word(at, part) for part in text.split(" | ")])
-        if len(parts) > MAX_PARTS:
-            self.fail("these are too many")
-        return Tail(optional, Union(at, parts), MADE.get(text))
+    def check_tails(self, members: Members) -> None:
+        """Whether they may be too many, too deep, or have names that count: then each has to be looked at."""
+        self.counted += len(members)
+        long = len(max(members, key=len)) >= CHARACTERS_PER_PART
+        if long or self.counted > MAX_MEMBERS or self.depth + 2 > MAX_DEPTH:
+            self.fail("these members must be read without tails")
 
-    def texts(self, at: int, values: list[str]) -> Texts:
-        if len(values) > MAX_PARTS:
-            self.fail("these are too many")
-        parts = [Literal(at, value) for value in values]
-        distinct = list(dict.fromkeys(values))
-        size = len(distinct) + len("".join(distinct)) // CHARACTERS_PER_PART
-        if len(parts) == 1:
-            return parts[0], Made(enum(distinct), size, size)
-        return Union(at, tuple(parts)), Made(enum(distinct), size, size + 1 + len(parts))
-
-    def tail_word(self, at: int, text: str) -> Type:
-        name = text[:-2] if text[-1] == "]" else text
-        part: Type
-        if name in KEYWORDS:
-            part = Keyword(at, cast(KeywordName, name))
-        elif name in CONSTANTS:
-            part = Literal(at, CONSTANTS[name])
-        elif name.isdecimal() and len(name) < 16:
-            part = Literal(at, int(name))
-        elif name in OPERATORS or not is_name(name):
-            self.fail("this is no type")
-        else:
-            part = Reference(at, name)
-            self.mention(at, name)
-        return part if name is text else Array(at, part)
+    def tail(self, at: int) -> Tail:
+        """What the tail of a member says."""
+        text = self.tokens[at + 1]
+        known = self.tails.get(text)
+        if known is None:
+            known = tail(text, at, self.mention)
+            if known is None or (type(known.type) is Union and len(known.type.parts) > MAX_PARTS):
+                self.fail("this is no tail")
+            # A union is known by its address, and a parameter must be mentioned each time.
+            if type(known.type) is not Union and not self.parameters:
+                self.tails[text] = known
+        return known
 
     def member(self, members: Members, index: Type | None) -> Type | None:
         """A member, or an index signature, with its end. Returns the type of the index signature, if there is one."""
@@ -391,17 +329,20 @@ class Parser(Cursor):
                 self.fail("an object has at most one index signature")
             index = self.index()
         else:
-            if token == "readonly" and tokens[self.i + 2][:2] in MARKS:
-                return self.readonly(members, index)
             self.count()
             doc = self.doc()
             if after not in COLONS:
                 if token == "readonly" and after not in ENDS and after not in ("}", "(", "<"):
                     self.i += 1
-                    token = tokens[self.i]
+                    token, after = after, tokens[self.i + 1]
                 else:
                     self.refuse_member(token, after)
             at = self.i
+            if after[:2] in BEGINNINGS and is_name(token) and token not in members:
+                known = self.tail(at)
+                members[token] = Member(at, token, known.type, known.optional, doc, known.made)
+                self.i += 2
+                return index
             name = self.member_name(token)
             optional = self.skip("?")
             if tokens[self.i] != ":":
@@ -410,41 +351,11 @@ class Parser(Cursor):
             if name in members:
                 self.fail(f"member '{shown(name)}' is declared twice", at)
             members[name] = Member(at, name, self.type(), optional, doc)
-        self.end_of_member()
-        return index
-
-    def end_of_member(self) -> None:
-        token = self.tokens[self.i]
+        token = tokens[self.i]
         if token in ENDS:
             self.i += 1
         elif token != "}" and not self.source.breaks_before(self.i):
             self.fail(f"expected '{';' if token else '}'}' after the member, found {self.found()}")
-
-    def opened(self, members: Members, at: int) -> int:
-        """A member whose type begins with an object. Returns where it ends."""
-        name = self.tokens[at]
-        doc = at if "/**" in self.spaces[at] else None
-        if name in members or not is_name(name):
-            self.fail("no member is like this")
-        self.i = at + 1
-        self.deeper()
-        part: Type = self.object()
-        if self.tokens[self.i] not in AFTER:
-            part = self.union(at, self.meeting(at, part))
-        self.depth -= 1
-        members[name] = Member(at, name, part, self.tokens[at + 1][0] == "?", doc)
-        self.end_of_member()
-        return self.i
-
-    def readonly(self, members: Members, index: Type | None) -> Type | None:
-        """A member with a tail, behind that word."""
-        at = self.i + 1
-        name, tail = self.tokens[at], self.tokens[at + 1]
-        if name in members or not is_name(name):
-            self.fail("no member is like this")
-        known = self.tails.get(tail) or self.tail(at, tail)
-        members[name] = Member(at, name, known.type, known.optional, self.doc(), known.made)
-        self.i = at + 2
         return index
 
     def member_name(self, token: str) -> str:

@@ -7,9 +7,9 @@ from msgspec import Struct, field
 
 from gateway.typescript.alternatives import Alternatives
 from gateway.typescript.budget import CHARACTERS_PER_PART, MAX_STEPS
-from gateway.typescript.comments import ANNOTATIONS, with_comment
+from gateway.typescript.comments import ANNOTATIONS, NULL, with_comment
 from gateway.typescript.jsdoc import Documentation, Keywords, documentation
-from gateway.typescript.kinds import PLAIN, SCHEMAS, described, enum, is_constant, is_undefined
+from gateway.typescript.kinds import PLAIN, SCHEMAS, described, enum
 from gateway.typescript.patterns import pattern
 from gateway.typescript.resolve import Resolver
 from gateway.typescript.shapes import Shape
@@ -17,6 +17,7 @@ from gateway.typescript.syntax import (
     Alias,
     Array,
     Bound,
+    Closed,
     Element,
     Enum,
     Instance,
@@ -35,6 +36,7 @@ from gateway.typescript.syntax import (
 from gateway.typescript.unions import any_of, uncovered
 
 NESTED = frozenset({Array, Object, Template, Tuple})
+DETOURS = frozenset({Bound, Closed})
 UNDEFINED = "undefined"
 
 
@@ -114,16 +116,18 @@ class Writer:
     def _type(self, kind: Type, scope: Scope) -> Schema:
         if type(kind) in PLAIN:
             return self._one(kind, scope)
+        if scope.types or type(kind) in DETOURS:
+            kind, scope = self._resolver.scopes.direct(kind, scope)
         if type(kind) is Union and (literals := self._resolver.literals(kind)):
             return self._enum(literals)
-        if type(kind) is not Reference or kind.name in scope.types:
-            bound = self._resolver.scopes.plain(Bound(kind, scope))
-            kind, scope = bound.type, bound.scope
         return self._known(kind, scope, self._alternatives(kind, scope))
 
     def _alternatives(self, kind: Type, scope: Scope) -> Instance | Alternatives:
+        """Of what is no union of literals."""
         if type(kind) is Reference:
             return self._resolver.named(kind, scope)
+        if type(kind) is Union:
+            return self._resolver.union(kind, scope)
         return self._resolver.alternatives(Bound(kind, scope))
 
     def _known(self, kind: Type, scope: Scope, parts: Instance | Alternatives) -> Schema:
@@ -150,9 +154,10 @@ class Writer:
         literals = [kind for kind in literals if kind.value is not None]
         made: list[Schema] = []
         for part in left:
-            if not is_constant(part):
-                made.append(self._one(part.type, part.scope))
-            elif part.type is literals[0]:
+            kind = part.type
+            if type(kind) is not Literal or kind.value is None:
+                made.append(self._one(kind, part.scope))
+            elif kind is literals[0]:
                 made.append(self._enum(literals))
         return any_of(made)
 
@@ -169,9 +174,11 @@ class Writer:
             return self._nested(kind, scope)
         if type(kind) is Keyword:
             return self._keyword(kind)
-        if type(kind) is Literal:
+        if type(kind) is Literal and kind.value is not None:
             return self._enum([kind])
         self._spend(1, kind.at)
+        if type(kind) is Literal:
+            return NULL
         if type(kind) is Reference:
             target = self._resolver.scopes.target(kind, scope)
             if target == "Date":
@@ -267,19 +274,16 @@ class Writer:
 
     def _defined(self, kind: Type, scope: Scope) -> tuple[Schema, bool]:
         """The schema without ``undefined``, and whether that was one of the alternatives."""
-        if type(kind) in PLAIN and type(kind) is not Keyword:
+        if scope.types or type(kind) in DETOURS:
+            kind, scope = self._resolver.scopes.direct(kind, scope)
+        if type(kind) in PLAIN and not (type(kind) is Keyword and kind.name == UNDEFINED):
             return self._one(kind, scope), False
         if type(kind) is Union and (literals := self._resolver.literals(kind)):
             return self._enum(literals), False
-        if type(kind) is not Reference or kind.name in scope.types:
-            bound = self._resolver.scopes.plain(Bound(kind, scope))
-            kind, scope = bound.type, bound.scope
-            if type(kind) in PLAIN and not (type(kind) is Keyword and kind.name == UNDEFINED):
-                return self._one(kind, scope), False
         parts = self._alternatives(kind, scope)
         if type(parts) is Instance:
             return self._use(parts), False
-        left = tuple([part for part in parts if not is_undefined(part)])
+        left = tuple([part for part in parts if type(one := part.type) is not Keyword or one.name != UNDEFINED])
         if len(left) == len(parts):
             return self._known(kind, scope, parts), False
         if not left:

@@ -25,6 +25,7 @@ from gateway.typescript.syntax import (
     Reference,
     Scope,
     Target,
+    Type,
     Union,
 )
 
@@ -68,7 +69,7 @@ class Scopes:
         meaning = self._names.meaning(scope.namespace, reference.name)
         if type(meaning) is Literal:
             return meaning
-        if type(meaning) is str:
+        if isinstance(meaning, str):
             if len(reference.arguments) != BUILTINS[meaning]:
                 raise self._miscounted(reference, BUILTINS[meaning], BUILTINS[meaning])
             return meaning
@@ -88,22 +89,27 @@ class Scopes:
 
     def plain(self, bound: Bound) -> Bound:
         """The same, without detours."""
-        while True:
-            kind = bound.type
-            if type(kind) in PLAIN:
-                return bound
+        kind, scope = self.direct(bound.type, bound.scope)
+        return bound if kind is bound.type else Bound(kind, scope)
+
+    def direct(self, kind: Type, scope: Scope) -> tuple[Type, Scope]:
+        """The same of a type and its scope."""
+        while type(kind) not in PLAIN:
             if type(kind) is Reference:
-                if kind.name not in bound.scope.types or kind.arguments:
-                    return bound
-                bound = bound.scope.types[kind.name]
-            elif type(kind) is Bound:
-                bound = kind
-            elif type(kind) is Closed:
-                bound = Bound(kind.type, self._namespace(bound.scope.namespace))
+                bound = scope.types.get(kind.name)
+                if bound is None or kind.arguments:
+                    break
+                kind, scope = bound.type, bound.scope
             elif type(kind) is Union and len(kind.parts) == 1:
-                bound = Bound(kind.parts[0], bound.scope)
+                kind = kind.parts[0]
+            elif type(kind) is Bound:
+                scope = kind.scope
+                kind = kind.type
+            elif type(kind) is Closed:
+                kind, scope = kind.type, self._namespace(scope.namespace)
             else:
-                return bound
+                break
+        return kind, scope
 
     # ---- instances
 

@@ -10,7 +10,7 @@ def uncovered(parts: Alternatives) -> Alternatives:
     plain = {kind.name for part in parts if type(kind := part.type) is Keyword}
     if "any" in plain or "unknown" in plain:
         return ()
-    return tuple(part for part in parts if _wider(part) not in plain) if plain else parts
+    return tuple([part for part in parts if _wider(part) not in plain]) if plain else parts
 
 
 def _wider(part: Bound) -> str | None:
