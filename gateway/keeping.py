@@ -12,8 +12,8 @@ from msgspec import Raw, Struct
 
 from adapters.chat import is_no_text
 from adapters.errors import CutOff, Invalid, Withheld
-from adapters.types import Choice, Constraint, Fields, Finish
-from gateway.constraints import Checker, begun
+from adapters.types import AnyJson, Choice, Constraint, Fields, Finish, JsonSchema
+from gateway.constraints import Checker, begun, holds_json
 
 to_json = msgspec.json.Encoder().encode
 decode_message = msgspec.json.Decoder(Fields | None).decode
@@ -70,13 +70,17 @@ class Keeping(Struct, frozen=True, eq=False):
         verdict = self.checker.check(self.constraint, text)
         if verdict.problem is None and (finish != "length" or not may_go_on(verdict.text)):
             return verdict.text
-        if finish == "length" and begun(self.constraint, text):
-            if "cut" in self.free:
-                return text
+        if finish == "length" and begun(self.constraint, text) and "cut" in self.free:
+            return text
+        if finish == "length" and (begun(self.constraint, text) or self._breaks_off(text)):
             raise CutOff(CUT_OFF, param="max_tokens")
         if finish == "filtered":
             raise Withheld("the provider's content policy stopped the answer")
         raise Invalid(f"the answer does not keep the constraint: {verdict.problem}", path=verdict.path)
+
+    def _breaks_off(self, text: str) -> bool:
+        """Whether there is no whole JSON value in an answer that should be one: it may yet have come."""
+        return isinstance(self.constraint, JsonSchema | AnyJson) and not holds_json(text)
 
     def _is_whole(self, text: str, finish: Finish) -> bool:
         whole = self.checker.check(self.constraint, text).problem is None

@@ -54,6 +54,7 @@ gateway.agreement
 gateway.typescript.errors    gateway.typescript.literals  gateway.typescript.refusals  gateway.typescript.syntax
 gateway.typescript.kinds     gateway.typescript.lexer     gateway.typescript.shapes
 gateway.typescript.budget    gateway.typescript.cursor    gateway.typescript.jsdoc
+gateway.typescript.tails
 gateway.typescript.parser
 gateway.typescript.comments  gateway.typescript.declarations
 gateway.typescript.names

@@ -105,6 +105,22 @@ def engine(value: ProviderConfig, path: Path, config: Reading) -> Found:
         yield at, f"is only for adapter local, and this is {value.adapter} (leave it out)"
 
 
+def typed_path(value: ProviderConfig, path: Path, config: Reading) -> Found:
+    yield from held_by(value.typed_path, value.adapter, (*path, "typed_path"))
+
+
+def target_typed_path(value: TargetConfig, path: Path, config: Reading) -> Found:
+    provider = config.structs.get(("providers", value.provider))
+    if isinstance(provider, ProviderConfig):
+        yield from held_by(value.typed_path, provider.adapter, (*path, "typed_path"))
+
+
+def held_by(asked: str | None, adapter: str, at: Path) -> Found:
+    own = "guided" if adapter == "local" else "native"
+    if asked in ("native", "guided") and asked != own:
+        yield at, f"is {asked}, which adapter {adapter} has no way for ({own}, json_mode or prompted)"
+
+
 def through_litellm(value: ProviderConfig, path: Path, config: Reading) -> Found:
     at = (*path, "provider")
     if value.adapter != "litellm":
@@ -248,8 +264,8 @@ Rule = Callable[[Any, Path, Reading], Found]
 
 RULES: dict[type[Struct], tuple[Rule, ...]] = {
     Config: (sections, default_model, aliases),
-    ProviderConfig: (engine, guided, through_litellm, base_url, key, headers, query, embedded, queue),
+    ProviderConfig: (engine, guided, typed_path, through_litellm, base_url, key, headers, query, embedded, queue),
     Timeouts: (timeouts,),
     ModelConfig: (targets,),
-    TargetConfig: (target_provider, target_model, target_mode),
+    TargetConfig: (target_provider, target_model, target_mode, target_typed_path),
 }

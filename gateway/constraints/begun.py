@@ -6,9 +6,8 @@ have been on the way. An engine that passes over constraints without a word is s
 
 import re
 
-import msgspec
-
 from adapters.types import AnyJson, Constraint, JsonSchema, OneOf, Regex
+from gateway.constraints.documents import is_json
 from gateway.constraints.prefixes import prefix_of
 
 TOKEN = re.compile(
@@ -46,14 +45,6 @@ def json_open(text: str) -> bool:
 
 ENDS = frozenset('}]"el')
 """The last characters of values that cannot go on."""
-
-
-def is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text, type=msgspec.Raw)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return False
-    return True
 
 
 def json_begun(text: str) -> bool:

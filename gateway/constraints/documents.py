@@ -25,6 +25,7 @@ THOUGHT = "</think>"
 LOOSE_COMMA = re.compile(r'("(?:[^"\\]|\\.)*(?:"|$))|,(?=\s*[}\]])', re.DOTALL)
 
 decode = msgspec.json.Decoder().decode
+decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 decode_here = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
 
 
@@ -43,6 +44,19 @@ def read(text: str) -> tuple[str, Any]:
             except Unreadable:
                 continue
         raise problem
+
+
+def holds_json(text: str) -> bool:
+    """Whether a text is a whole JSON value, or holds one."""
+    return is_json(text) or any(map(is_json, within(text)))
+
+
+def is_json(text: str) -> bool:
+    try:
+        decode_raw(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
+    return True
 
 
 def value_of(text: str) -> Any:

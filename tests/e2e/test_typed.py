@@ -595,3 +595,14 @@ async def test_a_refusal_is_named(http: httpx.AsyncClient, provider: Provider) -
     response = await ask(http, "native")
     assert response.status_code == 422 and response.json()["errors"][0]["code"] == "content_filter"
     assert len(provider.seen) == 1 and "I will not" not in response.text
+
+
+@pytest.mark.parametrize("said", ['```json\n{"age": 1', "```\n{", 'Sure! {"age": 1', "<think>hm", "Tom is"])
+async def test_what_breaks_off_before_its_json_is_cut_off(
+    http: httpx.AsyncClient, provider: Provider, said: str
+) -> None:
+    says(provider, "words", said, finish="length")
+    response = await ask(http, "words")
+    assert response.status_code == 422 and response.json()["param"] == "max_tokens" and len(provider.seen) == 1
+    chat = await http.post("/v1/chat/completions", json=CHAT | {"model": "words"})
+    assert chat.status_code == 422 and chat.json()["error"]["param"] == "max_tokens"

@@ -259,6 +259,10 @@ NOT_EMBEDDED = "is not for the embedded model, which the gateway runs itself (le
         ),
         ("adapter: gpt, max_n: 0", "max_n: expected a whole number >= 1"),
         ("adapter: gpt, guided: guided", "guided: is only for engine vllm (leave it out)"),
+        (
+            "adapter: gpt, typed_path: guided",
+            "typed_path: is guided, which adapter gpt has no way for (native, json_mode or prompted)",
+        ),
         ("adapter: gpt, stream_usage: yes", "stream_usage: expected true or false, got text"),
         ("adapter: gpt, concurrency: 0", "concurrency: expected a whole number >= 1"),
         ("adapter: gpt, concurrency: 1.5", "concurrency: expected a whole number, got a number"),
