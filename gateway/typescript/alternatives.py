@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 
+from msgspec import Struct
+
 from gateway.typescript.budget import Budget
 from gateway.typescript.errors import TypeScriptError, shown
 from gateway.typescript.kinds import LITERALS, PLAIN, SCALAR_OF, is_empty, is_nothing, is_scalar, is_undefined
@@ -32,6 +34,23 @@ Alternatives = tuple[Bound, ...]
 
 WHOLE = ("Date", "Record", "Pick", "Omit")
 """Builtins that are no unions, whatever their arguments are."""
+
+
+def references(kind: object) -> list[Reference]:
+    """All names that a type or a declaration is made of, type parameters' own among them."""
+    found: list[Reference] = []
+    left = [kind]
+    while left:
+        one = left.pop()
+        if type(one) is Reference:
+            found.append(one)
+        if isinstance(one, Struct):
+            left += [getattr(one, name) for name in one.__struct_fields__]
+        elif isinstance(one, tuple | list):
+            left += one
+        elif isinstance(one, dict):
+            left += one.values()
+    return found
 
 
 class Conflict(Exception):
@@ -190,9 +209,28 @@ class Unions(ABC):
         parts = self.alternatives(Bound(alias.type, instance.scope), whole)
         if len(parts) == 1 and self._is_worth_a_name(parts[0]):
             return (instance.reference,)
-        if whole and alias.doc is not None and not any(is_undefined(part) for part in parts):
-            return (instance.reference,)
+        if whole and (alias.doc is not None or self._returns(instance, alias, parts)):
+            return parts if any(is_undefined(part) for part in parts) else (instance.reference,)
         return parts
+
+    def _returns(self, instance: Instance, alias: Alias, parts: Alternatives) -> bool:
+        """Whether an alias comes back to itself, behind lists and objects: then it can only be referred to."""
+        if all(is_scalar(part) for part in parts):
+            return False
+        seen: set[int] = set()
+        left: list[tuple[object, Scope]] = [(alias.type, instance.scope)]
+        while left:
+            kind, scope = left.pop()
+            for reference in references(kind):
+                self.budget.visit(1, alias.at)
+                if type(target := self.scopes.target(reference, scope)) is not Instance:
+                    continue
+                if target.declaration is alias:
+                    return True
+                if id(target.declaration) not in seen:
+                    seen.add(id(target.declaration))
+                    left.append((target.declaration, target.scope))
+        return False
 
     def _is_worth_a_name(self, bound: Bound) -> bool:
         """Whether it is a list or an object that has no name yet."""
@@ -209,7 +247,7 @@ class Unions(ABC):
     # ---- intersections
 
     def _meeting(self, bound: Bound, kind: Intersection) -> Alternatives:
-        lists = [self.alternatives(Bound(part, bound.scope)) for part in kind.parts]
+        lists = [self.alternatives(Bound(part, bound.scope), whole=False) for part in kind.parts]
         if all(len(parts) == 1 and self.is_object(parts[0]) for parts in lists):
             return (bound,)
         made = lists[0]

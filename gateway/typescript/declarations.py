@@ -239,7 +239,7 @@ class DeclarationParser(Parser):
         if not self.skip("<"):
             return ()
         self.tails = self.common_tails()
-        while not made or self.skip(","):
+        while not made or (self.skip(",") and self.tokens[self.i] != ">"):
             self.count()
             for word in ("const", "in", "out"):
                 if self.tokens[self.i] == word and is_name(self.tokens[self.i + 1]):

@@ -364,8 +364,10 @@ class Parser(Cursor):
             return token
         if token[:1] in ("'", '"') and token:
             return self.text()
-        if token[:1].isdecimal() or token[:1] == "." != token:
+        if token[:1].isdecimal() or (token[:1] == "." and token[1:2].isdecimal()):
             return str(self.number())
+        if token == "...":
+            self.fail("members cannot be spread; write 'extends B', or 'B & { ... }'")
         self.fail(f"expected a member's name or '}}', found {self.found()}")
 
     def refuse_member(self, token: str, after: str) -> None:

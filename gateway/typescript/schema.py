@@ -162,7 +162,7 @@ class Writer:
         return any_of(made)
 
     def _enum(self, parts: list[Literal]) -> Schema:
-        values = [part.value for part in parts]
+        values = list({(type(part.value), part.value): part.value for part in parts}.values())
         length = sum([len(value) for value in values if type(value) is str])
         self._spend(len(values) + length // CHARACTERS_PER_PART, parts[0].at)
         return enum(values)
