@@ -5,14 +5,18 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from adapters.errors import inexpressible
+from adapters.errors import UNREADABLE, inexpressible
 from adapters.restoring import Restore, Restorer, restored
 from adapters.stream import Outer
 from adapters.types import Call, Choice, Decoder, Delta, Fields, Reply
 
 UNCHANGED = Restore()
 
+THOUGHT = "</think>"
+"""What ends a model's own considerations, if its host does not take them off."""
+
 encode = msgspec.json.Encoder().encode
+decode_fields = msgspec.json.Decoder(Fields).decode
 decode_message = msgspec.json.Decoder(Fields | None).decode
 
 
@@ -26,8 +30,28 @@ def undone(reply: Reply, restore: Restore) -> Reply:
     """The answers themselves, in both of their forms."""
     if restore == UNCHANGED:
         return reply
-    choices = tuple([with_text(choice, restored(choice.text, restore)) for choice in reply.choices])
+    choices = tuple([with_text(choice, inner(choice.text, restore)) for choice in reply.choices])
     return Reply(choices, reply.usage, reply.raw)
+
+
+def inner(text: str, restore: Restore) -> str:
+    """What a whole answer is taken out of may have words or a fence in front of it: these stay. An object that has more
+    than the answer is not what was asked for, and stays as well."""
+    start = text.find("{", max(text.rfind(THOUGHT), 0))
+    if start < 0:
+        return restored(text, restore)
+    if restore.wrapped != "no" and is_more(text[start:]):
+        return text
+    found = restored(text[start:], restore)
+    return text if found == text[start:] else text[:start].lstrip() + found
+
+
+def is_more(text: str) -> bool:
+    """Whether a text is an object with other members than the answer."""
+    try:
+        return len(decode_fields(text)) > 1
+    except UNREADABLE:
+        return False
 
 
 def with_text(choice: Choice, text: str) -> Choice:

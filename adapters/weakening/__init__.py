@@ -16,13 +16,16 @@ from adapters.restoring import Restore
 from adapters.types import JsonSchema, OneOf
 from adapters.weakening.clearness import Clearness
 from adapters.weakening.document import Document, depth_of
-from adapters.weakening.limits import is_within
+from adapters.weakening.limits import is_larger, is_within
 from adapters.weakening.table import TABLE, Knows
 from adapters.weakening.writing import Writer
 from adapters.wrapping import around, wrapped
 
 MAX_KEPT = 32 * 1024
 """Bytes of a schema whose weakened form is kept."""
+
+LARGEST = 1_000_000
+"""Characters of a schema as it is sent, references written out. About: of its names and texts."""
 
 DEEPEST = 100
 """Levels of a schema."""
@@ -43,7 +46,7 @@ class Weakened(Struct, frozen=True):
 def weakened(schema: Raw, knows: Knows) -> Weakened:
     """The schema in the words of one target. Raises ``Rejected`` for what is no schema, or too deep or too large."""
     data = bytes(schema)
-    return kept(data, knows.name) if len(data) <= MAX_KEPT else made(data, knows)
+    return (kept(data, knows.name) if len(data) <= MAX_KEPT else None) or made(data, knows)
 
 
 def of_choices(constraint: OneOf, knows: Knows) -> Weakened:
@@ -70,8 +73,10 @@ def loose(schema: Raw) -> Weakened:
 
 
 @lru_cache(maxsize=256)
-def kept(data: bytes, name: str) -> Weakened:
-    return made(data, TABLE[name])
+def kept(data: bytes, name: str) -> Weakened | None:
+    """None where it has become too large to be kept."""
+    found = made(data, TABLE[name])
+    return found if len(found.schema) <= 2 * MAX_KEPT else None
 
 
 def made(data: bytes, knows: Knows) -> Weakened:
@@ -101,6 +106,10 @@ def written(data: bytes, root: Any, knows: Knows) -> Weakened:
     if definitions:
         whole["$defs"] = definitions
     whole = {**knows.beside, **own(root, knows), **whole}
+    if is_larger(whole, LARGEST):
+        if knows.strict is not None:
+            return loose(Raw(data))
+        raise inexpressible("guided_json", f"written for this model, the schema has more than {LARGEST} characters")
     if knows.strict is not None and not (writer.held and is_within(whole, knows.strict)):
         return loose(Raw(data))
     restore = Restore("json" if is_wrapped else "no", root if writer.nulled else None)

@@ -33,3 +33,20 @@ def is_within(schema: dict[str, Any], limits: Limits) -> bool:
         and characters <= limits.characters
         and depth <= limits.depth
     )
+
+
+def is_larger(schema: Any, most: int) -> bool:
+    """Whether a value has more characters than this when it is written: what stands in several places counts for each
+    of them. Looks no further than that."""
+    left, size = [schema], 0
+    while left and size <= most:
+        one = left.pop()
+        if isinstance(one, dict):
+            size += 4 * len(one) + sum(map(len, one))
+            left += one.values()
+        elif isinstance(one, list):
+            size += len(one)
+            left += one
+        else:
+            size += len(one) if isinstance(one, str) else 4
+    return size > most

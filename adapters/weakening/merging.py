@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from adapters.weakening.document import listed, mapped
 
 Schema = dict[str, Any]
 
 NOTES = ("title", "description")
+
+encode = msgspec.json.Encoder(order="sorted").encode
 ASSERTIONS = frozenset(
     {"$ref", "additionalItems", "additionalProperties", "allOf", "anyOf", "const", "enum", "exclusiveMaximum", "format"}
     | {"exclusiveMinimum", "items", "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength"}
@@ -90,11 +94,6 @@ def notes(schema: Any) -> Schema:
     return {name: schema[name] for name in NOTES if isinstance(mapping(schema).get(name), str)}
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are one: true is not 1."""
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
-
-
 def both_types(one: Any, other: Any) -> Any:
     """The types that are in both. A whole number is a number."""
     first, second = (value if isinstance(value, list) else [value] for value in (one, other))
@@ -103,8 +102,14 @@ def both_types(one: Any, other: Any) -> Any:
     return found[0] if len(found) == 1 else found
 
 
+def in_both(one: Any, other: Any) -> list[Any]:
+    """The values that are in both lists."""
+    known = set(map(encode, other))
+    return [value for value in one if encode(value) in known]
+
+
 RULES: dict[str, Callable[[Any, Any], Any]] = {
     "type": both_types,
-    "enum": lambda one, other: [value for value in one if any(same(value, that) for that in other)],
+    "enum": in_both,
     "items": merged,
 }

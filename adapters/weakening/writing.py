@@ -315,7 +315,8 @@ class Writer:
     def _needed(self, members: Schema, properties: Schema, required: list[str]) -> list[str]:
         """The members that are required. What may be absent and must not be null is nulled for it."""
         how = self._knows.required
-        absent = [name for name in properties if name not in required]
+        always = set(required)
+        absent = [name for name in properties if name not in always]
         if how == "any" or (how == "one" and len(absent) < len(properties)):
             return required
         for name in absent if how == "all" else absent[:1]:

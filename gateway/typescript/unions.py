@@ -26,5 +26,6 @@ def _wider(part: Bound) -> str | None:
 def any_of(parts: list[Schema]) -> Schema:
     names = [part["type"] for part in parts if len(part) == 1 and type(part.get("type")) is str]
     if len(names) == len(parts):
+        names = list(dict.fromkeys(names))
         return {"type": names if len(names) > 1 else names[0]}
     return {"anyOf": parts} if len(parts) > 1 else parts[0]

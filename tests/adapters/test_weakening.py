@@ -1,5 +1,6 @@
 """What each target is asked of a schema: no more than it can say, and nothing that a good answer does not keep."""
 
+import contextlib
 import time
 from typing import Any
 
@@ -471,3 +472,21 @@ def test_a_schema_that_is_not_meant_strictly_is_asked_as_it_is() -> None:
 
 def test_the_table_is_told_by_its_names() -> None:
     assert all(knows.name == name and knows.source.startswith("https://") for name, knows in TABLE.items())
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_schemas_that_grow_are_bounded(row: str) -> None:
+    """In time, and in what is sent."""
+    words = {"type": "string", "description": "x" * 100_000}
+    shared = {f"p{i}": {"$ref": "#/$defs/a", "title": str(i)} for i in range(1000)}
+    many = [f"v{i}" for i in range(2000)]
+    both = {"a": {"enum": many}, "b": {"enum": many[::-1]}}
+    meeting = {f"p{i}": {"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]} for i in range(20)}
+    for schema in (
+        {"type": "object", "properties": shared, "required": list(shared), "$defs": {"a": words}},
+        {"type": "object", "properties": meeting, "$defs": both},
+    ):
+        began = time.process_time()
+        with contextlib.suppress(Rejected):
+            assert len(weakened(Raw(msgspec.json.encode(schema)), TABLE[row]).schema) < 2_500_000
+        assert time.process_time() - began < 2.5

@@ -606,3 +606,26 @@ async def test_what_breaks_off_before_its_json_is_cut_off(
     assert response.status_code == 422 and response.json()["param"] == "max_tokens" and len(provider.seen) == 1
     chat = await http.post("/v1/chat/completions", json=CHAT | {"model": "words"})
     assert chat.status_code == 422 and chat.json()["error"]["param"] == "max_tokens"
+
+
+@pytest.mark.parametrize("around", ["```json\n%s\n```", "Here: %s", "\ufeff%s", "<think>{12?}</think>\n%s", "%s Done."])
+@pytest.mark.parametrize(
+    ("schema", "said", "answer"),
+    [
+        ("export type A = {a: number; b?: string}", '{"a":1,"b":null}', '{"a":1}'),
+        ("export type A = number[]", '{"answer":[1,2]}', "[1,2]"),
+    ],
+)
+async def test_what_was_done_to_a_schema_is_undone_behind_words(
+    http: httpx.AsyncClient, provider: Provider, around: str, schema: str, said: str, answer: str
+) -> None:
+    says(provider, "native", around % said)
+    assert texts(await ask(http, "native", schema=schema, type_name="A")) == [answer] and len(provider.seen) == 1
+
+
+async def test_an_answer_s_own_member_called_answer_stays(http: httpx.AsyncClient, provider: Provider) -> None:
+    schema = "export type A = string | {answer: string; source: string}"
+    says(provider, "native", '{"answer":"hi","source":"x"}')
+    assert texts(await ask(http, "native", schema=schema, type_name="A")) == ['{"answer":"hi","source":"x"}']
+    says(provider, "native", '{"answer":{"answer":"hi","source":"x"}}')
+    assert texts(await ask(http, "native", schema=schema, type_name="A")) == ['{"answer":"hi","source":"x"}']
