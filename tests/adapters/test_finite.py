@@ -272,7 +272,7 @@ def twice(name: str) -> Schema:
 def test_hostile_schemas_make_little_work(schema: Schema) -> None:
     began = time.process_time()
     found = finite_grammar(json.dumps(schema).encode(), 200)
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 2.5
     assert found is None or len(found) < 100_000
 
 
