@@ -62,7 +62,7 @@ lock:  ## pin the newest versions of everything, with hashes
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	    > $(VENV)-lock/backend.in
 	$(UV) --upgrade --output-file requirements-dev.lock pyproject.toml $(VENV)-lock/backend.in \
-	    --extra demo --extra dev
+	    --extra demo --extra dev --extra tokenizers
 	$(UV) --upgrade --output-file requirements.lock pyproject.toml $(VENV)-lock/backend.in \
 	    --extra demo --constraint requirements-dev.lock
 	$(UV) --upgrade --output-file requirements-litellm.lock pyproject.toml $(VENV)-lock/backend.in \

@@ -1,0 +1,1 @@
+"""What operators do: teams, keys, limits, reports and the audit log."""

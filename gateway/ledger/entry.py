@@ -1,0 +1,68 @@
+"""One line of the ledger."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Outcome = Literal["ok", "failed", "invalid", "cancelled", "lost", "interrupted", "hit"]
+"""``ok``: answered. ``failed``: the provider failed or refused. ``invalid``: what it answered did not keep its
+constraint. ``cancelled``: the caller left, or the deadline passed. ``lost``: another model had won, or enough had
+answered. ``interrupted``: the gateway died meanwhile; what the leg came to is an estimate. ``hit``: from the cache."""
+
+
+class Entry(Struct, frozen=True, array_like=True):
+    """What one leg came to at one target.
+
+    ``at`` is when the leg was admitted, in microseconds since 1970; days, months and hours are those of this moment, in
+    UTC. ``id`` begins with it, so that ids grow with time. ``request`` is the call's ``x-request-id``. ``requests`` is 1
+    at a leg's last target and 0 at those before it, so that legs can be counted; ``calls`` is how many HTTP requests the
+    target got. Tokens are as in ``adapters.types.Usage``: None is not reported. ``cost`` is nano-dollars, None where the
+    price is not known. ``estimated``: the tokens are ours, since the provider did not say. ``duration`` and
+    ``first_token`` are milliseconds; the latter None where nothing was streamed.
+    """
+
+    id: str
+    at: int
+    request: str
+    team: str
+    key: str
+    user: str
+    model: str
+    target: str
+    outcome: Outcome
+    requests: int
+    calls: int
+    input: int
+    output: int
+    cached: int | None
+    cache_write: int | None
+    reasoning: int | None
+    cost: int | None
+    estimated: bool
+    duration: int
+    first_token: int | None
+
+
+class Begun(Struct, frozen=True, array_like=True):
+    """A leg that is about to ask its target: what is entered if nobody comes to say how it ended. ``leg`` is the id of
+    its hold, and the beginning of its entries' ids; ``input`` and ``output`` are what it will likely come to, ``cost``
+    of that."""
+
+    leg: str
+    at: int
+    request: str
+    team: str
+    key: str
+    user: str
+    model: str
+    target: str
+    input: int
+    output: int
+    cost: int | None
+
+
+class Ended(Struct, frozen=True, array_like=True):
+    """A leg that has ended, with its entries: one for each target that it reached."""
+
+    leg: str
+    entries: tuple[Entry, ...]
