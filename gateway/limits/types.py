@@ -21,9 +21,9 @@ NANO = 10**9
 class Limits(Struct, frozen=True, omit_defaults=True):
     """What one subject may use; None where there is no such limit.
 
-    ``rpm`` and ``tpm`` are requests and tokens in any 60 seconds; ``tpd`` tokens of a day, ``usd_day`` and ``usd_month``
-    nano-dollars of a day and of a month, which begin at midnight UTC. A request is one leg of a call, and holds one of
-    ``concurrent`` places while it lasts. The soft ones only warn.
+    ``rpm`` and ``tpm`` are requests and tokens in any 60 seconds; ``tpd`` tokens of a day, ``usd_day`` and
+    ``usd_month`` nano-dollars of a day and of a month, which begin at midnight UTC. A request is one leg of a call, and
+    holds one of ``concurrent`` places while it lasts. The soft ones only warn.
     """
 
     rpm: int | None = None

@@ -1,0 +1,86 @@
+"""Who has reserved what, until when; and what is remembered of those who never came back."""
+
+from collections.abc import Iterator
+
+from gateway.limits.accounts import Account, Used
+from gateway.limits.windows import Bucket
+
+REMEMBERED = 48 * 3600 * 1000
+"""Milliseconds that an expired hold may still be settled, and that a use which is told twice is recognised."""
+
+Reserved = tuple[Account, Bucket | None, Used, Used, int, int]
+"""A share of a hold: the account, the bucket of its window, its day, its month; tokens and nano-dollars."""
+
+
+class Held:
+    """``until`` is when it expires, or, once it has, when it is forgotten."""
+
+    __slots__ = ("id", "queue", "shares", "until")
+
+    def __init__(self, id: str, until: int, queue: float, shares: list[Reserved]) -> None:
+        self.id = id
+        self.until = until
+        self.queue = queue
+        self.shares = shares
+
+
+class Holds:
+    """Living holds in one queue for each time to live, so that the first of a queue is the first to expire."""
+
+    def __init__(self) -> None:
+        self._queues: dict[float, dict[str, Held]] = {}
+        self._expired: dict[str, Held] = {}
+        self._done: dict[str, int] = {}
+
+    def add(self, id: str, until: int, ttl: float, shares: list[Reserved]) -> None:
+        queue = self._queues.get(ttl)
+        if queue is None:
+            queue = self._queues[ttl] = {}
+        queue[id] = Held(id, until, ttl, shares)
+
+    def pop(self, id: str) -> Held | None:
+        """The living hold, which lives no longer."""
+        for queue in self._queues.values():
+            held = queue.pop(id, None)
+            if held is not None:
+                return held
+        return None
+
+    def pop_expired(self, id: str) -> Held | None:
+        """The hold that had expired, which is no longer remembered."""
+        return self._expired.pop(id, None)
+
+    def expire(self, now: int, most: int) -> Iterator[Held]:
+        """Those whose time is up, the first first. They are remembered."""
+        for _ in range(most):
+            first = min(self._firsts(), key=lambda held: (held.until, held.id), default=None)
+            if first is None or first.until > now:
+                return
+            del self._queues[first.queue][first.id]
+            first.until = now + REMEMBERED
+            self._expired[first.id] = first
+            yield first
+
+    def next_expiry(self) -> int | None:
+        return min((held.until for held in self._firsts()), default=None)
+
+    def note(self, id: str, now: int) -> bool:
+        """Whether this is told for the first time."""
+        if id in self._done:
+            return False
+        self._done[id] = now + REMEMBERED
+        return True
+
+    def forget(self, now: int) -> None:
+        """Lets go of what has been remembered for long enough, and of queues that nobody stands in."""
+        while self._expired and (first := next(iter(self._expired.values()))).until <= now:
+            del self._expired[first.id]
+        while self._done and self._done[id := next(iter(self._done))] <= now:
+            del self._done[id]
+        for ttl in [ttl for ttl, queue in self._queues.items() if not queue]:
+            del self._queues[ttl]
+
+    def _firsts(self) -> Iterator[Held]:
+        for queue in self._queues.values():
+            if queue:
+                yield next(iter(queue.values()))

@@ -1,0 +1,249 @@
+"""The limiter in this process."""
+
+from collections.abc import Callable
+
+from gateway.limits.accounts import Account, Obstacle, obstacles, soft
+from gateway.limits.calendar import calendar_at
+from gateway.limits.holds import Held, Holds, Reserved
+from gateway.limits.types import Ask, Claim, Count, Granted, Period, Refused, SettledUse, Standing, Subject, Verdict
+
+PORTION = 64
+"""How many expired holds, or accounts that may be idle, are looked at in one call."""
+SWEEP = 1_000
+"""Milliseconds between two looks at accounts that may be idle."""
+
+
+class LocalLimiter:
+    """Limiter for a gateway of one process: the same outcomes as in Redis, without waiting. The asynchronous methods
+    are those of every Limiter; who knows that it has this one calls ``admit`` and its fellows.
+
+    ``clock_ms`` tells milliseconds since 1970. It should not go back: where it does, days and months do not, and what
+    was used in the last minute counts for that much longer.
+    """
+
+    def __init__(self, clock_ms: Callable[[], int]) -> None:
+        self._clock = clock_ms
+        self._calendar = calendar_at(clock_ms())
+        self._accounts: dict[Subject, Account] = {}
+        self._holds = Holds()
+        self._unswept: list[Subject] = []
+        self._sweep_at = 0
+        self._due = 0
+        """When there is something to do beside what is asked: a new day, expired holds, idle accounts."""
+
+    # ------------------------------------------------------------------ without waiting
+
+    def admit(self, ask: Ask, ttl: float) -> Verdict:
+        """``ttl`` is in seconds."""
+        now = self._clock()
+        if now >= self._due:
+            self._tend(now)
+        claims = ask.claims
+        accounts = []
+        fit = True
+        for claim in claims:
+            account = self._accounts.get(claim.subject) or self._open(claim.subject)
+            if account.day.number != self._calendar.day:
+                account.turn(self._calendar)
+            if account.window.buckets:
+                account.window.forget(now)
+            accounts.append(account)
+            fit = fit and account.fits(claim)
+        if not fit:
+            return self._refused(claims, accounts, now)
+        buckets = list(map(Account.take, accounts, claims, (now,) * len(claims)))
+        expires = now + int(ttl * 1000)
+        for hold in ask.holds:
+            shares: list[Reserved] = []
+            for share in hold.shares:
+                account = accounts[share.claim]
+                account.places += 1
+                shares.append((account, buckets[share.claim], account.day, account.month, share.tokens, share.nano))
+            self._holds.add(hold.id, expires, ttl, shares)
+        if expires < self._due:
+            self._due = expires
+        requests, tokens = self._tightest(claims, accounts, now)
+        passed: tuple[Standing, ...] = ()
+        for account, claim in zip(accounts, claims, strict=True):
+            if claim.limits.soft_usd_month is not None or claim.limits.soft_usd_day is not None:
+                passed += tuple(soft(account, claim.limits, self._calendar, now))
+        return Granted(now, requests, tokens, passed)
+
+    def settled(self, uses: tuple[SettledUse, ...]) -> None:
+        now = self._clock()
+        if now >= self._due:
+            self._tend(now)
+        for use in uses:
+            if (held := self._holds.pop(use.id)) is not None:
+                release(held, use.tokens, use.nano)
+            elif (held := self._holds.pop_expired(use.id)) is not None:
+                for account, bucket, day, month, _, _ in held.shares:
+                    if bucket is not None:
+                        bucket.change(use.tokens)
+                    self._commit(account.subject, day.number, month.number, use)
+            elif use.subjects and self._holds.note(use.id, now):
+                then = calendar_at(min(use.at, now))
+                for subject in use.subjects:
+                    self._commit(subject, then.day, then.month, use)
+                continue
+            else:
+                continue
+            if use.subjects:
+                self._holds.note(use.id, now)
+
+    def renewed(self, holds: tuple[str, ...], ttl: float) -> None:
+        now = self._clock()
+        if now >= self._due:
+            self._tend(now)
+        expires = now + int(ttl * 1000)
+        for id in holds:
+            if (held := self._holds.pop(id)) is not None:
+                self._holds.add(id, expires, ttl, held.shares)
+        self._due = min(self._due, expires)
+
+    def seeded(self, periods: tuple[Period, ...], *, only_empty: bool) -> None:
+        self._turn(self._clock())
+        for period in periods:
+            then = calendar_at(period.at)
+            account = self._current(period.subject)
+            if account.day.number == then.day and not (only_empty and account.day.there):
+                account.day.set(period.tokens_day, period.nano_day)
+            if account.month.number == then.month and not (only_empty and account.month.there):
+                account.month.set(0, period.nano_month)
+
+    def counted(self, subjects: tuple[Subject, ...]) -> tuple[Count, ...]:
+        now = self._clock()
+        self._turn(now)
+        counts = []
+        for subject in subjects:
+            account = self._current(subject)
+            day, month = account.day, account.month
+            used = Period(subject, now, day.tokens, day.nano, month.nano)
+            counts.append(Count(used, day.reserved_tokens, day.reserved_nano, month.reserved_nano))
+        return tuple(counts)
+
+    # ------------------------------------------------------------------ as every limiter
+
+    async def reserve(self, ask: Ask, ttl: float) -> Verdict:
+        return self.admit(ask, ttl)
+
+    async def settle(self, uses: tuple[SettledUse, ...]) -> None:
+        self.settled(uses)
+
+    async def renew(self, holds: tuple[str, ...], ttl: float) -> None:
+        self.renewed(holds, ttl)
+
+    async def seed(self, periods: tuple[Period, ...], *, only_empty: bool) -> None:
+        self.seeded(periods, only_empty=only_empty)
+
+    async def counts(self, subjects: tuple[Subject, ...]) -> tuple[Count, ...]:
+        return self.counted(subjects)
+
+    # ------------------------------------------------------------------ within
+
+    def _open(self, subject: Subject) -> Account:
+        account = self._accounts[subject] = Account(subject, self._calendar)
+        return account
+
+    def _current(self, subject: Subject) -> Account:
+        """The account, in this day and month."""
+        account = self._accounts.get(subject) or self._open(subject)
+        account.turn(self._calendar)
+        return account
+
+    def _commit(self, subject: Subject, day: int, month: int, use: SettledUse) -> None:
+        """Enters what nothing was reserved for. What came of days and months that are over is nobody's limit now."""
+        account = self._current(subject)
+        if account.day.number == day:
+            account.day.add(use.tokens, use.nano)
+        if account.month.number == month:
+            account.month.add(0, use.nano)
+
+    def _refused(self, claims: tuple[Claim, ...], accounts: list[Account], now: int) -> Refused:
+        found: list[Obstacle] = []
+        for account, claim in zip(accounts, claims, strict=True):
+            found += obstacles(account, claim, self._calendar, now)
+        longest = max(found, key=lambda obstacle: (obstacle.rank, obstacle.ms))
+        waits = [obstacle.wait for obstacle in found if obstacle.wait is not None]
+        wait = max(waits) / 1000 if len(waits) == len(found) else None
+        requests, tokens = self._tightest(claims, accounts, now)
+        return Refused(longest.standing, wait, longest.never, requests, tokens)
+
+    def _tightest(
+        self, claims: tuple[Claim, ...], accounts: list[Account], now: int
+    ) -> tuple[Standing | None, Standing | None]:
+        """Of the requests, and of the tokens, the limit of which the smallest share is left."""
+        requests: Standing | None = None
+        tokens: Standing | None = None
+        least_requests = least_tokens = 2.0
+        for account, claim in zip(accounts, claims, strict=True):
+            limits, window = claim.limits, account.window
+            if (most := limits.rpm) is not None:
+                left = max(0, most - window.requests)
+                if (share := left / (most or 1)) < least_requests:
+                    least_requests = share
+                    requests = Standing(account.subject, "requests/min", most, left, window.until_empty(now) / 1000)
+            if (most := limits.tpm) is not None:
+                left = max(0, most - window.tokens)
+                if (share := left / (most or 1)) < least_tokens:
+                    least_tokens = share
+                    tokens = Standing(account.subject, "tokens/min", most, left, window.until_empty(now) / 1000)
+            if (most := limits.tpd) is not None:
+                left = max(0, most - account.day.tokens - account.day.reserved_tokens)
+                if (share := left / (most or 1)) < least_tokens:
+                    least_tokens = share
+                    reset = (self._calendar.day_ends - now) / 1000
+                    tokens = Standing(account.subject, "tokens/day", most, left, reset)
+        return requests, tokens
+
+    def _turn(self, now: int) -> None:
+        if now >= self._calendar.day_ends:
+            self._calendar = calendar_at(now)
+
+    def _tend(self, now: int) -> None:
+        """What is due beside what is asked, in portions: the rest is for the next call."""
+        self._turn(now)
+        for held in self._holds.expire(now, PORTION):
+            give_back(held)
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP
+            self._holds.forget(now)
+            self._sweep(now)
+        due = min(self._calendar.day_ends, self._sweep_at)
+        if (expiry := self._holds.next_expiry()) is not None:
+            due = min(due, expiry)
+        self._due = due
+
+    def _sweep(self, now: int) -> None:
+        """Closes accounts that are idle."""
+        if not self._unswept:
+            self._unswept = list(self._accounts)
+        for _ in range(min(PORTION, len(self._unswept))):
+            subject = self._unswept.pop()
+            if (account := self._accounts.get(subject)) is not None and account.is_idle(self._calendar, now):
+                del self._accounts[subject]
+
+
+def give_back(held: Held) -> None:
+    """Nothing is known to have been used: its places, tokens and money are free."""
+    for account, bucket, day, month, tokens, nano in held.shares:
+        account.places -= 1
+        day.reserved_tokens -= tokens
+        day.reserved_nano -= nano
+        month.reserved_nano -= nano
+        if bucket is not None:
+            bucket.change(-tokens)
+
+
+def release(held: Held, used_tokens: int, used_nano: int) -> None:
+    """What was used stays, the rest is given back."""
+    for account, bucket, day, month, tokens, nano in held.shares:
+        account.places -= 1
+        day.reserved_tokens -= tokens
+        day.reserved_nano -= nano
+        day.tokens += used_tokens
+        day.nano += used_nano
+        month.reserved_nano -= nano
+        month.nano += used_nano
+        if bucket is not None and used_tokens != tokens:
+            bucket.change(used_tokens - tokens)
