@@ -1,0 +1,26 @@
+"""What ``/admin/`` says no with, beyond what every route has."""
+
+from typing import ClassVar
+
+from gateway.control.types import ControlError
+from gateway.errors import GatewayError
+
+STATUS = {"invalid": 400, "forbidden": 403, "not_found": 404, "conflict": 409}
+
+
+class Refusal(GatewayError):
+    """A ControlError as HTTP has it."""
+
+    CODES: ClassVar[dict[str, str]] = {"invalid": "invalid_request"}
+
+    def __init__(self, error: ControlError) -> None:
+        super().__init__(error.message, param=error.field or None)
+        self.status = STATUS[error.code]
+        self.code = self.CODES.get(error.code, error.code)
+
+
+class Forbidden(GatewayError):
+    """The admin key is good, but its role is not enough."""
+
+    status = 403
+    code = "forbidden"
