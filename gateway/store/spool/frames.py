@@ -1,7 +1,7 @@
 """How records lie in a segment.
 
 A segment begins with ``MAGIC`` and the place up to which its ends are in SQL. Each record is a word with its kind and
-length, a CRC-32 over that word and the payload, and the payload. The two words are written last: where they are zero,
+length, a CRC-32 of the payload, and the payload. The two words are written last: where they are zero,
 or the sum is wrong, the writing stopped.
 """
 
@@ -37,6 +37,6 @@ def records(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
         word, check = HEAD.unpack_from(data, at)
         begin = at + HEAD.size
         at = begin + (word & LENGTH)
-        if not word or at > size or crc32(view[begin:at], word) != check:
+        if not word or at > size or crc32(view[begin:at]) != check:
             return
         yield word & KIND, begin, at

@@ -15,7 +15,7 @@ from msgspec import msgpack
 
 from gateway.ledger.entry import Begun, Ended
 from gateway.store.alive import Alive
-from gateway.store.spool.frames import BEGUN, ENDED, HEAD, START
+from gateway.store.spool.frames import BEGUN, ENDED, HEAD, LENGTH, START
 from gateway.store.spool.segments import SIZE, Segment
 
 FOLDER = "ledger"
@@ -42,6 +42,8 @@ COPIED = 500
 
 RETRY = 1.0
 """Seconds from a failed allocation to the next."""
+
+put_head = HEAD.pack_into
 
 log = logging.getLogger("gateway.ledger")
 
@@ -195,13 +197,15 @@ class Spool:
 
     def _append(self, word: int, payload: bytes) -> None:
         at = self.at
-        end = at + 8 + len(payload)
+        begin = at + 8
+        end = begin + (word & LENGTH)
         if end > SIZE:
             self._rotate()
-            at = START
-            end = at + 8 + len(payload)
-        self._map[at + 8 : end] = payload
-        HEAD.pack_into(self._map, at, word, crc32(payload, word))  # from here on it is there
+            at, begin = START, START + 8
+            end = begin + (word & LENGTH)
+        mapped = self._map
+        mapped[begin:end] = payload
+        put_head(mapped, at, word, crc32(payload))  # from here on it is there
         self.at = end
 
     def _rotate(self) -> None:
