@@ -83,7 +83,9 @@ def texts(raw: bytes) -> tuple[str, ...]:
 def metadata(raw: bytes) -> dict[str, str]:
     if not raw.startswith(b"{"):
         raise ValueError("must be an object of texts")
-    return {name: read_field(f"metadata.{shown(name)}", text, bytes(value)) for name, value in fields(raw, 1).items()}
+    return {
+        name: read_field(f"metadata.{shown(name)}", text, bytes(value)) for name, value in fields(raw, DEPTH).items()
+    }
 
 
 def one_of(*allowed: str) -> Reader:
