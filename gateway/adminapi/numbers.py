@@ -11,6 +11,11 @@ from gateway.limits.types import NANO
 MOST = 2**63 - 1
 """The largest amount that SQL and Redis both keep exactly."""
 
+UNLIMITED = -1
+"""Stands for a limit that lifts what ``routing.yaml`` says, where the record shows its own limits."""
+
+LIFTED = "unlimited"
+
 NUMBER = re.compile(r"([0-9]{1,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 DOLLARS = "dollars, such as 5 or 0.25"
 

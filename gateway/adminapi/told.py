@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.adminapi.numbers import dollars, nano
+from gateway.adminapi.numbers import LIFTED, UNLIMITED, dollars, nano
 from gateway.adminapi.times import iso, named
 from gateway.control.types import UsageRow
 from gateway.limits.types import Limits
@@ -41,20 +41,29 @@ def plain(value: Struct) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in value.__struct_fields__:
         own = getattr(value, name)
-        if own is msgspec.UNSET or (own is None and isinstance(value, Limits)):
-            continue
-        found[MONEY.get(name, name)] = shown(name, own)
+        if own is not msgspec.UNSET:
+            found[MONEY.get(name, name)] = shown(name, own)
     return found
 
 
 def shown(name: str, own: Any) -> Any:
     if isinstance(own, Limits):
-        return plain(own)
+        return limits_told(own)
     if isinstance(own, tuple):
         return [plain(item) if isinstance(item, Struct) else item for item in own]
     if isinstance(own, int) and not isinstance(own, bool):
         return iso(own) if name in TIMES else dollars(own) if name in MONEY else own
     return own
+
+
+def limits_told(limits: Limits) -> dict[str, Any]:
+    """Those that there are."""
+    values = {name: getattr(limits, name) for name in limits.__struct_fields__}
+    return {
+        MONEY.get(name, name): LIFTED if value == UNLIMITED else shown(name, value)
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def cost(row: UsageRow) -> Raw | None:
@@ -78,6 +87,8 @@ def values(found: dict[str, Raw]) -> dict[str, Any]:
 def understood(own: str, raw: bytes) -> Any:
     if own == "limits":
         return values(msgspec.json.decode(raw, type=dict[str, Raw]))
+    if own in Limits.__struct_fields__ and raw == b'"unlimited"':
+        return UNLIMITED
     if own in MONEY:
         return 0 if raw == b"null" else nano(raw.decode())
     value = msgspec.json.decode(raw)
