@@ -4,7 +4,7 @@ Money is whole nano-dollars per million tokens, so that no price is rounded and 
 what stands here was known when it was made, and an operator's own contract is none of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -55,3 +55,17 @@ def prices() -> Prices:
 def lookup(provider: str, model: str) -> Price | None:
     """A model's price; None if it is not known, which is not the same as free."""
     return prices().get(provider, {}).get(model)
+
+
+def pick(wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Price]:
+    """The prices of these models, by provider and name; those that are not known are left out. Nothing else is kept in
+    memory, so that a process can do with what its configuration names."""
+    by_provider: dict[str, set[str]] = {}
+    for provider, model in wanted:
+        by_provider.setdefault(provider, set()).add(model)
+    listed = msgspec.json.decode(FILE.read_bytes(), type=dict[str, msgspec.Raw]) if by_provider else {}
+    found: dict[tuple[str, str], Price] = {}
+    for provider in by_provider.keys() & listed.keys():
+        models = msgspec.json.decode(listed[provider], type=dict[str, Price])
+        found |= {(provider, model): models[model] for model in by_provider[provider] & models.keys()}
+    return found
