@@ -13,12 +13,12 @@ answered. ``interrupted``: the gateway died meanwhile; what the leg came to is a
 class Entry(Struct, frozen=True, array_like=True):
     """What one leg came to at one target.
 
-    ``at`` is when the leg was admitted, in microseconds since 1970; days, months and hours are those of this moment, in
-    UTC. ``id`` begins with it, so that ids grow with time. ``request`` is the call's ``x-request-id``. ``requests`` is 1
-    at a leg's last target and 0 at those before it, so that legs can be counted; ``calls`` is how many HTTP requests the
-    target got. Tokens are as in ``adapters.types.Usage``: None is not reported. ``cost`` is nano-dollars, None where the
-    price is not known. ``estimated``: the tokens are ours, since the provider did not say. ``duration`` and
-    ``first_token`` are milliseconds; the latter None where nothing was streamed.
+    ``at`` is when the leg was admitted, in microseconds since 1970; days, months and hours are those of this moment,
+    in UTC. ``id`` begins with it, so that ids grow with time. ``request`` is the call's ``x-request-id``. ``requests``
+    is 1 at a leg's last target and 0 at those before it, so that legs can be counted; ``calls`` is how many HTTP
+    requests the target got. Tokens are as in ``adapters.types.Usage``: None is not reported. ``cost`` is nano-dollars,
+    None where the price is not known. ``estimated``: the tokens are ours, since the provider did not say. ``duration``
+    and ``first_token`` are milliseconds; the latter None where nothing was streamed.
     """
 
     id: str
