@@ -22,7 +22,7 @@ class HfTokenizer:
 
     def __init__(self, inner: Any, begin: int) -> None:
         self.begin = begin
-        self._encode = inner.encode_fast  # without places in the text
+        self._encode = inner.encode
 
     def count(self, text: str) -> int:
         return len(self._encode(text.encode(errors="replace").decode(), add_special_tokens=False))
