@@ -30,7 +30,7 @@ class Holds:
     def __init__(self) -> None:
         self._queues: dict[float, dict[str, Held]] = {}
         self._expired: dict[str, Held] = {}
-        self._done: dict[str, int] = {}
+        self._told: dict[str, int] = {}
 
     def add(self, id: str, until: int, ttl: float, shares: list[Reserved]) -> None:
         queue = self._queues.get(ttl)
@@ -64,19 +64,19 @@ class Holds:
     def next_expiry(self) -> int | None:
         return min((held.until for held in self._firsts()), default=None)
 
-    def note(self, id: str, now: int) -> bool:
-        """Whether this is told for the first time."""
-        if id in self._done:
-            return False
-        self._done[id] = now + REMEMBERED
-        return True
+    def note(self, id: str, now: int) -> None:
+        """Remembers that the use of this hold has been told."""
+        self._told[id] = now + REMEMBERED
+
+    def is_told(self, id: str) -> bool:
+        return id in self._told
 
     def forget(self, now: int) -> None:
         """Lets go of what has been remembered for long enough, and of queues that nobody stands in."""
         while self._expired and (first := next(iter(self._expired.values()))).until <= now:
             del self._expired[first.id]
-        while self._done and self._done[id := next(iter(self._done))] <= now:
-            del self._done[id]
+        while self._told and self._told[id := next(iter(self._told))] <= now:
+            del self._told[id]
         for ttl in [ttl for ttl, queue in self._queues.items() if not queue]:
             del self._queues[ttl]
 

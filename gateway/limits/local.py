@@ -74,21 +74,20 @@ class LocalLimiter:
         if now >= self._due:
             self._tend(now)
         for use in uses:
+            told = bool(use.subjects) and self._holds.is_told(use.id)
+            tokens, nano = (0, 0) if told else (use.tokens, use.nano)
             if (held := self._holds.pop(use.id)) is not None:
-                release(held, use.tokens, use.nano)
+                release(held, tokens, nano)
             elif (held := self._holds.pop_expired(use.id)) is not None:
                 for account, bucket, day, month, _, _ in held.shares:
                     if bucket is not None:
-                        bucket.change(use.tokens)
-                    self._commit(account.subject, day.number, month.number, use)
-            elif use.subjects and self._holds.note(use.id, now):
+                        bucket.change(tokens)
+                    self._commit(account.subject, day.number, month.number, tokens, nano)
+            elif use.subjects and not told:
                 then = calendar_at(min(use.at, now))
                 for subject in use.subjects:
-                    self._commit(subject, then.day, then.month, use)
-                continue
-            else:
-                continue
-            if use.subjects:
+                    self._commit(subject, then.day, then.month, tokens, nano)
+            if use.subjects and not told:
                 self._holds.note(use.id, now)
 
     def renewed(self, holds: tuple[str, ...], ttl: float) -> None:
@@ -151,13 +150,13 @@ class LocalLimiter:
         account.turn(self._calendar)
         return account
 
-    def _commit(self, subject: Subject, day: int, month: int, use: SettledUse) -> None:
+    def _commit(self, subject: Subject, day: int, month: int, tokens: int, nano: int) -> None:
         """Enters what nothing was reserved for. What came of days and months that are over is nobody's limit now."""
         account = self._current(subject)
         if account.day.number == day:
-            account.day.add(use.tokens, use.nano)
+            account.day.add(tokens, nano)
         if account.month.number == month:
-            account.month.add(0, use.nano)
+            account.month.add(0, nano)
 
     def _refused(self, claims: tuple[Claim, ...], accounts: list[Account], now: int) -> Refused:
         found: list[Obstacle] = []

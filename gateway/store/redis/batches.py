@@ -1,0 +1,130 @@
+"""Operations of one turn of the event loop travel together."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as NoAnswer
+
+from gateway.limits.types import StoreDown
+from gateway.store.redis.client import SECONDS, Client
+from gateway.store.redis.script import Script
+from gateway.store.redis.words import PREFIX, Operation, keys_of
+
+log = logging.getLogger("gateway.redis")
+
+MOST = 64
+"""Operations in one batch, so that Redis is not kept from others for long."""
+LANES = 2
+"""Batches under way at once. One is on the wire while the next is worked on; more would only make them smaller."""
+
+Answer = tuple[int, str | None, Any]
+"""The server's time in milliseconds, its epoch, and what it says to the operation; False where counters are missing."""
+
+
+class Unanswered(StoreDown):
+    """It was sent, and may have been done, or may be done yet."""
+
+
+class Pending:
+    __slots__ = ("answered", "due", "operation")
+
+    def __init__(self, operation: Operation, due: float, answered: asyncio.Future[Answer]) -> None:
+        self.operation = operation
+        self.due = due
+        self.answered = answered
+
+
+class Batches:
+    """``told`` hears of every batch, whether it was answered. ``time`` replaces the server's clock, in milliseconds."""
+
+    def __init__(self, client: Client, told: Callable[[bool], None], time: Callable[[], int] | None = None) -> None:
+        self._client = client
+        self._told = told
+        self._time = time
+        self._script = Script("limits.lua")
+        self._waiting: deque[Pending] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    def submit(self, operation: Operation, seconds: float = SECONDS) -> asyncio.Future[Answer]:
+        """The future raises StoreDown, within ``seconds``; Unanswered if it was sent."""
+        loop = asyncio.get_running_loop()
+        pending = Pending(operation, loop.time() + seconds, loop.create_future())
+        self._waiting.append(pending)
+        if not self._scheduled and len(self._tasks) < LANES:
+            self._scheduled = True
+            loop.call_soon(self._start)
+        return pending.answered
+
+    async def close(self) -> None:
+        for pending in self._waiting:
+            fail(pending, StoreDown("the gateway is stopping"))
+        self._waiting.clear()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self) -> None:
+        self._scheduled = False
+        while self._waiting and len(self._tasks) < LANES:
+            batch = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+            batch = [pending for pending in batch if not pending.answered.done()]  # the others have left
+            if not batch:
+                continue
+            task = asyncio.get_running_loop().create_task(self._send(batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._waiting and not self._scheduled:
+            self._start()
+
+    async def _send(self, batch: list[Pending]) -> None:
+        operations = [pending.operation for pending in batch]
+        time = self._time() if self._time is not None else 0
+        packed = msgspec.msgpack.encode((PREFIX, time, operations))
+        try:
+            async with asyncio.timeout_at(min(pending.due for pending in batch)):
+                answer = await self._script.run(self._client, keys_of(operations), packed)
+            at, epoch, answers = msgspec.msgpack.decode(answer)
+        except asyncio.CancelledError:
+            for pending in batch:
+                fail(pending, Unanswered("the gateway is stopping"))
+            raise
+        except (RedisError, OSError, msgspec.DecodeError) as error:  # TimeoutError is an OSError
+            self._failed(batch, error)
+            return
+        self._told(True)
+        for pending, one in zip(batch, answers, strict=True):
+            if not pending.answered.done():
+                pending.answered.set_result((at, epoch or None, one))
+
+    def _failed(self, batch: list[Pending], error: Exception) -> None:
+        """Those who wait fail with those who were sent: they would only wait as long again."""
+        reason = reason_of(error)
+        log.debug("redis: %s", error)
+        waiting, self._waiting = self._waiting, deque()
+        for pending in batch:
+            fail(pending, Unanswered(reason))
+        for pending in waiting:
+            fail(pending, StoreDown(reason))
+        self._told(False)
+
+
+def fail(pending: Pending, error: StoreDown) -> None:
+    if not pending.answered.done():
+        pending.answered.set_exception(error)
+
+
+def reason_of(error: Exception) -> str:
+    """What may be told to anybody: neither addresses nor what Redis says of users."""
+    if isinstance(error, (TimeoutError, NoAnswer)):
+        return "Redis did not answer in time"
+    return f"Redis cannot be asked ({type(error).__name__})"

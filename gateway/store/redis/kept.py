@@ -1,0 +1,41 @@
+"""What legs came to, as long as it could not be told."""
+
+from collections.abc import Iterator
+
+from gateway.limits.types import SettledUse
+
+MOST = 100_000
+
+
+class Kept:
+    """The oldest are lost first; ``lost`` counts them. Each is kept once, by its id: what was used goes before what is
+    only given back."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._uses: dict[str, SettledUse] = {}
+        self.lost = 0
+
+    def __len__(self) -> int:
+        return len(self._uses)
+
+    def add(self, uses: tuple[SettledUse, ...]) -> None:
+        for use in uses:
+            self._uses.pop(use.id, None)
+            self._uses[use.id] = use
+        while len(self._uses) > self._most:
+            del self._uses[next(iter(self._uses))]
+            self.lost += 1
+
+    def give_back(self, holds: Iterator[str]) -> None:
+        """Nobody knows whether these were reserved; nothing was used in their name so far."""
+        self.add(tuple(SettledUse(id, 0, 0) for id in holds if id not in self._uses))
+
+    def first(self, most: int) -> tuple[SettledUse, ...]:
+        return tuple(use for use, _ in zip(self._uses.values(), range(most), strict=False))
+
+    def remove(self, uses: tuple[SettledUse, ...]) -> None:
+        """Those that have been told; one that has been kept anew meanwhile stays."""
+        for use in uses:
+            if self._uses.get(use.id) is use:
+                del self._uses[use.id]

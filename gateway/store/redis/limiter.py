@@ -1,0 +1,217 @@
+"""The limiter that all replicas of a gateway share."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+
+from gateway.limits.types import Ask, Count, Period, SettledUse, StoreDown, Subject, Verdict
+from gateway.store.redis import words
+from gateway.store.redis.batches import MOST, Answer, Batches, Unanswered
+from gateway.store.redis.breaker import Breaker
+from gateway.store.redis.client import Client
+from gateway.store.redis.kept import Kept
+
+log = logging.getLogger("gateway.redis")
+
+FAILURES = 3
+"""In a row, after which nobody waits any more."""
+PAUSE = 0.5
+"""Seconds between two looks at a Redis that does not answer."""
+PATIENCE = 2.0
+"""Seconds for what no request waits for."""
+REBUILDING = "Redis has lost its counters, which are being rebuilt"
+
+
+class RedisLimiter:
+    """Limiter in Redis. Nothing waits longer than 0.2 s for it, except ``seed`` and ``counts``.
+
+    ``rebuild`` is called when the counters are not there, as in a Redis that is new, was flushed or has started empty:
+    it seeds them from the ledger, and is called again if it fails. Until it returns, ``reserve`` raises StoreDown.
+    ``changed`` is told when ``up`` changes. ``time`` replaces the server's clock, in milliseconds.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        rebuild: Callable[[], Awaitable[None]] | None = None,
+        changed: Callable[[bool], None] | None = None,
+        *,
+        failures: int = FAILURES,
+        pause: float = PAUSE,
+        time: Callable[[], int] | None = None,
+    ) -> None:
+        self._batches = Batches(client, self._told, time)
+        self._breaker = Breaker(failures, self._note)
+        self._rebuild = rebuild
+        self._changed = changed
+        self._pause = pause
+        self._kept = Kept()
+        self._mending: asyncio.Task[None] | None = None
+        self._closed = False
+        self._was_up = False
+        self.epoch: str | None = None
+        """Which life of the counters this is: another one, and holds made before are not in it. None: not known."""
+
+    @property
+    def up(self) -> bool:
+        """Whether ``reserve`` is likely to be answered."""
+        return self.epoch is not None and not self._breaker.is_open
+
+    @property
+    def unsettled(self) -> int:
+        """How many uses wait for Redis."""
+        return len(self._kept)
+
+    @property
+    def lost(self) -> int:
+        """How many uses could not be kept any longer. The ledger has them, the counters do not."""
+        return self._kept.lost
+
+    # ------------------------------------------------------------------ as every limiter
+
+    async def reserve(self, ask: Ask, ttl: float) -> Verdict:
+        if not self.up:
+            self._mend()
+            raise StoreDown("Redis is not answering" if self._breaker.is_open else REBUILDING)
+        try:
+            at, _, answer = await self._ask(words.reserve(ask, ttl))
+        except (Unanswered, asyncio.CancelledError):
+            self._kept.give_back(hold.id for hold in ask.holds)  # whatever comes of it, nobody will use it
+            self._mend()
+            raise
+        if answer is False:
+            raise StoreDown(REBUILDING)
+        return words.verdict(ask, at, answer)
+
+    async def settle(self, uses: tuple[SettledUse, ...]) -> None:
+        """What cannot be told now is kept and told later: never raises StoreDown."""
+        if not self._closed and self.up:
+            try:
+                if (await self._ask(words.settle(uses)))[2] is not False:
+                    self._kept.remove(uses)
+                    return
+            except StoreDown:
+                pass
+            except asyncio.CancelledError:
+                self._keep(uses)
+                raise
+        self._keep(uses)
+
+    async def renew(self, holds: tuple[str, ...], ttl: float) -> None:
+        if not self.up:
+            raise StoreDown("Redis is not answering" if self._breaker.is_open else REBUILDING)
+        if (await self._ask(words.renew(holds, ttl)))[2] is False:
+            raise StoreDown(REBUILDING)
+
+    async def seed(self, periods: tuple[Period, ...], *, only_empty: bool) -> None:
+        for start in range(0, len(periods), MOST):
+            await self._ask(words.seed(periods[start : start + MOST], only_empty), PATIENCE)
+
+    async def counts(self, subjects: tuple[Subject, ...]) -> tuple[Count, ...]:
+        counts: list[Count] = []
+        for start in range(0, len(subjects), MOST):
+            some = subjects[start : start + MOST]
+            at, _, rows = await self._ask(words.counts(some), PATIENCE)
+            counts += [words.count(subject, at, row) for subject, row in zip(some, rows, strict=True)]
+        return tuple(counts)
+
+    # ------------------------------------------------------------------ its own life
+
+    async def start(self) -> bool:
+        """Whether Redis answers. If not, it is asked again and again from now on."""
+        try:
+            await self._ask(("probe",), PATIENCE)
+        except StoreDown:
+            return False
+        finally:
+            if not self.up:
+                self._mend()
+        return True
+
+    async def begin_epoch(self) -> None:
+        """Says that the counters are whole. Of several replicas that do, the first counts."""
+        await self._ask(("begin", secrets.token_hex(8)), PATIENCE)
+
+    async def close(self) -> None:
+        """What is kept is tried once more. ``unsettled`` says what is left."""
+        self._closed = True
+        if self._mending is not None:
+            self._mending.cancel()
+            await asyncio.gather(self._mending, return_exceptions=True)
+        if self._kept and self.up:
+            try:
+                await self._tell_kept()
+            except StoreDown:
+                log.warning("redis: %d uses were not told to the counters; the ledger has them", len(self._kept))
+        await self._batches.close()
+
+    # ------------------------------------------------------------------ within
+
+    async def _ask(self, operation: words.Operation, seconds: float | None = None) -> Answer:
+        answer = await (
+            self._batches.submit(operation) if seconds is None else self._batches.submit(operation, seconds)
+        )
+        if answer[1] != self.epoch:
+            self._enter(answer[1])
+        return answer
+
+    def _enter(self, epoch: str | None) -> None:
+        self.epoch = epoch
+        if epoch is None:
+            log.warning("redis: the counters are not there")
+            self._mend()
+        self._note()
+
+    def _told(self, answered: bool) -> None:
+        if answered:
+            self._breaker.succeed()
+        else:
+            self._breaker.fail()
+            self._mend()
+
+    def _note(self, _: bool = False) -> None:
+        if self.up != self._was_up:
+            self._was_up = self.up
+            log.warning("redis: %s", "answers" if self.up else "is away")
+            if self._changed is not None:
+                self._changed(self.up)
+
+    def _keep(self, uses: tuple[SettledUse, ...]) -> None:
+        self._kept.add(uses)
+        self._mend()
+
+    def _mend(self) -> None:
+        if self._mending is None and not self._closed:
+            self._mending = asyncio.get_running_loop().create_task(self._mends())
+
+    async def _mends(self) -> None:
+        """Asks until there is an answer, has lost counters rebuilt, and tells what was kept."""
+        try:
+            while True:
+                if await self._mended():
+                    return
+                await asyncio.sleep(self._pause)
+        finally:
+            self._mending = None
+
+    async def _mended(self) -> bool:
+        try:
+            await self._ask(("probe",), PATIENCE)
+            if self.epoch is None:
+                if self._rebuild is not None:
+                    await self._rebuild()
+                await self.begin_epoch()
+            await self._tell_kept()
+        except StoreDown:
+            return False
+        except Exception:
+            log.exception("redis: the counters could not be rebuilt")
+            return False
+        return True
+
+    async def _tell_kept(self) -> None:
+        while uses := self._kept.first(MOST):
+            if (await self._ask(words.settle(uses), PATIENCE))[2] is False:
+                raise StoreDown(REBUILDING)
+            self._kept.remove(uses)

@@ -1,0 +1,108 @@
+"""What is said to ``limits.lua``, and what it answers."""
+
+from typing import Any
+
+from msgspec.structs import astuple
+
+from gateway.limits.types import (
+    Ask,
+    Count,
+    Granted,
+    Kind,
+    Period,
+    Refused,
+    SettledUse,
+    Standing,
+    Subject,
+    Verdict,
+)
+
+TAG = "{gw}"
+"""One hash tag for all keys: a Cluster keeps them on one node, where one script can see them all."""
+PREFIX = TAG + ":"
+FIXED = (PREFIX + "holds", PREFIX + "expiry", PREFIX + "epoch")
+
+KINDS: tuple[Kind, ...] = ("requests/min", "tokens/min", "tokens/day", "concurrent", "USD/day", "USD/month")
+
+Operation = tuple[Any, ...]
+
+
+def name_of(subject: Subject) -> str:
+    return f"{subject.scope}/{subject.name}"
+
+
+def reserve(ask: Ask, ttl: float) -> Operation:
+    claims = [
+        (
+            f"{claim.subject.scope}/{claim.subject.name}",
+            claim.requests,
+            claim.tokens,
+            claim.nano,
+            *astuple(claim.limits),
+        )
+        for claim in ask.claims
+    ]
+    holds = []
+    for hold in ask.holds:
+        flat: list[str | int] = [hold.id]
+        for share in hold.shares:
+            flat += (share.claim, share.tokens, share.nano)
+        holds.append(flat)
+    return ("reserve", int(ttl * 1000), claims, holds)
+
+
+def settle(uses: tuple[SettledUse, ...]) -> Operation:
+    return ("settle", [(use.id, use.tokens, use.nano, list(map(name_of, use.subjects)), use.at) for use in uses])
+
+
+def renew(holds: tuple[str, ...], ttl: float) -> Operation:
+    return ("renew", int(ttl * 1000), holds)
+
+
+def seed(periods: tuple[Period, ...], only_empty: bool) -> Operation:
+    rows = [(name_of(p.subject), p.at, p.tokens_day, p.nano_day, p.nano_month) for p in periods]
+    return ("seed", only_empty, rows)
+
+
+def counts(subjects: tuple[Subject, ...]) -> Operation:
+    return ("counts", list(map(name_of, subjects)))
+
+
+def keys_of(operations: list[Operation]) -> list[str]:
+    """The keys that are known before. What belongs to holds is known to them only."""
+    names: dict[str, None] = {}
+    for operation in operations:
+        kind = operation[0]
+        if kind == "reserve" or kind == "seed":
+            for row in operation[2]:
+                names[row[0]] = None
+        elif kind == "counts":
+            names.update(dict.fromkeys(operation[1]))
+    keys = list(FIXED)
+    for name in names:
+        keys += (PREFIX + "w:" + name, PREFIX + "u:" + name)
+    return keys
+
+
+def standing(ask: Ask, found: Any) -> Standing | None:
+    if not found:
+        return None
+    place, kind, limit, remaining, reset = found
+    return Standing(ask.claims[place].subject, KINDS[kind], limit, remaining, reset / 1000)
+
+
+def verdict(ask: Ask, at: int, answer: list[Any]) -> Verdict:
+    if answer[0] == 1:
+        _, requests, tokens, soft = answer
+        passed = tuple(filter(None, [standing(ask, one) for one in soft]))
+        return Granted(at, standing(ask, requests), standing(ask, tokens), passed)
+    _, longest, wait, never, requests, tokens = answer
+    found = standing(ask, longest)
+    assert found is not None
+    seconds = None if wait is False else wait / 1000
+    return Refused(found, seconds, never, standing(ask, requests), standing(ask, tokens))
+
+
+def count(subject: Subject, at: int, answer: list[int]) -> Count:
+    tokens, nano, month, *reserved = answer
+    return Count(Period(subject, at, tokens, nano, month), *reserved)
