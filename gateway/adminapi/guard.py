@@ -9,11 +9,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.adminapi.given import Readers, read_object
-from gateway.adminapi.refusals import Forbidden, Refusal
+from gateway.adminapi.refusals import Forbidden, RecordAway, Refusal
 from gateway.api import check_head
 from gateway.control.types import Actor, Control, ControlError, Role
 from gateway.errors import BadRequest, GatewayError, Internal, Unauthenticated
 from gateway.exchange import too_large
+from gateway.store.sql.engine import RecordDown
 from gateway.wire.body import shown
 from gateway.wire.superset import superset
 
@@ -58,6 +59,9 @@ class Guard:
                 return refused(error)
             except ControlError as error:
                 return refused(Refusal(error))
+            except RecordDown:
+                log.exception("%s %s: the record is away", request.method, shown(request.scope["path"]))
+                return refused(RecordAway())
             except ClientDisconnect:
                 return Response(status_code=400)
             except Exception:
@@ -84,6 +88,8 @@ def refused(error: GatewayError) -> Response:
     headers = {name.decode(): value.decode() for name, value in error.headers}
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        headers["retry-after"] = f"{error.retry_after:.0f}"
     return said(superset(error), error.status, headers)
 
 

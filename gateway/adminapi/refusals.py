@@ -24,3 +24,13 @@ class Forbidden(GatewayError):
 
     status = 403
     code = "forbidden"
+
+
+class RecordAway(GatewayError):
+    """The database does not answer. Calls of models go on meanwhile."""
+
+    status = 503
+    code = "record_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("the record cannot be asked for now, and nothing was changed; try again", retry_after=5)

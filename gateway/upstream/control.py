@@ -1,5 +1,6 @@
 """The Control of a running gateway, asked through its ``/admin/``: for operators who are elsewhere."""
 
+import os
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -264,7 +265,7 @@ def why(error: BaseException) -> str:
     """What the operating system said, below the layers of wrapping."""
     below: BaseException | None = error
     while below is not None:
-        if isinstance(below, OSError) and below.strerror:
-            return below.strerror.lower()
+        if isinstance(below, OSError) and below.errno and below.errno > 0:
+            return os.strerror(below.errno).lower()
         below = below.__cause__ or below.__context__
     return str(error) or "no connection"

@@ -37,6 +37,9 @@ class Memory:
     """What all actors share."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
         self.teams: dict[str, TeamView] = {}
         self.keys: dict[str, KeyView] = {}
         self.admins: dict[str, AdminView] = {}

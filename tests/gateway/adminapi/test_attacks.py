@@ -11,6 +11,7 @@ import pytest
 from gateway.adminapi.guard import MAX_BODY
 from gateway.adminapi.routes import entries
 from gateway.control.types import Role
+from gateway.store.sql.engine import RecordDown
 from tests.gateway.adminapi.memory import NOW
 from tests.gateway.adminapi.plane import Plane
 
@@ -383,6 +384,13 @@ async def test_a_bug_is_not_told(plane: Plane, owner: httpx.AsyncClient, caplog:
     assert answer.status_code == 500
     assert "secret" not in answer.text and answer.json()["error"]["code"] == "internal_error"
     assert "failed by a bug" in caplog.text
+
+
+async def test_the_record_is_away(plane: Plane, owner: httpx.AsyncClient) -> None:
+    plane.memory.broken = RecordDown("postgresql://gateway:***@db/record cannot be asked")
+    answer = await owner.get("/admin/teams")
+    assert answer.status_code == 503 and answer.headers["retry-after"] == "5"
+    assert "postgresql" not in answer.text and answer.json()["error"]["code"] == "record_unavailable"
 
 
 async def test_a_body_that_never_ends_is_not_read_before_the_key_is_known(plane: Plane) -> None:
