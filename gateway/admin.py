@@ -13,7 +13,7 @@ from gateway import openapi
 from gateway.errors import GatewayError, MethodNotAllowed, NoSuchRoute, UnknownModel
 from gateway.keys import Keys
 from gateway.routing import Router
-from gateway.types import Team
+from gateway.types import Caller
 from gateway.wire.body import shown
 from gateway.wire.superset import superset
 
@@ -68,16 +68,16 @@ class Admin:
 
     async def models(self, request: Request) -> Response:
         """The models that the caller can ask, in OpenAI's form."""
-        self._team(request)
-        return answer({"object": "list", "data": [self._told(name) for name in self._router().offered()]})
+        caller, router = await self._keys.asking(authorization(request)), self._router()
+        return answer({"object": "list", "data": [self._told(name) for name in askable(router, caller)]})
 
     async def model(self, request: Request) -> Response:
         """One of them. Its name may hold slashes, be they written so or as %2F."""
         name = request.path_params["id"].removesuffix("/")
         if not name:
             return await self.models(request)
-        self._team(request)
-        if name not in self._router().offered():
+        caller = await self._keys.asking(authorization(request))
+        if name not in askable(self._router(), caller):
             raise UnknownModel(f"there is no model '{shown(name)}'; GET /v1/models lists them", param="model")
         return answer(self._told(name))
 
@@ -85,12 +85,20 @@ class Admin:
         """What all routes take and answer. Nobody's secret, so no key is needed."""
         return rendered(self._document)
 
-    def _team(self, request: Request) -> Team:
-        given = request.headers.getlist("authorization")
-        return self._keys.team(", ".join(given).encode("latin-1") if given else None)
-
     def _told(self, name: str) -> dict[str, object]:
         return {"id": name, "object": "model", "created": self._created, "owned_by": "gateway"}
+
+
+def askable(router: Router, caller: Caller) -> list[str]:
+    """The models that a caller can ask, by all their names."""
+    may = caller.may
+    return [name for name in router.offered() if may is None or may(name) or may(router.own_name(name))]
+
+
+def authorization(request: Request) -> bytes | None:
+    """The header, as it is read on the generating routes: said twice, it is nobody's key."""
+    given = request.headers.getlist("authorization")
+    return ", ".join(given).encode("latin-1") if given else None
 
 
 def answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -20,7 +20,7 @@ from gateway.paths import weaker
 from gateway.repair import exchanged, mended
 from gateway.tokens import estimate
 from gateway.turns import in_turns
-from gateway.types import Clock, LegResult, Outcome, Target
+from gateway.types import Clock, LegResult, Outcome, Sending, Target
 
 log = logging.getLogger("gateway.fanout")
 
@@ -39,7 +39,16 @@ AT_ONCE = 4
 
 
 async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
-    """Asks the leg's targets in turn and leaves the answer, or the last reason why there is none, in ``result``."""
+    """Asks the leg's targets in turn and leaves the answer, or the last reason why there is none, in ``result``. What
+    was used is noted, however it ends."""
+    try:
+        await ask_targets(result, clock, emit)
+    finally:
+        if result.meter is not None:
+            result.meter.end(result)
+
+
+async def ask_targets(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     leg = result.leg
     outcome: Outcome | None = None
     half: Half | None = None
@@ -110,6 +119,8 @@ async def try_target(result: LegResult, target: Target, asked: tuple[Asked, ...]
         result.path, result.whole = asked[0].path, not asked[0].call.stream
         result.broken, result.kept = {}, {}
     try:
+        if result.meter is not None:
+            result.meter.begin(target)
         reply = await attempt(result, target, asked, emit)
         if result.broken and len(result.broken) == len(reply.choices):
             raise result.broken[0]
@@ -143,7 +154,7 @@ async def attempt(result: LegResult, target: Target, asked: tuple[Asked, ...], e
     if len(asked) == 1 and target.gate is None and result.leg.keeping is None:
         [only] = asked
         if emit is None and not only.echo:  # as most are
-            return await exchanged(target, only, 0)
+            return await exchanged(result, target, only, 0)
         return await one(result, target, only, 0, emit)
     spare = made(asked) > result.leg.call.choices
     if len(asked) == 1:
@@ -182,7 +193,7 @@ async def one(
     """The answer to one request, for choices whose places in the leg begin at ``shift``."""
     if emit is not None and asked.call.stream:
         return await streamed(result, target, asked, shift, emit)
-    reply = await exchanged(target, asked, shift)
+    reply = await exchanged(result, target, asked, shift)
     if result.leg.keeping is not None:
         reply = await mended(result, target, asked, reply, shift, spare)
     return Reply(behind_echo(reply.choices, asked.echo), reply.usage, reply.raw) if asked.echo else reply
@@ -197,16 +208,29 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
     keeping = result.leg.keeping
     texts: dict[int, list[str]] = {i: [] for i in range(n)} if keeping else {}
     otherwise: set[int] = set()  # choices that are no texts
+    meter = result.meter
+    sending = meter.sending(asked.call) if meter is not None else Sending(asked.call)
+    sending.decoder = decoder
 
     def feed(data: bytes) -> asyncio.Future[None] | None:
         deltas = decoder.feed(data)
+        chars = pieces = 0
         for delta in deltas:
             index = delta.index
             if index in finished or not 0 <= index < n:
                 raise Garbled(STRAY)
             if delta.finish is not None:
                 finished[index] = delta.finish
-            sent[shift + index] += len(delta.text) or (weight(delta) if delta.raw is not None else 0)
+            size = len(delta.text) or (weight(delta) if delta.raw is not None else 0)
+            if size:
+                sent[shift + index] += size
+                chars += size
+                pieces += 1
+        if chars:
+            if meter is not None and not sending.pieces:
+                meter.heard(sending)
+            sending.chars += chars
+            sending.pieces += pieces
         if keeping:
             for delta in deltas:
                 texts[delta.index].append(delta.text)
@@ -216,12 +240,16 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
             deltas = [echo.of(delta) for delta in deltas]
         return emit(result, deltas, shift) if deltas else None
 
-    response = await target.upstream.stream(asked.request, target.timeouts, feed)
-    if response.status != 200:
-        target.adapter.decode(asked.call, response)  # raises what the status means
-        raise Garbled("the provider's answer could not be read", status=response.status)
-    decoder.close()
-    usage = decoder.usage or estimate(asked.call, sent[shift : shift + n])
+    try:
+        response = await target.upstream.stream(asked.request, target.timeouts, feed, sending.reach)
+        if response.status != 200:
+            target.adapter.decode(asked.call, response)  # raises what the status means
+            raise Garbled("the provider's answer could not be read", status=response.status)
+        decoder.close()
+    except ProviderError as failure:
+        sending.failure = failure
+        raise
+    usage = sending.usage = decoder.usage or estimate(asked.call, sent[shift : shift + n])
     if len(finished) != n:
         raise Garbled(f"the provider's stream ended {len(finished)} of {n} choices")
     if keeping:

@@ -1,12 +1,14 @@
 """What a generating route does, from the caller's bytes to the answer's. Read this first.
 
-    bytes -> team -> the dialect's request -> plan -> every model asked -> merged -> the dialect's answer -> bytes
+    bytes -> caller -> the dialect's request -> plan -> admission -> every model asked, what it uses noted and settled ->
+    merged -> the dialect's answer -> bytes
 
 Plain calls in the order in which they happen; whatever says no raises a GatewayError, which ``api`` answers.
 """
 
+from gateway.admission import Admission, Admitted
 from gateway.attempts import Emit
-from gateway.errors import GatewayError, Unanswered
+from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.explain import explained
 from gateway.fanout import ask_all, begun
@@ -15,7 +17,7 @@ from gateway.merge import merge, merge_compared
 from gateway.routing import Router
 from gateway.streaming import Stream
 from gateway.turns import current_task
-from gateway.types import Clock, CompletionRequest, CompletionResponse, Fanout, LegResult, Plan, Team
+from gateway.types import Caller, Clock, CompletionRequest, CompletionResponse, Fanout, LegResult, Plan
 from gateway.wire.dialect import Chunks, Dialect, Door
 
 
@@ -23,10 +25,19 @@ class Completion:
     """``router`` may be replaced at any time: a request keeps the one that it began with."""
 
     def __init__(
-        self, router: Router, keys: Keys, clock: Clock, *, max_body: int, max_depth: int, keepalive: float
+        self,
+        router: Router,
+        keys: Keys,
+        admission: Admission,
+        clock: Clock,
+        *,
+        max_body: int,
+        max_depth: int,
+        keepalive: float,
     ) -> None:
         self.router = router
         self._keys = keys
+        self._admission = admission
         self._clock = clock
         self._max_body = max_body
         self._max_depth = max_depth
@@ -35,38 +46,36 @@ class Completion:
     async def complete(self, exchange: Exchange, door: Door) -> None:
         """Answers the exchange. Raises GatewayError only while nothing has been sent."""
         began = self._clock.steady()
-        team = self._keys.team(exchange.authorization)
+        caller = self._keys.caller(exchange.authorization) or await self._keys.verified(exchange.authorization)
         body = await exchange.read(self._max_body)
         dialect, fields = door.enter(body, self._max_depth, exchange.lamini)
         exchange.dialect = dialect
         request = dialect.decode(fields)
-        plan, fanout = self.router.plan(request, team)
+        plan, fanout = self.router.plan(request, caller)
         exchange.cancel_when_left(current_task())
+        admitted = await self._admission.admit(caller, request.user, plan, exchange.id)
         if request.stream:
-            await self._stream(exchange, dialect, request, plan, fanout, began)
+            await self._stream(exchange, dialect, request, plan, fanout, began, admitted)
         else:
-            await self._whole(exchange, dialect, request, plan, fanout, began)
+            await self._whole(exchange, dialect, request, plan, fanout, began, admitted)
 
     async def answer(
-        self, request: CompletionRequest, team: Team, id: str, emit: Emit | None = None
+        self, request: CompletionRequest, caller: Caller, id: str, emit: Emit | None = None
     ) -> CompletionResponse:
         """The answer to a request that is nobody's connection. ``emit`` hears the pieces of a streamed one as they
         come; its choices then have no texts. Raises GatewayError."""
         began = self._clock.steady()
-        plan, fanout = self.router.plan(request, team)
-        results = begun(plan, self._clock, emit is not None)
+        plan, fanout = self.router.plan(request, caller)
+        admitted = await self._admission.admit(caller, request.user, plan, id)
+        results = begun(plan, self._clock, emit is not None, admitted.meters)
         await ask_all(results, fanout, self._clock, emit)
         return await self._merged(results, fanout, id, began)
 
     async def _merged(self, results: list[LegResult], fanout: Fanout, id: str, began: float) -> CompletionResponse:
         elapsed, created = self._clock.steady() - began, int(self._clock.wall())
-        try:
-            if fanout.alike is None:
-                return merge(results, fanout, id=id, created=created, elapsed=elapsed)
-            return await merge_compared(results, fanout, id=id, created=created, elapsed=elapsed)
-        except Unanswered as error:
-            error.headers = explained(results)
-            raise
+        if fanout.alike is None:
+            return merge(results, fanout, id=id, created=created, elapsed=elapsed)
+        return await merge_compared(results, fanout, id=id, created=created, elapsed=elapsed)
 
     async def _whole(
         self,
@@ -76,17 +85,18 @@ class Completion:
         plan: Plan,
         fanout: Fanout,
         began: float,
+        admitted: Admitted,
     ) -> None:
-        results = begun(plan, self._clock, streamed=False)
+        results = begun(plan, self._clock, False, admitted.meters)
         await ask_all(results, fanout, self._clock)
-        answer = await self._merged(results, fanout, exchange.id, began)
-        exchange.stop_watching()
         try:
+            answer = await self._merged(results, fanout, exchange.id, began)
+            exchange.stop_watching()
             body = dialect.encode(request, answer)
         except GatewayError as error:
-            error.headers = explained(results)
+            error.headers = explained(results) + admitted.told()
             raise
-        await exchange.answer(200, explained(results), body)
+        await exchange.answer(200, explained(results) + admitted.told(), body)
 
     async def _stream(
         self,
@@ -96,10 +106,11 @@ class Completion:
         plan: Plan,
         fanout: Fanout,
         began: float,
+        admitted: Admitted,
     ) -> None:
         created = int(self._clock.wall())
 
         def chunks(shown: Plan) -> Chunks:
             return dialect.chunks(request, exchange.id, created, shown)
 
-        await Stream(exchange, chunks, plan, fanout, self._clock, self._keepalive).run(began)
+        await Stream(exchange, chunks, plan, fanout, self._clock, self._keepalive, admitted).run(began)

@@ -13,20 +13,23 @@ from msgspec import Struct
 from adapters.embeddings.form import in_form, length
 from adapters.embeddings.types import Embed, Embedder, Vectors
 from adapters.errors import ProviderError, Rejected
-from adapters.types import Fields, HttpRequest, Usage, summed
+from adapters.types import Call, Fields, HttpRequest, Params, Prompts, Reply, Usage, summed
+from gateway.admission import Admission
 from gateway.attempts import at_once
-from gateway.errors import BadRequest, LegFailure
+from gateway.errors import BadRequest, GatewayError, LegFailure
 from gateway.exchange import Exchange
 from gateway.keys import Keys
 from gateway.merge import verdict
 from gateway.routing import Router
 from gateway.tokens import tokens
 from gateway.turns import current_task, in_turns
-from gateway.types import Target
+from gateway.types import Clock, Leg, LegResult, Meter, Target
 from gateway.wire.dialect import Door
 from gateway.wire.embeddings import EmbeddingDialect, EmbeddingRequest
 
 log = logging.getLogger("gateway.embedding")
+
+READ_ONLY = Params(max_tokens=0)
 
 BREATH = 64
 """Vectors whose form is changed before others have a turn; each takes some tens of microseconds."""
@@ -52,9 +55,20 @@ class Asking(Struct, frozen=True):
 class Embedding:
     """``router`` is asked for at each request, since a reload replaces it."""
 
-    def __init__(self, router: Callable[[], Router], keys: Keys, *, max_body: int, max_depth: int) -> None:
+    def __init__(
+        self,
+        router: Callable[[], Router],
+        keys: Keys,
+        admission: Admission,
+        clock: Clock,
+        *,
+        max_body: int,
+        max_depth: int,
+    ) -> None:
         self._router = router
         self._keys = keys
+        self._admission = admission
+        self._clock = clock
         self._max_body = max_body
         self._max_depth = max_depth
 
@@ -68,17 +82,31 @@ class Embedding:
 
     async def complete(self, exchange: Exchange, door: Door, wire: EmbeddingDialect) -> None:
         """Answers the exchange. Raises GatewayError only while nothing has been sent."""
-        self._keys.team(exchange.authorization)
+        caller = self._keys.caller(exchange.authorization) or await self._keys.verified(exchange.authorization)
         body = await exchange.read(self._max_body)
         exchange.dialect, fields = door.enter(body, self._max_depth, exchange.lamini)
         request = wire.decode(fields)
-        targets = self._router().candidates(request.model)
+        name, targets = self._router().candidates(request.model, caller)
         first, rest = first_expressible(request, targets)
         exchange.cancel_when_left(current_task())
-        vectors, target, attempts = await embedded(request, first, rest)
+        leg = leg_of(request, name, (first.target, *rest))
+        admitted = await self._admission.admit(caller, request.user, (leg,), exchange.id)
+        result = LegResult(leg, self._clock.steady(), meter=admitted.meters[0])
+        try:
+            vectors, target, attempts = await embedded(request, first, rest, result)
+        except GatewayError as error:
+            error.headers += admitted.told()
+            raise
+        finally:
+            admitted.meters[0].end(result)
         exchange.stop_watching()
         headers = [(b"x-gateway-target", target.name.encode()), (b"x-gateway-attempts", b"%d" % attempts)]
-        await exchange.answer(200, headers, wire.encode(request, vectors))
+        await exchange.answer(200, headers + admitted.told(), wire.encode(request, vectors))
+
+
+def leg_of(request: EmbeddingRequest, name: str, targets: tuple[Target, ...]) -> Leg:
+    """The call as far as it is counted: what is read, and nothing that is written."""
+    return Leg(request.model, Call("", Prompts(request.call.items), READ_ONLY), targets, 0, (), None, name)
 
 
 def first_expressible(request: EmbeddingRequest, targets: tuple[Target, ...]) -> tuple[Asking, tuple[Target, ...]]:
@@ -118,8 +146,10 @@ def parts(call: Embed, most: int | None) -> list[Embed]:
     return [replace(call, items=call.items[start : start + most], written=None) for start in starts]
 
 
-async def embedded(request: EmbeddingRequest, first: Asking, rest: tuple[Target, ...]) -> tuple[Vectors, Target, int]:
-    """The answer, who gave it, and how many were asked. Raises Unanswered."""
+async def embedded(
+    request: EmbeddingRequest, first: Asking, rest: tuple[Target, ...], result: LegResult
+) -> tuple[Vectors, Target, int]:
+    """The answer, who gave it, and how many were asked; ``result`` learns what came of it. Raises Unanswered."""
     failure: ProviderError | None = None
     attempts = 0
     for target in (first.target, *rest):
@@ -128,10 +158,12 @@ async def embedded(request: EmbeddingRequest, first: Asking, rest: tuple[Target,
             continue  # this target has no words for the call; why the others failed is what counts
         attempts += 1
         try:
-            return await attempt(asked), target, attempts
+            vectors = await attempt(asked, result)
+            result.outcome = Reply((), vectors.usage)
+            return vectors, target, attempts
         except ProviderError as exc:
             log.warning("%s: %s (%s)", target.name, exc.message, exc.code)
-            failure = exc
+            result.outcome = failure = exc
         if not failure.fall_back:
             break
     assert failure is not None
@@ -139,31 +171,44 @@ async def embedded(request: EmbeddingRequest, first: Asking, rest: tuple[Target,
     raise verdict(f"{request.model}: {failure.message}", [failure], (leg,), attempts > 1, failure.param)
 
 
-async def attempt(asked: Asking) -> Vectors:
+async def attempt(asked: Asking, result: LegResult) -> Vectors:
     """One target's whole answer, from one request or several. Raises a ProviderError."""
+    assert result.meter is not None
+    result.meter.begin(asked.target)
     if len(asked.parts) == 1:
-        return await one(asked, asked.parts[0])
+        return await one(asked, asked.parts[0], result.meter)
     found: dict[int, Vectors] = {}
+    meter = result.meter
 
     async def work(i: int) -> None:
-        found[i] = await one(asked, asked.parts[i])
+        found[i] = await one(asked, asked.parts[i], meter)
 
     await in_turns(len(asked.parts), at_once(asked.target), work)
     return joined([found[i] for i in range(len(asked.parts))])
 
 
-async def one(asked: Asking, part: Part) -> Vectors:
+async def one(asked: Asking, part: Part, meter: Meter) -> Vectors:
     """One HTTP exchange, in its turn where the provider's are bounded."""
     target = asked.target
     if target.gate is None:
-        response = await target.upstream.fetch(part.request, target.timeouts)
-    else:
-        async with target.gate:
-            response = await target.upstream.fetch(part.request, target.timeouts)
-    vectors = asked.embedder.decode(part.call, response)
+        return await exchanged(asked, part, meter)
+    async with target.gate:
+        return await exchanged(asked, part, meter)
+
+
+async def exchanged(asked: Asking, part: Part, meter: Meter) -> Vectors:
+    target = asked.target
+    sending = meter.sending(Call(target.model, Prompts(part.call.items), READ_ONLY))
+    try:
+        response = await target.upstream.fetch(part.request, target.timeouts, sending.reach)
+        vectors = asked.embedder.decode(part.call, response)
+    except ProviderError as failure:
+        sending.failure = failure
+        raise
+    usage = sending.usage = vectors.usage or estimate(part.call)
     check_dimensions(part.call, vectors.rows[0])
     rows = await formed(vectors.rows, part.call.base64)
-    return Vectors(rows, vectors.usage or estimate(part.call), vectors.raw)
+    return Vectors(rows, usage, vectors.raw)
 
 
 def check_dimensions(call: Embed, row: Fields) -> None:

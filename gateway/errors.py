@@ -3,15 +3,19 @@
     GatewayError
     ├─ BadRequest         400   the request is wrong; the message says where and what would be right
     ├─ Unauthenticated    401   no key, or one that we do not know
+    ├─ Exhausted          402   a budget is used up (429 for OpenAI's clients)
+    ├─ Forbidden          403   the key may not do that
     ├─ UnknownModel       404   no model of that name
     ├─ NoSuchRoute        404   no such path
     ├─ MethodNotAllowed   405
     ├─ TooLarge           413   the body is over the limit
     ├─ UnsupportedMedia   415   the body is not said to be JSON
+    ├─ OverLimit          429   a limit is reached; says which, and when to come back
     ├─ HeadTooLarge       431   the headers are over the limit
     ├─ Internal           500   a bug of ours
     ├─ Unanswered         4xx/5xx   no model answered, or too few; names each leg
-    └─ NotOffered         503   the model is configured, but its provider's key is not set
+    ├─ NotOffered         503   the model is configured, but its provider's key is not set
+    └─ Unrecorded         503   what the call uses could not be counted or noted, so it is not let in
 
 Each is rendered once, by the dialect of the caller. Messages are fit for the caller's eyes.
 """
@@ -57,6 +61,27 @@ class Unauthenticated(GatewayError):
     code = "invalid_api_key"
 
 
+class Exhausted(GatewayError):
+    """A budget has no room for the call. Trying again does not help before the day or month ends."""
+
+    status = 402
+    code = "insufficient_quota"
+    final = True
+
+
+class Forbidden(GatewayError):
+    status = 403
+    code = "forbidden"
+
+
+class OverLimit(GatewayError):
+    """``final`` where waiting a little does not help. ``kind`` is what OpenAI calls it: ``requests`` or ``tokens``."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    kind = "requests"
+
+
 class UnknownModel(GatewayError):
     status = 404
     code = "model_not_found"
@@ -96,6 +121,11 @@ class NotOffered(GatewayError):
     status = 503
     code = "model_not_offered"
     final = True
+
+
+class Unrecorded(GatewayError):
+    status = 503
+    code = "unrecorded"
 
 
 class Unanswered(GatewayError):

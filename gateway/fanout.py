@@ -6,7 +6,7 @@ and waited for before it passes.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from adapters.chat import weight
 from adapters.errors import TimedOut
@@ -15,7 +15,7 @@ from gateway.agreeing import AT_ONCE, most_alike, size
 from gateway.agreement import Alike
 from gateway.attempts import Emit, ask, close
 from gateway.turns import give_up
-from gateway.types import Clock, Fanout, LegResult, Plan
+from gateway.types import Clock, Fanout, LegResult, Meter, Plan
 
 log = logging.getLogger("gateway.fanout")
 
@@ -27,9 +27,13 @@ class Deadline(TimedOut):
     code = "deadline"
 
 
-def begun(plan: Plan, clock: Clock, streamed: bool) -> list[LegResult]:
+def begun(plan: Plan, clock: Clock, streamed: bool, meters: Sequence[Meter] | None = None) -> list[LegResult]:
     """A result for each leg, in the plan's order, with nothing in it yet."""
-    return [LegResult(leg, clock.steady(), sent=[0] * leg.call.choices if streamed else []) for leg in plan]
+    results = [LegResult(leg, clock.steady(), sent=[0] * leg.call.choices if streamed else []) for leg in plan]
+    if meters is not None:
+        for result, meter in zip(results, meters, strict=True):
+            result.meter = meter
+    return results
 
 
 async def ask_all(
@@ -41,8 +45,13 @@ async def ask_all(
         await ask(results[0], clock, emit)
         if ended:
             ended(results[0])
-    else:
+        return
+    try:
         await Race(results, fanout, clock, emit, ended).run()
+    finally:
+        for result in results:
+            if result.meter is not None:
+                result.meter.end(result)  # also of those whose task was cancelled before it began
 
 
 class Race:
@@ -72,6 +81,8 @@ class Race:
         timer = loop.call_later(self._fanout.deadline, self._time_up) if self._fanout.deadline is not None else None
         try:
             await self._over
+            for result in self._results:
+                result.given_up = result.outcome is None and not self._late
         finally:
             if timer:
                 timer.cancel()
@@ -121,6 +132,7 @@ class Race:
             self._winner = result
             for task, other in zip(self._tasks, self._results, strict=True):
                 if other is not result:
+                    other.given_up = True
                     task.cancel()
             self._left = 1
         if self._winner is not result or self._emit is None:

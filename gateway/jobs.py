@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from gateway.errors import GatewayError, Internal
 from gateway.store.jobs import Failure, Job, JobStore, Output
 from gateway.turns import give_up, in_turns
-from gateway.types import Team
+from gateway.types import Caller
 
 log = logging.getLogger("gateway.jobs")
 
@@ -73,29 +73,29 @@ class Jobs:
         await give_up(list(self._tasks))
         await self._store.close()
 
-    async def submit(self, team: Team, kind: str, sizes: list[int], work: Work, pending: bytes) -> str:
+    async def submit(self, caller: Caller, kind: str, sizes: list[int], work: Work, pending: bytes) -> str:
         """Takes a job on; returns its name. ``sizes`` are the prompts' bytes, ``pending`` what stands in the place of
         an output that is not there yet. Raises TooManyJobs."""
         size = sum(sizes)
-        self._reserve(team.name, size)  # before the store is asked, which lets other submits pass
+        self._reserve(caller.team, size)  # before the store is asked, which lets other submits pass
         id = secrets.token_hex(16)
         try:
-            if not await self._store.add(id, team.name, kind, len(sizes), pending):
+            if not await self._store.add(id, caller.team, kind, len(sizes), pending):
                 raise TooManyJobs(
                     f"{self._bounds.open} of your jobs have not ended; come back when some have", retry_after=5
                 )
         except BaseException:
-            self._release(team.name, size)
+            self._release(caller.team, size)
             raise
-        turn = self._turns.setdefault(team.name, asyncio.Semaphore(AT_ONCE))
+        turn = self._turns.setdefault(caller.team, asyncio.Semaphore(AT_ONCE))
         task = asyncio.create_task(Run(self._store, id, turn, self._pause).run(len(sizes), work, self._render))
         self._tasks.add(task)
-        task.add_done_callback(lambda task: self._ended(task, team.name, size))
+        task.add_done_callback(lambda task: self._ended(task, caller.team, size))
         return id
 
-    async def find(self, team: Team, kind: str, id: str) -> Job:
+    async def find(self, caller: Caller, kind: str, id: str) -> Job:
         """The team's job. Raises NoSuchJob."""
-        job = await self._store.find(id, team.name, kind)
+        job = await self._store.find(id, caller.team, kind)
         if job is None:
             raise NoSuchJob(f"there is no such job, or it ended more than {self._bounds.seconds / 60:.0f} minutes ago")
         return job

@@ -5,6 +5,7 @@ Starlette views, since a client that polls once a second does not count microsec
 ``/v1/streaming_completions`` (clients 2.1 to 2.5) is asked again and again, with the id in ``server``.
 """
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -18,15 +19,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.types import Delta, Prompts
-from gateway.admin import answer, rendered
-from gateway.api import check_head, error_headers
+from gateway.admin import answer, authorization, rendered
+from gateway.api import check_head, error_headers, new_id
+from gateway.attempts import Emit
 from gateway.completion import Completion
-from gateway.errors import GatewayError, Internal, Unanswered
+from gateway.errors import GatewayError, Internal, OverLimit, Unanswered
 from gateway.exchange import too_large
 from gateway.jobs import Jobs, Tell
 from gateway.keys import Keys
 from gateway.store.jobs import Failure, Job, Output
-from gateway.types import Clock, CompletionRequest, LegResult, Team
+from gateway.types import Caller, Clock, CompletionRequest, CompletionResponse, LegResult
 from gateway.wire import lamini
 from gateway.wire.body import Body, convert, read
 
@@ -36,6 +38,9 @@ STREAM = "stream"
 BATCH = "batch"
 
 RESERVED = timedelta(hours=1)
+
+PATIENCE = 600.0
+"""Seconds that a job's prompt waits for its caller's limits, at most."""
 
 LOST = Failure(503, b'{"detail":"the gateway was restarted while this job ran; send it again"}')
 
@@ -82,11 +87,11 @@ class Polling:
 
     async def stream(self, request: Request) -> Response:
         """Takes a job whose answers can be watched as they grow."""
-        return answer({"id": await self._submit(self._team(request), await self._body(request), STREAM)})
+        return answer({"id": await self._submit(await self._caller(request), await self._body(request), STREAM)})
 
     async def batch(self, request: Request) -> Response:
         """Takes a job whose answers are told one by one."""
-        return answer({"id": await self._submit(self._team(request), await self._body(request), BATCH)})
+        return answer({"id": await self._submit(await self._caller(request), await self._body(request), BATCH)})
 
     async def stream_result(self, request: Request) -> Response:
         return await self._result(request, STREAM)
@@ -96,10 +101,10 @@ class Polling:
 
     async def old_stream(self, request: Request) -> Response:
         """One call for both: without ``server`` a job is taken, with it there is what has come of it."""
-        team, body = self._team(request), await self._body(request)
+        caller, body = await self._caller(request), await self._body(request)
         server = msgspec.json.decode(body.fields.get("server", Raw(b"null")))
-        id = await self._submit(team, body, STREAM) if server is None else str(server)
-        job = await self._jobs.find(team, STREAM, id)
+        id = await self._submit(caller, body, STREAM) if server is None else str(server)
+        job = await self._jobs.find(caller, STREAM, id)
         if job.failure is not None:
             return rendered(job.failure.body, job.failure.status)
         outputs, finishes = shown(job)
@@ -108,7 +113,7 @@ class Polling:
     async def reservation(self, request: Request) -> Response:
         """Grants what is wanted: nothing is set aside, since a provider's limits are kept call by call. Clients of 2.0
         to 3.2 count down from ``capacity_remaining`` and then ask again. Times are UTC without saying so."""
-        self._team(request)
+        await self._caller(request)
         body = await self._body(request)
         wanted: Reservation = convert(decode_reservation, body.data, body.fields, EXPECTED_OF_IT)
         now = datetime.fromtimestamp(int(self._clock.wall()), UTC).replace(tzinfo=None)
@@ -122,9 +127,8 @@ class Polling:
             }
         )
 
-    def _team(self, request: Request) -> Team:
-        given = request.headers.getlist("authorization")
-        return self._keys.team(", ".join(given).encode("latin-1") if given else None)
+    async def _caller(self, request: Request) -> Caller:
+        return await self._keys.asking(authorization(request))
 
     async def _body(self, request: Request) -> Body:
         given = request.headers.get("content-type")
@@ -137,16 +141,16 @@ class Polling:
             parts.append(part)
         return read(b"".join(parts), self._max_depth)
 
-    async def _submit(self, team: Team, body: Body, kind: str) -> str:
+    async def _submit(self, caller: Caller, body: Body, kind: str) -> str:
         asked = lamini.decode(body)
         texts = texts_of(asked)
         # What can never be answered is refused now, and not found out by polling.
-        self._completion.router.plan(one_of(asked, texts[0], False), team)
-        work = Answering(self._completion, team, asked, texts, kind == STREAM and asked.note.types is None)
-        return await self._jobs.submit(team, kind, [len(text.encode()) for text in texts], work, pending_of(asked))
+        self._completion.router.plan(one_of(asked, texts[0], False), caller)
+        work = Answering(self._completion, caller, asked, texts, kind == STREAM and asked.note.types is None)
+        return await self._jobs.submit(caller, kind, [len(text.encode()) for text in texts], work, pending_of(asked))
 
     async def _result(self, request: Request, kind: str) -> Response:
-        job = await self._jobs.find(self._team(request), kind, request.path_params["id"])
+        job = await self._jobs.find(await self._caller(request), kind, request.path_params["id"])
         if job.failure is not None:
             return rendered(job.failure.body, job.failure.status)
         if not job.started:
@@ -159,10 +163,10 @@ class Answering:
     """The work of a job: the answer to each of its prompts by itself. ``streamed`` answers can be watched."""
 
     def __init__(
-        self, completion: Completion, team: Team, asked: CompletionRequest, texts: tuple[str, ...], streamed: bool
+        self, completion: Completion, caller: Caller, asked: CompletionRequest, texts: tuple[str, ...], streamed: bool
     ) -> None:
         self._completion = completion
-        self._team = team
+        self._caller = caller
         self._asked = asked
         self._texts = texts
         self._streamed = streamed
@@ -180,9 +184,7 @@ class Answering:
 
         types = self._asked.note.types
         try:
-            response = await self._completion.answer(
-                request, self._team, secrets.token_hex(16), hear if self._streamed else None
-            )
+            response = await self._admitted(request, hear if self._streamed else None)
         except Unanswered as error:
             if error.status == 504 and types is None:
                 return Output(so_far(), "timeout")
@@ -191,6 +193,18 @@ class Answering:
         text = "".join(said) if self._streamed else part.text
         finish = "length" if part.finish == "length" else "stop"
         return Output(to_json(lamini.output(text, part.finish, types)), finish)
+
+    async def _admitted(self, request: CompletionRequest, emit: Emit | None) -> CompletionResponse:
+        """The answer, once there is room for it under the caller's limits: nobody waits at the other end."""
+        waited = 0.0
+        while True:
+            try:
+                return await self._completion.answer(request, self._caller, new_id(secrets.randbits(128)), emit)
+            except OverLimit as error:
+                if error.retry_after is None or waited > PATIENCE:
+                    raise
+                waited += error.retry_after
+                await asyncio.sleep(error.retry_after)
 
 
 def texts_of(asked: CompletionRequest) -> tuple[str, ...]:

@@ -10,16 +10,20 @@ from gateway.asking import asked_again
 from gateway.choices import placed
 from gateway.keeping import Keeping
 from gateway.tokens import estimate
-from gateway.types import LegResult, Target
+from gateway.types import LegResult, Sending, Target
 
 
-async def exchanged(target: Target, asked: Asked, shift: int) -> Reply:
+async def exchanged(result: LegResult, target: Target, asked: Asked, shift: int) -> Reply:
     """One HTTP exchange and the reply in it, always with a usage. Raises a ProviderError."""
-    response = await target.upstream.fetch(asked.request, target.timeouts)
-    reply = target.adapter.decode(asked.call, response)
-    choices = placed(reply.choices, asked.call.choices, shift)
-    usage = reply.usage or estimate(asked.call, [len(choice.text) for choice in choices])
-    return Reply(choices, usage, reply.raw)
+    sending = Sending(asked.call) if result.meter is None else result.meter.sending(asked.call)
+    try:
+        response = await target.upstream.fetch(asked.request, target.timeouts, sending.reach)
+        reply = target.adapter.decode(asked.call, response)
+    except ProviderError as failure:
+        sending.failure = failure
+        raise
+    usage = sending.usage = reply.usage or estimate(asked.call, [len(choice.text) for choice in reply.choices])
+    return Reply(placed(reply.choices, asked.call.choices, shift), usage, reply.raw)
 
 
 async def mended(result: LegResult, target: Target, asked: Asked, reply: Reply, shift: int, spare: bool) -> Reply:
@@ -64,7 +68,7 @@ async def another(
         try:
             again = asked_again(target, asked, place, given.text, problem, keeping, round)
             result.attempts += 1
-            reply = await exchanged(target, again, 0)
+            reply = await exchanged(result, target, again, 0)
         except ProviderError:
             break
         note(result, reply)

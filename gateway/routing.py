@@ -12,10 +12,10 @@ from adapters.types import AnyJson, Call, Constraint, JsonSchema, Prompts
 from gateway.agreement import Alike
 from gateway.asking import requests, with_params
 from gateway.constraints import Checker, ConstraintError
-from gateway.errors import BadRequest, NotOffered, UnknownModel
+from gateway.errors import BadRequest, Forbidden, NotOffered, UnknownModel
 from gateway.keeping import Keeping
 from gateway.paths import whole
-from gateway.types import NO_FANOUT, CompletionRequest, Fanout, FanoutBody, Leg, Plan, Target, Team
+from gateway.types import NO_FANOUT, Caller, CompletionRequest, Fanout, FanoutBody, Leg, Plan, Target
 from gateway.wire.body import shown
 
 Order = Callable[[Sequence[Target]], tuple[Target, ...]]
@@ -61,16 +61,24 @@ class Router:
         """The names that can be asked, in the order of the configuration."""
         return [name for name, route in self._routes.items() if route.targets]
 
-    def candidates(self, name: str) -> tuple[Target, ...]:
-        """The targets of one model in the order in which to ask them, or the error that stops the call."""
+    def candidates(self, name: str, caller: Caller) -> tuple[str, tuple[Target, ...]]:
+        """A model's own name, and its targets in the order in which to ask them; or the error that stops the call."""
         route = self._route(name)
         if not route.targets:
             raise not_offered(name, route)
-        return route.targets if len(route.targets) == 1 else self._order(route.targets)
+        check_allowed(name, route.name, caller)
+        return route.name, route.targets if len(route.targets) == 1 else self._order(route.targets)
 
-    def plan(self, request: CompletionRequest, team: Team) -> tuple[Plan, Fanout]:
+    def own_name(self, name: str) -> str:
+        """What an alias stands for."""
+        return self._routes[name].name
+
+    def plan(self, request: CompletionRequest, caller: Caller) -> tuple[Plan, Fanout]:
         """A leg for each model in the caller's order, or the error that stops the whole call."""
         routes = self._resolve(request)
+        if caller.may is not None:
+            for name, route in routes:
+                check_allowed(name, route.name, caller)
         prompts = len(request.input.items) if isinstance(request.input, Prompts) else 1
         n, made = prompts * request.params.n, prompts * max(request.params.n, request.params.best_of or 0)
         if len(routes) * made > self._max_choices:
@@ -135,7 +143,7 @@ class Router:
             call = with_defaults(call, route.defaults)
         targets = route.targets if len(route.targets) == 1 else self._order(route.targets)
         try:
-            return first_expressible(name, call, targets, offset, keeping)
+            return first_expressible(name, call, targets, offset, keeping, route.name)
         except Rejected as exc:
             param = request.constrained_by if exc.param in CONSTRAINTS else exc.param
             raise BadRequest(f"model '{name}': {exc.message}", param=param or exc.param) from exc
@@ -145,6 +153,14 @@ def not_offered(name: str, route: Route) -> NotOffered:
     return NotOffered(f"model '{name}' is not offered: {' or '.join(route.missing)}", param="model")
 
 
+def check_allowed(name: str, own: str, caller: Caller) -> None:
+    """An allow-list may name a model or its alias; what it names can be asked by that name."""
+    if caller.may is not None and not (caller.may(own) or caller.may(name)):
+        raise Forbidden(
+            f"model '{name}' is not among those that this key may ask; GET /v1/models lists them", param="model"
+        )
+
+
 CONSTRAINTS = frozenset(
     {"anyjson", "grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex", "jsonschema", "oneof"}
     | {"regex", "response_format", "structured_outputs"}
@@ -152,12 +168,14 @@ CONSTRAINTS = frozenset(
 """What adapters call a constraint that their wire has no words for; callers have their own name for it."""
 
 
-def first_expressible(name: str, call: Call, targets: tuple[Target, ...], offset: int, keeping: Keeping | None) -> Leg:
+def first_expressible(
+    name: str, call: Call, targets: tuple[Target, ...], offset: int, keeping: Keeping | None, own: str
+) -> Leg:
     """The leg, beginning with the first target whose wire has words for the call. Raises Rejected if none has."""
     refusal: Rejected | None = None
     for i, target in enumerate(targets):
         try:
-            return Leg(name, call, targets[i:], offset, requests(target, call, keeping), keeping)
+            return Leg(name, call, targets[i:], offset, requests(target, call, keeping), keeping, own)
         except Rejected as exc:
             refusal = refusal or exc
     assert refusal is not None

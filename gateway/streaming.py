@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from adapters.errors import ProviderError, Unavailable
 from adapters.types import Delta, Reply
+from gateway.admission import Admitted
 from gateway.agreeing import merged_plan
 from gateway.attempts import close
 from gateway.choices import pieces
@@ -42,6 +43,7 @@ class Stream:
         fanout: Fanout,
         clock: Clock,
         keepalive: float,
+        admitted: Admitted,
     ) -> None:
         self._exchange = exchange
         self._plan = plan
@@ -49,7 +51,8 @@ class Stream:
         self._chunks = chunks(plan)
         self._fanout = fanout
         self._clock = clock
-        self._results = begun(plan, clock, streamed=fanout.alike is None)
+        self._results = begun(plan, clock, fanout.alike is None, admitted.meters)
+        self._admitted = admitted
         self._keepalive = keepalive
         self._head_known = self._busy = False
         self._held: list[bytes] = []
@@ -66,7 +69,7 @@ class Stream:
                 self._tell(merged)
         except Unanswered as error:
             if not self._exchange.started:
-                error.headers = explained(results)
+                error.headers = explained(results) + self._admitted.told()
                 raise
             last = self._chunks.failed(error)
         finally:
@@ -148,7 +151,7 @@ class Stream:
     def _know_head(self) -> None:
         """Which targets speak, in the head of the stream: those that are asked when it begins."""
         self._head_known = True
-        self._exchange.open(explained(self._results))
+        self._exchange.open(explained(self._results) + self._admitted.headers)
 
     def _end_unfinished(self, results: list[LegResult]) -> None:
         """Choices that were heard of and then given up, because enough others had answered, end too."""

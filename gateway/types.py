@@ -1,7 +1,8 @@
 """The values that a request becomes on its way: what was asked, what is planned, what came of it."""
 
+import math
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta, Struct
 
@@ -13,6 +14,7 @@ from adapters.types import (
     Call,
     Choice,
     Constraint,
+    Decoder,
     Fields,
     Finish,
     Input,
@@ -24,8 +26,11 @@ from adapters.types import (
 )
 from gateway.agreement import Alike
 from gateway.errors import LegFailure
+from gateway.estimates import Estimator, Guess
 from gateway.gate import Gate
 from gateway.keeping import Free, Keeping
+from gateway.ledger.cost import RateTable
+from gateway.limits.types import Limits, Subject
 from gateway.upstream.types import Timeouts, Upstream
 
 
@@ -36,10 +41,51 @@ class Clock(Struct, frozen=True):
     steady: Callable[[], float]
 
 
-class Team(Struct, frozen=True):
-    """Who is asking."""
+class Caller(Struct, frozen=True, eq=False):
+    """Who is asking: a team's key by its id, or a token that stands for one. ``expires`` is the wall clock's; ``may``
+    says of a model's name whether it is allowed, None that all are. ``limited`` are the team, the key and the
+    organisation, as far as they have limits. ``user`` is the end user whose token it is."""
 
-    name: str
+    team: str
+    key: str
+    expires: float = math.inf
+    may: Callable[[str], bool] | None = None
+    limited: tuple[tuple[Subject, Limits], ...] = ()
+    user: str = ""
+
+
+class Sending(Struct, eq=False):
+    """One HTTP request to a provider, while it is under way and after. ``usage`` is what its answer has reported, or
+    our estimate; a stream that is cut leaves its ``decoder`` with what was reported until then, and how many
+    characters and pieces it has brought. ``failure`` is why there was no answer. ``reach`` is called when its bytes are
+    about to go out: what is not ``reached`` has cost nothing. ``guess`` is what it was taken to come to."""
+
+    call: Call
+    usage: Usage | None = None
+    decoder: Decoder | None = None
+    chars: int = 0
+    pieces: int = 0
+    failure: ProviderError | None = None
+    first: float = 0.0
+    guess: Guess | None = None
+    reached: bool = False
+    reach: Callable[[], None] | None = None
+
+
+class Meter(Protocol):
+    """Notes what one leg uses, from before its first request goes out."""
+
+    def begin(self, target: "Target") -> None:
+        """The leg is about to ask this target. Raises Unavailable where that could not be noted."""
+
+    def sending(self, call: Call) -> Sending:
+        """One more HTTP request to the target at hand."""
+
+    def heard(self, sending: Sending) -> None:
+        """The first piece of its answer has come."""
+
+    def end(self, result: "LegResult") -> None:
+        """The leg is over, however it ended. Only the first call counts."""
 
 
 Mixing = Literal["all", "first", "quorum"]
@@ -83,7 +129,7 @@ class CompletionRequest(Struct, frozen=True):
     it came as one text, which may name several models with commas between. ``fields`` and ``constraint`` are the
     call's, ``constrained_by`` is the caller's name for the latter, ``unheld`` what its answers may be instead of
     keeping it and ``hint`` what shows it to a model (see ``Keeping``), and ``note`` what the dialect remembers for its
-    answer."""
+    answer. ``user`` is the caller's own name for the person who asks."""
 
     models: tuple[str, ...]
     input: Input
@@ -97,12 +143,14 @@ class CompletionRequest(Struct, frozen=True):
     unheld: frozenset[Free] = frozenset({"cut"})
     hint: str | None = None
     note: Any = None
+    user: str = ""
 
 
 class Target(Struct, frozen=True, eq=False):
     """One provider's model, ready to be asked. ``name`` is how it is shown, ``provider/model``; ``gate`` bounds how
     many calls it gets at once. ``path`` is how its answers are held to their constraints, where that is not the
-    adapter's to say, and ``shows_types`` whether the model is shown the type that its decoder holds it to."""
+    adapter's to say, and ``shows_types`` whether the model is shown the type that its decoder holds it to. ``rates`` are
+    its prices where they are known, ``most_output`` the tokens of its longest answer."""
 
     name: str
     model: str
@@ -117,13 +165,17 @@ class Target(Struct, frozen=True, eq=False):
     embedder: Embedder | None = None
     path: Path | None = None
     shows_types: bool = True
+    rates: RateTable | None = None
+    most_output: int | None = None
+    estimator: Estimator | None = None
 
 
 class Leg(Struct, frozen=True, eq=False):
     """One model's part of a call: what it is asked, of which targets in which order, and where its choices begin.
 
     ``first`` is what the first target is asked, made while planning, so that a call which no wire can express fails
-    before anything is sent. ``keeping`` holds the answer to its constraint, if it has one.
+    before anything is sent. ``keeping`` holds the answer to its constraint, if it has one. ``model`` is the caller's name
+    for the model, ``name`` its own.
     """
 
     model: str
@@ -132,6 +184,7 @@ class Leg(Struct, frozen=True, eq=False):
     offset: int
     first: tuple[Asked, ...]
     keeping: Keeping | None = None
+    name: str = ""
 
 
 Plan = tuple[Leg, ...]
@@ -145,6 +198,7 @@ class LegResult(Struct, eq=False):
     a stream that was cut. ``path`` is how the answer is held to its constraint; ``used`` is the usage of all answers
     that were given under it, good or not; ``broken`` are choices that do not keep it, where others do, and ``kept``
     those that do, before a prompt is put in front of them. ``whole``: the target was asked for it in one piece.
+    ``given_up``: enough others had answered.
     """
 
     leg: Leg
@@ -160,6 +214,8 @@ class LegResult(Struct, eq=False):
     broken: dict[int, Invalid] = {}
     kept: dict[int, Choice] = {}
     whole: bool = False
+    meter: Meter | None = None
+    given_up: bool = False
 
 
 class Part(Struct, frozen=True):

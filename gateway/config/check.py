@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import date
 from itertools import count, takewhile
 from typing import Any, get_args
 
@@ -13,20 +14,29 @@ from gateway.config import address
 from gateway.config.convert import Reading
 from gateway.config.model import (
     BASE_URLS,
+    AllLimits,
     Config,
     Engine,
+    LimitsConfig,
     ModelConfig,
+    Price,
     ProviderConfig,
     TargetConfig,
     host,
     legal_model_name,
 )
 from gateway.config.problems import Path, hint, shown
+from gateway.prices.dollars import nano_dollars, nano_per_million
 from gateway.upstream.types import Timeouts
 
 Found = Iterator[tuple[Path, str]]
 
 DAY = 86_400
+
+MOST_DOLLARS = 10**9
+
+MOST_OF_REQUEST = 1_000
+"""Dollars for one request beyond which a price is taken for a slip."""
 
 NAMING = "is not a name for a model (1 to 256 letters, digits, and . _ : / @ + -; no '..' or empty part)"
 
@@ -247,6 +257,66 @@ def target_mode(value: TargetConfig, path: Path, config: Reading) -> Found:
         yield (*path, "mode"), f"{value.provider} cannot be asked that way (only: {', '.join(modes)})"
 
 
+def whole_nano_dollars(value: LimitsConfig, path: Path, config: Reading) -> Found:
+    for name in ("usd_per_day", "usd_per_month", "soft_usd_per_day", "soft_usd_per_month"):
+        dollars = getattr(value, name)
+        if dollars is not None:
+            try:
+                nano_dollars(dollars, MOST_DOLLARS)
+            except ValueError as exc:
+                yield (*path, name), str(exc)
+
+
+def soft_below_hard(value: LimitsConfig, path: Path, config: Reading) -> Found:
+    for period in ("day", "month"):
+        soft, hard = getattr(value, f"soft_usd_per_{period}"), getattr(value, f"usd_per_{period}")
+        if soft is not None and hard is not None and soft >= hard:
+            yield (*path, f"soft_usd_per_{period}"), f"must be less than usd_per_{period}, or nobody is ever warned"
+
+
+def limited_names(value: AllLimits, path: Path, config: Reading) -> Found:
+    models = config.names("models")
+    for name in value.models:
+        if name not in models:
+            yield (*path, "models", name), f"no model '{shown(name)}' {hint(name, models)}"
+    for name in value.users:
+        if not all(name.partition("/")):
+            yield (*path, "users", name), "is not of the form team/user"
+
+
+def target_prices(value: TargetConfig, path: Path, config: Reading) -> Found:
+    if value.price is not None and value.prices:
+        yield (*path, "prices"), "cannot be given beside price (put all into prices, with since)"
+    days = [price.since for price in value.prices]
+    for i, day in enumerate(days):
+        if day in days[:i]:
+            yield (*path, "prices", i, "since"), "is the same as in an entry before it"
+
+
+def price(value: Price, path: Path, config: Reading) -> Found:
+    for name in ("input", "cached", "cache_write", "output", "reasoning"):
+        dollars = getattr(value, name)
+        if dollars is not None:
+            try:
+                nano_per_million(dollars)
+            except ValueError as exc:
+                yield (*path, name), str(exc)
+    if value.request is not None:
+        try:
+            nano_dollars(value.request, MOST_OF_REQUEST)
+        except ValueError as exc:
+            yield (*path, "request"), str(exc)
+    if value.since is not None and not is_day(value.since):
+        yield (*path, "since"), "must be a day, like 2027-01-01"
+
+
+def is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
 def modes_of(provider: ProviderConfig) -> tuple[Mode, ...]:
     """How the provider's adapter can be asked. Empty while the entry itself is wrong."""
     if provider.adapter == "local" and provider.engine is None:
@@ -267,5 +337,8 @@ RULES: dict[type[Struct], tuple[Rule, ...]] = {
     ProviderConfig: (engine, guided, typed_path, through_litellm, base_url, key, headers, query, embedded, queue),
     Timeouts: (timeouts,),
     ModelConfig: (targets,),
-    TargetConfig: (target_provider, target_model, target_mode, target_typed_path),
+    TargetConfig: (target_provider, target_model, target_mode, target_typed_path, target_prices),
+    Price: (price,),
+    LimitsConfig: (whole_nano_dollars, soft_below_hard),
+    AllLimits: (limited_names,),
 }

@@ -91,6 +91,116 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 5.0
 
 
+Count = Annotated[int, Meta(ge=1, le=10**12)]
+Dollars = Annotated[float, Meta(gt=0, le=10**9)]
+
+
+class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one team, key, user, model, or the organisation may use. Each leg of a call is a request of its own. Days
+    and months begin at midnight UTC."""
+
+    rpm: Annotated[Count | None, Meta(description="Requests in any 60 seconds.")] = None
+    tpm: Annotated[Count | None, Meta(description="Tokens in any 60 seconds, of prompts and answers together.")] = None
+    tpd: Annotated[Count | None, Meta(description="Tokens of a day.")] = None
+    concurrent: Annotated[
+        Annotated[int, Meta(ge=1, le=10**6)] | None, Meta(description="Requests under way at the same time.")
+    ] = None
+    usd_per_day: Annotated[Dollars | None, Meta(description="Dollars of a day; what would pass it is refused.")] = None
+    usd_per_month: Annotated[Dollars | None, Meta(description="Dollars of a month; what would pass it is refused.")] = (
+        None
+    )
+    soft_usd_per_day: Annotated[
+        Dollars | None, Meta(description="Dollars of a day beyond which answers carry a warning.")
+    ] = None
+    soft_usd_per_month: Annotated[
+        Dollars | None, Meta(description="Dollars of a month beyond which answers carry a warning.")
+    ] = None
+
+
+class AllLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Limits and budgets. What is set in the database, by ``gateway limits`` or ``/admin/limits``, goes before what
+    stands here; here the named entry goes before the one for all, limit by limit."""
+
+    organisation: Annotated[LimitsConfig, Meta(description="Of all calls together.")] = LimitsConfig()
+    team: Annotated[LimitsConfig, Meta(description="Of each team.")] = LimitsConfig()
+    key: Annotated[LimitsConfig, Meta(description="Of each key.")] = LimitsConfig()
+    user: Annotated[LimitsConfig, Meta(description="Of each end user of each team (the field user of a call).")] = (
+        LimitsConfig()
+    )
+    model: Annotated[LimitsConfig, Meta(description="Of each model, over all teams.")] = LimitsConfig()
+    teams: Annotated[dict[str, LimitsConfig], Meta(description="Of teams, by their names.")] = field(
+        default_factory=dict
+    )
+    keys: Annotated[dict[str, LimitsConfig], Meta(description="Of keys, by their ids.")] = field(default_factory=dict)
+    users: Annotated[dict[str, LimitsConfig], Meta(description="Of end users, as team/user.")] = field(
+        default_factory=dict
+    )
+    models: Annotated[dict[ModelName, LimitsConfig], Meta(description="Of models, by their names under models.")] = (
+        field(default_factory=dict)
+    )
+    on_store_failure: Annotated[
+        Literal["local", "deny", "allow"],
+        Meta(
+            description="While Redis cannot be asked. local: each replica keeps its share of every limit by itself. "
+            "deny: calls are refused. allow: calls are let in; what they use is counted later."
+        ),
+    ] = "local"
+    unknown_price: Annotated[
+        Literal["refuse", "allow"],
+        Meta(
+            description="What becomes of a call that a budget holds for, when a target of its model has no known price."
+        ),
+    ] = "refuse"
+    output_tokens: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="How long an answer is taken to become where neither the call nor the model says: this many "
+            "tokens are reserved until it is known.",
+        ),
+    ] = 4096
+
+
+class LedgerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The record of what was used."""
+
+    on_full: Annotated[
+        Literal["refuse", "allow"],
+        Meta(
+            description="What becomes of new calls when the disk has no room to note them. refuse: they are answered "
+            "503. allow: they are served, and are missing from the record."
+        ),
+    ] = "refuse"
+    spool_bytes: Annotated[
+        int,
+        Meta(
+            ge=4 << 20,
+            le=1 << 40,
+            description="The most that may wait on the disk of one process while the database is away.",
+        ),
+    ] = 1 << 30
+
+
+class Price(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Dollars per million tokens, and per request. What is not said of input costs what input does, of reasoning what
+    output does."""
+
+    since: Annotated[
+        str | None,
+        Meta(
+            description="The day from which it holds, like 2027-01-01 (UTC). Without it, from the beginning.",
+            extra_json_schema={"pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+        ),
+    ] = None
+    input: Annotated[float | None, Meta(description="Dollars per million tokens of a prompt.")] = None
+    cached: Annotated[float | None, Meta(description="... of a prompt that the provider had in its cache.")] = None
+    cache_write: Annotated[float | None, Meta(description="... of a prompt that it put into its cache.")] = None
+    output: Annotated[float | None, Meta(description="Dollars per million tokens of an answer.")] = None
+    reasoning: Annotated[float | None, Meta(description="... of an answer's reasoning.")] = None
+    request: Annotated[float | None, Meta(description="Dollars per request, whatever its tokens.")] = None
+
+
 class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A host of models: where it is, what it speaks, and which environment variable holds its key."""
 
@@ -219,6 +329,26 @@ class TargetConfig(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     fallback: Annotated[bool, Meta(description="Asked only after the targets without this have failed.")] = False
     typed_path: Annotated[TypedPath | None, Meta(description="As of the provider, for this model alone.")] = None
+    price: Annotated[
+        Price | None,
+        Meta(description="What it costs. By default what the published list says of the provider's model."),
+    ] = None
+    prices: Annotated[
+        tuple[Price, ...],
+        Meta(description="What it costs from which day on, where that changes; instead of price."),
+    ] = ()
+    max_output: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000_000)] | None,
+        Meta(description="The most tokens of an answer. By default what the published list says."),
+    ] = None
+    tokenizer: Annotated[
+        str | None,
+        Meta(
+            description="What counts its tokens before a call: the path of a .gguf, of a tokenizer.json, of a .tiktoken "
+            "file, or tiktoken:cl100k_base or tiktoken:o200k_base. Without it prompts are bounded by their bytes and by "
+            "what the provider has reported."
+        ),
+    ] = None
 
 
 class ParamDefaults(Struct, frozen=True, forbid_unknown_fields=True):
@@ -263,6 +393,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     defaults: Annotated[Defaults, Meta(description="What holds where neither caller nor model says.")] = Defaults()
     server: Annotated[ServerConfig, Meta(description="Bounds on what a caller may send.")] = ServerConfig()
+    limits: Annotated[AllLimits, Meta(description="What teams, keys, users, models and all of them may use.")] = (
+        AllLimits()
+    )
+    ledger: Annotated[LedgerConfig, Meta(description="The record of what was used.")] = LedgerConfig()
     providers: Annotated[dict[str, ProviderConfig], Meta(description="Hosts of models, by names of your choice.")] = (
         field(default_factory=dict)
     )

@@ -90,12 +90,13 @@ class Standing(Struct, frozen=True):
 class Granted(Struct, frozen=True):
     """``at`` is the store's time in milliseconds since 1970: the days and months that the call counts in are those of
     this moment. ``requests`` and ``tokens`` are the limits per minute or day with the smallest share left; ``soft`` are
-    soft budgets that this call has passed or found passed."""
+    soft budgets that this call has passed or found passed. ``degraded``: decided without the store that all share."""
 
     at: int
     requests: Standing | None = None
     tokens: Standing | None = None
     soft: tuple[Standing, ...] = ()
+    degraded: bool = False
 
 
 class Refused(Struct, frozen=True):
@@ -109,6 +110,7 @@ class Refused(Struct, frozen=True):
     never: bool = False
     requests: Standing | None = None
     tokens: Standing | None = None
+    degraded: bool = False
 
 
 Verdict = Granted | Refused

@@ -19,7 +19,7 @@ from gateway.upstream.failures import CLOSED, meaning
 from gateway.upstream.origin import Origin, head, place
 from gateway.upstream.pool import Pool
 from gateway.upstream.tls import Tls, tls
-from gateway.upstream.types import Feed, Limits, Timeouts
+from gateway.upstream.types import Feed, Limits, Reach, Timeouts
 
 LIMITS = Limits()
 
@@ -46,13 +46,17 @@ class LeanClient:
         self._prepared: dict[Endpoint, Prepared] = {}
         self._pools: WeakValueDictionary[Origin, Pool] = WeakValueDictionary()  # held by endpoints and connections
 
-    def fetch(self, request: HttpRequest, timeouts: Timeouts) -> Coroutine[Any, Any, HttpResponse]:
+    def fetch(
+        self, request: HttpRequest, timeouts: Timeouts, reach: Reach | None = None
+    ) -> Coroutine[Any, Any, HttpResponse]:
         """The whole answer, whatever its status. Raises ValueError for an endpoint that cannot be asked."""
-        return self._exchange(request, timeouts, None)
+        return self._exchange(request, timeouts, None, reach)
 
-    def stream(self, request: HttpRequest, timeouts: Timeouts, feed: Feed) -> Coroutine[Any, Any, HttpResponse]:
+    def stream(
+        self, request: HttpRequest, timeouts: Timeouts, feed: Feed, reach: Reach | None = None
+    ) -> Coroutine[Any, Any, HttpResponse]:
         """Pushes a 200's body into ``feed``, from inside the event loop's read callback."""
-        return self._exchange(request, timeouts, feed)
+        return self._exchange(request, timeouts, feed, reach)
 
     async def close(self) -> None:
         """Closes every connection; what is under way, or asked from now on, fails."""
@@ -61,13 +65,21 @@ class LeanClient:
             await pool.close()
         self._prepared.clear()
 
-    async def _exchange(self, request: HttpRequest, timeouts: Timeouts, feed: Feed | None) -> HttpResponse:
+    async def _exchange(
+        self, request: HttpRequest, timeouts: Timeouts, feed: Feed | None, reach: Reach | None
+    ) -> HttpResponse:
         prepared = self._prepared.get(request.endpoint) or self._prepare(request.endpoint)
         began = now = prepared.time()
         connection = prepared.pool.take(now)
         if connection is None:
             connection = await self._connection(prepared.pool, began, timeouts)
             now = prepared.time()
+        if reach is not None:
+            try:
+                reach()
+            except BaseException:
+                connection.abort()
+                raise
         answer = connection.ask(
             prepared.whole if feed is None else prepared.stream,
             request.body,

@@ -14,6 +14,11 @@ when more may come: until then the client stops reading, so a slow reader holds 
 ProviderError: the exchange is then given up and the error comes out of ``stream``."""
 
 
+Reach = Callable[[], None]
+"""Called once, when a connection is there and the request's bytes are about to go out. It may raise a ProviderError: then
+they do not."""
+
+
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds. ``connect`` includes TLS, ``first_byte`` runs from the request's last byte to the answer's head,
     ``idle`` is between two reads of a body (not while ``Feed`` holds it back), ``total`` is over all."""
@@ -41,10 +46,12 @@ class Upstream(Protocol):
     """Talks HTTP. Every failure is a ProviderError: ``Unavailable`` (refused, reset, TLS, name), ``TimedOut``, or
     ``Garbled`` (malformed, too large). Cancelling a call closes its connection at once, which tells the provider."""
 
-    async def fetch(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+    async def fetch(self, request: HttpRequest, timeouts: Timeouts, reach: Reach | None = None) -> HttpResponse:
         """The whole answer, whatever its status."""
 
-    async def stream(self, request: HttpRequest, timeouts: Timeouts, feed: Feed) -> HttpResponse:
+    async def stream(
+        self, request: HttpRequest, timeouts: Timeouts, feed: Feed, reach: Reach | None = None
+    ) -> HttpResponse:
         """Pushes a 200's body into ``feed`` and returns when it has ended; any other answer is returned whole.
 
         Returns normally only when the body was complete by its framing: a body cut short is ``Garbled``.

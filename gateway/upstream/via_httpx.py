@@ -6,8 +6,9 @@ written is lost if the provider hangs up at once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import httpx
 from msgspec import Struct
@@ -30,7 +31,7 @@ from gateway.upstream.framing import content_coding
 from gateway.upstream.inflate import Inflater, inflate
 from gateway.upstream.origin import Origin, headers, place
 from gateway.upstream.tls import tls
-from gateway.upstream.types import Feed, Limits, Timeouts
+from gateway.upstream.types import Feed, Limits, Reach, Timeouts
 
 LIMITS = Limits()
 GONE = "Server disconnected without sending a response"
@@ -78,13 +79,15 @@ class HttpxClient:
         self._prepared: dict[Endpoint, Prepared] = {}
         self._closed = False
 
-    async def fetch(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+    async def fetch(self, request: HttpRequest, timeouts: Timeouts, reach: Reach | None = None) -> HttpResponse:
         """The whole answer, whatever its status. Raises ValueError for an endpoint that cannot be asked."""
-        return await self._exchange(request, timeouts, None)
+        return await self._exchange(request, timeouts, None, reach)
 
-    async def stream(self, request: HttpRequest, timeouts: Timeouts, feed: Feed) -> HttpResponse:
+    async def stream(
+        self, request: HttpRequest, timeouts: Timeouts, feed: Feed, reach: Reach | None = None
+    ) -> HttpResponse:
         """Pushes a 200's body into ``feed``; any other answer is returned whole."""
-        return await self._exchange(request, timeouts, feed)
+        return await self._exchange(request, timeouts, feed, reach)
 
     async def close(self) -> None:
         """Closes every connection; what is under way fails."""
@@ -94,7 +97,9 @@ class HttpxClient:
         self._clients.clear()
         self._prepared.clear()
 
-    async def _exchange(self, request: HttpRequest, timeouts: Timeouts, feed: Feed | None) -> HttpResponse:
+    async def _exchange(
+        self, request: HttpRequest, timeouts: Timeouts, feed: Feed | None, reach: Reach | None
+    ) -> HttpResponse:
         if self._closed:
             raise Unavailable(CLOSED)
         prepared = self._prepared.get(request.endpoint) or self._prepare(request.endpoint)
@@ -111,7 +116,7 @@ class HttpxClient:
             prepared.url,
             headers=[*prepared.headers, coding],
             content=request.body,
-            extensions={"timeout": waits},
+            extensions={"timeout": waits} if reach is None else {"timeout": waits, "trace": tracing(reach)},
         )
         deadline = asyncio.timeout(timeouts.total)
         try:
@@ -195,6 +200,17 @@ class HttpxClient:
             trust_env=self._trust_env,
             cookies=cookies,
         )
+
+
+def tracing(reach: Reach) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+    """Tells when the request itself goes out: not when a proxy is asked for a tunnel
+    (https://www.encode.io/httpcore/extensions/#trace)."""
+
+    async def trace(event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith(".send_request_headers.started") and info["request"].method == b"POST":
+            reach()
+
+    return trace
 
 
 async def _push(response: httpx.Response, feed: Feed, coding: bytes) -> None:

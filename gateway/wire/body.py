@@ -5,6 +5,7 @@ The usual body costs two passes at C speed; only a suspicious one is looked at s
 
 import json  # noqa: TID251 - tells line and column of a mistake, and sees a key that is written twice
 import re
+from hashlib import sha256
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -208,6 +209,17 @@ def missing(problem: str) -> BadRequest:
     """msgspec's sentence about a required field, in our words."""
     name = re.search(r"missing required field `(\w+)`", problem)
     return BadRequest(f"{name[1]} is missing", param=name[1]) if name else BadRequest(problem.replace("`", ""))
+
+
+USER = 128
+"""Characters of an end user's name; what is beyond is told apart by a digest."""
+
+
+def user_name(user: str) -> str:
+    """An end user's name as it is counted and kept."""
+    if len(user) <= USER and user.isprintable():
+        return user
+    return f"{''.join(filter(str.isprintable, user[:USER]))}~{sha256(user.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
 def shown(value: str) -> str:

@@ -13,7 +13,7 @@ from adapters.embeddings.types import Embed, Vectors
 from adapters.types import Fields, Prompt, Usage
 from gateway.errors import BadRequest
 from gateway.wire import body as wire
-from gateway.wire.openai import NULL, small, to_json
+from gateway.wire.openai import NULL, small, to_json, user_of
 
 MOST = 2048
 """OpenAI's limit of items in one request."""
@@ -44,6 +44,7 @@ class EmbeddingRequest(Struct, frozen=True):
     model: str
     call: Embed
     single: bool = False
+    user: str = ""
 
 
 class EmbeddingDialect(Protocol):
@@ -85,7 +86,7 @@ def decode(body: wire.Body) -> EmbeddingRequest:
     items, single = items_of(written)
     fields = {name: value for name, value in found.items() if name not in TAKEN}
     call = Embed("", items, asked.encoding_format == "base64", asked.dimensions, fields, written)
-    return EmbeddingRequest(asked.model or "", call, single)
+    return EmbeddingRequest(asked.model or "", call, single, user_of(found))
 
 
 def items_of(written: Raw) -> tuple[tuple[Prompt, ...], bool]:

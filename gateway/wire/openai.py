@@ -12,7 +12,7 @@ from msgspec import Meta, Raw, Struct
 from adapters.errors import ProviderError, path_of
 from adapters.fields import CONSTRAINTS, HINTS, NEUTRAL
 from adapters.types import Fields, Finish, Input, Params, Usage
-from gateway.errors import BadRequest, GatewayError
+from gateway.errors import BadRequest, Exhausted, GatewayError, OverLimit
 from gateway.keeping import Free
 from gateway.types import NO_FANOUT, CompletionRequest, CompletionResponse, FanoutBody, Part
 from gateway.wire import body as wire
@@ -58,7 +58,13 @@ FINISH: dict[Finish | None, str] = {
 REASONS = frozenset({b'"stop"', b'"length"', b'"tool_calls"', b'"content_filter"', b'"function_call"'})
 """Finish reasons that OpenAI's clients know; a provider's other words are told by their meaning."""
 
-TYPES = {401: "authentication_error", 404: "invalid_request_error", 429: "rate_limit_error"}
+TYPES = {
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    404: "invalid_request_error",
+    429: "rate_limit_error",
+}
 
 NULL = Raw(b"null")
 
@@ -112,6 +118,7 @@ class ErrorBody(Struct, omit_defaults=True):
 
 
 to_json = msgspec.json.Encoder().encode
+decode_text = msgspec.json.Decoder(str).decode
 
 
 def small(found: Fields, known: frozenset[str]) -> bytes:
@@ -209,7 +216,18 @@ def request_of(
         unheld,
         None,
         note_of(asked.stream_options, logprobs),
+        user_of(found),
     )
+
+
+def user_of(found: Fields) -> str:
+    """Who asks, in the caller's own words; empty where they do not say."""
+    if "user" not in found:
+        return ""
+    try:
+        return wire.user_name(decode_text(found["user"]))
+    except msgspec.ValidationError:
+        return ""  # the provider may know what it means
 
 
 def check_stream(asked: Common) -> None:
@@ -252,7 +270,7 @@ CODES = {"throttled": "rate_limit_exceeded"}
 
 
 def error_object(error: GatewayError) -> ErrorBody:
-    kind = TYPES.get(error.status) or ("server_error" if error.status >= 500 else "invalid_request_error")
+    kind = error.kind if isinstance(error, OverLimit) else TYPES.get(error.status) or ("server_error" if error.status >= 500 else "invalid_request_error")
     return ErrorBody(error.message, kind, error.param, CODES.get(error.code, error.code), error.legs)
 
 
@@ -261,7 +279,8 @@ def encode_error(error: GatewayError) -> bytes:
 
 
 def status(error: GatewayError) -> int:
-    return error.status
+    """A budget that is used up is a 429 here (https://platform.openai.com/docs/guides/error-codes)."""
+    return 429 if isinstance(error, Exhausted) else error.status
 
 
 def usage_object(usage: Usage) -> Any:

@@ -52,6 +52,7 @@ EXPECTED = {
     "n": "a whole number from 1 to 128",
     "seed": "a whole number of 64 bits",
     "stream": "true or false",
+    "user": "a text",
     **FANOUT,
 }
 
@@ -72,6 +73,7 @@ class RequestBody(Struct):
     seed: Int64 | None = None
     stream: bool | None = None
     fanout: FanoutBody | None = None
+    user: str | None = None
 
 
 class UsageBody(Struct):
@@ -162,6 +164,7 @@ def decode(body: wire.Body) -> CompletionRequest:
         asked.stream or False,
         asked.fanout or NO_FANOUT,
         isinstance(asked.model, str),
+        user=wire.user_name(asked.user or ""),
     )
 
 

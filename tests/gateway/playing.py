@@ -9,7 +9,7 @@ import msgspec
 from adapters.openai import OpenAI
 from adapters.types import Call, Host, HttpRequest, HttpResponse, Params
 from gateway.types import Clock, Leg, Plan, Target
-from gateway.upstream.types import Feed, Timeouts
+from gateway.upstream.types import Feed, Reach, Timeouts
 
 CLOCK = Clock(lambda: 1_700_000_000.0, lambda: 50.0)
 PARAMS = Params()
@@ -25,16 +25,20 @@ class Playing:
         self.asked: list[str] = []
         self.cancelled: list[str] = []
 
-    async def fetch(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
-        return await self._play(request, None)
+    async def fetch(self, request: HttpRequest, timeouts: Timeouts, reach: Reach | None = None) -> HttpResponse:
+        return await self._play(request, None, reach)
 
-    async def stream(self, request: HttpRequest, timeouts: Timeouts, feed: Feed) -> HttpResponse:
-        return await self._play(request, feed)
+    async def stream(
+        self, request: HttpRequest, timeouts: Timeouts, feed: Feed, reach: Reach | None = None
+    ) -> HttpResponse:
+        return await self._play(request, feed, reach)
 
     async def close(self) -> None:
         pass
 
-    async def _play(self, request: HttpRequest, feed: Feed | None) -> HttpResponse:
+    async def _play(self, request: HttpRequest, feed: Feed | None, reach: Reach | None) -> HttpResponse:
+        if reach is not None:
+            reach()
         model = msgspec.json.decode(request.body)["model"]
         self.asked.append(model)
         try:

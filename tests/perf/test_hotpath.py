@@ -16,7 +16,7 @@ import pytest
 import gateway.upstream
 from adapters.types import HttpRequest, HttpResponse
 from gateway.protocol import DirectExchange
-from gateway.upstream.types import Feed, Timeouts
+from gateway.upstream.types import Feed, Reach, Timeouts
 from tests.gateway.playing import event, reply
 from tests.serving import KEY, application
 
@@ -32,10 +32,16 @@ class AtOnce:
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
-    async def fetch(self, request: HttpRequest, timeouts: Timeouts) -> HttpResponse:
+    async def fetch(self, request: HttpRequest, timeouts: Timeouts, reach: Reach | None = None) -> HttpResponse:
+        if reach is not None:
+            reach()
         return WHOLE
 
-    async def stream(self, request: HttpRequest, timeouts: Timeouts, feed: Feed) -> HttpResponse:
+    async def stream(
+        self, request: HttpRequest, timeouts: Timeouts, feed: Feed, reach: Reach | None = None
+    ) -> HttpResponse:
+        if reach is not None:
+            reach()
         for _ in range(PIECES):
             feed(PIECE)
         feed(END)

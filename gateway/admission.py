@@ -1,0 +1,258 @@
+"""Lets a call in: all its legs in all scopes in one step, or none of them.
+
+What a call may come to is estimated upward, and reserved: the tokens of its prompt and of the longest answer it can
+have, and what the dearest of its targets takes for them. When a leg is over, what it did not use is given back.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from adapters.types import Call
+from gateway.directory import Directory
+from gateway.errors import Exhausted, Unrecorded
+from gateway.estimates import Guess, output_bound
+from gateway.ledger.cost import dearest
+from gateway.limits.types import NANO, Ask, Claim, Granted, Hold, Limits, SettledUse, Share, StoreDown, Subject, Verdict
+from gateway.limits.words import HeaderLines, dollars, refusal, told
+from gateway.metering import Accounts, LegMeter, Whose
+from gateway.types import Caller, Clock, Leg, Plan, Target
+
+Wish = tuple[Subject, Limits, Sequence[int]]
+"""Whose limits count, and for which legs."""
+
+
+class Counting(Protocol):
+    """Who keeps the counters. ``now`` answers at once, or says that it must be asked with ``later``."""
+
+    def now(self, ask: Ask) -> Verdict | None: ...
+    async def later(self, ask: Ask) -> Verdict:
+        """Raises StoreDown."""
+
+    def settle(self, use: SettledUse) -> None:
+        """Without waiting, whatever the state of the store."""
+
+
+class Spooling(Protocol):
+    @property
+    def room(self) -> bool: ...
+
+
+class Rules(Struct, frozen=True):
+    """What is configured: the tokens of an answer that nobody bounds, and whether a call is refused under a budget when
+    a price is not known, or when it could not be noted."""
+
+    output_tokens: int
+    unpriced: bool = False
+    unnoted: bool = False
+
+
+class Need(Struct, frozen=True):
+    """What one leg may come to. ``open`` says that the caller has set no bound: then tokens are reserved as far as a
+    limit goes, and no farther. ``nano`` is None where a price is not known. ``guess`` is what its first request is taken
+    to come to."""
+
+    tokens: int
+    read: int
+    nano: int | None
+    open: bool
+    guess: Guess | None
+
+
+class Admitted(Struct, eq=False):
+    """A call that has been let in, with a meter for each leg, and what its answer's head says of limits."""
+
+    meters: tuple[LegMeter, ...]
+    headers: HeaderLines
+
+    def told(self) -> HeaderLines:
+        """... and what the call has cost, once its legs are over and if all prices are known."""
+        total = 0
+        for meter in self.meters:
+            if meter.cost is None:
+                return self.headers
+            total += meter.cost
+        return [*self.headers, (b"x-gateway-cost-usd", b"%d.%09d" % divmod(total, NANO))]
+
+
+class Admission:
+    """``number`` makes the ids of legs different, though two gateways share a store: it is new at each start."""
+
+    def __init__(
+        self, directory: Directory, counting: Counting, accounts: Accounts, spool: Spooling, rules: Rules, clock: Clock
+    ) -> None:
+        self._directory = directory
+        self._counting = counting
+        self._accounts = accounts
+        self._spool = spool
+        self._rules = rules
+        self._clock = clock
+
+    async def admit(self, caller: Caller, user: str, plan: Plan, request: str) -> Admitted:
+        """Raises OverLimit, Exhausted or Unrecorded; nothing is reserved then."""
+        if not self._spool.room and not self._rules.unnoted:
+            raise Unrecorded("the gateway's disk has no room to note what calls use; none is made", retry_after=5)
+        user = user or caller.user
+        at = int(self._clock.wall() * 1_000_000)
+        stem = f"{at:014x}-{request[:8]}{request[9:13]}"
+        wanted = self._ask(caller, user, plan, stem, at)
+        if wanted is None:
+            return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
+        ask, needs = wanted
+        verdict = self._counting.now(ask)
+        if verdict is None:
+            verdict = await self._asked(ask)
+        if not isinstance(verdict, Granted):
+            raise refusal(verdict, wish_of(ask, verdict.standing.subject, verdict.standing.kind))
+        meters = self._meters(caller, user, plan, request, stem, verdict.at * 1000, needs)
+        return Admitted(meters, told(verdict))
+
+    async def _asked(self, ask: Ask) -> Verdict:
+        try:
+            return await self._counting.later(ask)
+        except StoreDown as exc:
+            raise Unrecorded("limits cannot be looked up now, and no call is let in without", retry_after=1) from exc
+        except asyncio.CancelledError:
+            for hold in ask.holds:  # the caller has left; what was asked for may yet be granted
+                self._counting.settle(SettledUse(hold.id, 0, 0))
+            raise
+
+    def _meters(
+        self, caller: Caller, user: str, plan: Plan, request: str, stem: str, at: int, needs: list[Need] | None
+    ) -> tuple[LegMeter, ...]:
+        accounts, whose, held = self._accounts, Whose(caller.team, caller.key, user, request), needs is not None
+        guesses = [need.guess for need in needs] if needs else [None] * len(plan)
+        return tuple(
+            [
+                LegMeter(accounts, whose, f"{stem}.{i}", at, leg.name, held, guess)
+                for i, (leg, guess) in enumerate(zip(plan, guesses, strict=True))
+            ]
+        )
+
+    # ------------------------------------------------------------------ what is asked for
+
+    def _ask(self, caller: Caller, user: str, plan: Plan, stem: str, at: int) -> tuple[Ask, list[Need]] | None:
+        """None where nobody concerned has limits."""
+        directory, limited = self._directory, caller.limited
+        if user and directory.users_limited and (found := directory.limited("user", f"{caller.team}/{user}")):
+            limited = (*limited, found)
+        by_model = directory.models_limited
+        if not limited and not by_model:
+            return None
+        needs = [self._need(leg, at) for leg in plan]
+        wishes: list[Wish] = [(subject, limits, range(len(plan))) for subject, limits in limited]
+        if by_model:
+            wishes += self._by_model(plan)
+        if not wishes:
+            return None
+        shares: list[list[Share]] = [[] for _ in plan]
+        claims = [self._claim(place, wish, needs, plan, shares) for place, wish in enumerate(wishes)]
+        holds = [Hold(f"{stem}.{i}", tuple(mine)) for i, mine in enumerate(shares)]
+        return Ask(tuple(claims), tuple(holds)), needs
+
+    def _by_model(self, plan: Plan) -> list[Wish]:
+        legs: dict[str, list[int]] = {}
+        for i, leg in enumerate(plan):
+            legs.setdefault(leg.name, []).append(i)
+        found = [(self._directory.limited("model", name), places) for name, places in legs.items()]
+        return [(*limited, places) for limited, places in found if limited is not None]
+
+    def _claim(
+        self,
+        place: int,
+        wish: Wish,
+        needs: list[Need],
+        plan: Plan,
+        shares: list[list[Share]],
+    ) -> Claim:
+        subject, limits, legs = wish
+        budgeted = limits.usd_day is not None or limits.usd_month is not None
+        tokens = nano = 0
+        for i in legs:
+            need = needs[i]
+            if need.nano is None and budgeted and not self._rules.unpriced:
+                raise unpriced(plan[i])
+            mine, cost = within(need, limits), need.nano or 0
+            shares[i].append(Share(place, mine, cost))
+            tokens += mine
+            nano += cost
+        return Claim(subject, limits, len(legs), tokens, nano)
+
+    def _need(self, leg: Leg, at: int) -> Need:
+        call, targets = leg.call, leg.targets
+        rounds = 1 if leg.keeping is None else 1 + leg.keeping.rounds
+        guess = guessed(targets[0], call)
+        read = (guess.input if guess and len(leg.first) <= 1 else read_by(targets[0], leg)) * rounds
+        params = call.params
+        bound = output_bound(params, longest(targets, leg), call.prompts)
+        written = (self._rules.output_tokens * most_choices(call) if bound is None else bound) * rounds
+        times = max(1, len(leg.first)) * rounds
+        dearest_of_all = price_of(targets, at, read, written, times)
+        return Need(read + written, read, dearest_of_all, params.max_tokens is None, guess)
+
+
+def guessed(target: Target, call: Call) -> Guess | None:
+    return None if target.estimator is None else target.estimator.before(call)
+
+
+def read_by(target: Target, leg: Leg) -> int:
+    """Tokens that the target reads, in all requests that it takes."""
+    return sum([guess.input for asked in leg.first if (guess := guessed(target, asked.call))])
+
+
+def longest(targets: tuple[Target, ...], leg: Leg) -> int | None:
+    """Tokens of the longest answer that any of them gives, where the caller has set no bound; None if that is not known
+    of all."""
+    if leg.first and leg.first[0].call.params.max_tokens is not None:
+        return leg.first[0].call.params.max_tokens  # what the gateway asks for
+    most = [target.most_output for target in targets if target.most_output is not None]
+    return max(most) if len(most) == len(targets) else None
+
+
+def most_choices(call: Call) -> int:
+    """How many answers may be made."""
+    return call.prompts * max(call.params.n, call.params.best_of or 0)
+
+
+def price_of(targets: tuple[Target, ...], at: int, read: int, written: int, times: int) -> int | None:
+    """What the dearest target takes."""
+    dear = 0
+    for target in targets:
+        price = None if target.rates is None else dearest(target.rates.at(at), read, written, times)
+        if price is None:
+            return None
+        dear = max(dear, price)
+    return dear
+
+
+def within(need: Need, limits: Limits) -> int:
+    """The tokens to reserve of a subject. A call that nobody has bounded may take all that a limit ever allows: it would
+    otherwise never be let in, however short its answer."""
+    tokens = need.tokens
+    if need.open:
+        for limit in (limits.tpm, limits.tpd):
+            if limit is not None and need.read <= limit < tokens:
+                tokens = limit
+    return tokens
+
+
+def unpriced(leg: Leg) -> Exhausted:
+    error = Exhausted(
+        f"a budget holds for this call, and what model '{leg.model}' costs is not known: its targets need a price in "
+        "routing.yaml",
+        param="model",
+    )
+    error.code = "price_unknown"
+    return error
+
+
+def wish_of(ask: Ask, subject: Subject, kind: str) -> str:
+    """What the call may use of a limit, in words."""
+    claim = next(claim for claim in ask.claims if claim.subject == subject)
+    if kind.startswith("USD"):
+        return dollars(claim.nano)
+    if kind.startswith("tokens"):
+        return f"{claim.tokens:,} tokens"
+    return f"{claim.requests:,} request{'s' if claim.requests > 1 else ''}"

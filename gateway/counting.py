@@ -1,0 +1,151 @@
+"""Who keeps the counters: this process alone, or Redis for all of them, and what happens while Redis cannot be asked."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from gateway.limits.local import LocalLimiter
+from gateway.limits.types import Ask, Claim, Granted, Limits, Period, SettledUse, StoreDown, Subject, Verdict
+
+LIFE = 60.0
+"""Seconds after which a hold in Redis expires that nobody has settled or renewed."""
+
+ALONE = 30 * 86_400.0
+"""The same in process, where holds end with the process at the latest."""
+
+AT_ONCE = 500
+"""Holds renewed by one command."""
+
+replace = msgspec.structs.replace
+
+Policy = Literal["local", "deny", "allow"]
+
+
+class LocalCounting:
+    """All counters in this process: it must be the only one."""
+
+    def __init__(self, limiter: LocalLimiter) -> None:
+        self._limiter = limiter
+
+    def now(self, ask: Ask) -> Verdict | None:
+        return self._limiter.admit(ask, ALONE)
+
+    async def later(self, ask: Ask) -> Verdict:
+        raise AssertionError("the answer is always there at once")
+
+    def settle(self, use: SettledUse) -> None:
+        self._limiter.settled((use,))
+
+
+class Shared(Protocol):
+    """A store that several processes share."""
+
+    @property
+    def up(self) -> bool: ...
+    async def reserve(self, ask: Ask, ttl: float) -> Verdict: ...
+    async def renew(self, holds: tuple[str, ...], ttl: float) -> None: ...
+    def settle_soon(self, use: SettledUse) -> None: ...
+
+
+class SharedCounting:
+    """Counters in Redis. While it is away ``policy`` holds: ``local`` keeps this replica's share of every limit, out of
+    ``replicas`` alike; what is let in meanwhile is told to Redis later."""
+
+    def __init__(
+        self, shared: Shared, policy: Policy, clock_ms: Callable[[], int], replicas: Callable[[], int]
+    ) -> None:
+        self._shared = shared
+        self._policy = policy
+        self._clock_ms = clock_ms
+        self._replicas = replicas
+        self._share = LocalLimiter(clock_ms)
+        self._living: dict[str, None] = {}
+        self._elsewhere: dict[str, tuple[tuple[Subject, ...], int]] = {}
+        self._renewing: asyncio.Task[None] | None = None
+
+    def now(self, ask: Ask) -> Verdict | None:
+        if self._shared.up or self._policy == "deny":
+            return None
+        return self._without(ask)
+
+    async def later(self, ask: Ask) -> Verdict:
+        try:
+            verdict = await self._shared.reserve(ask, LIFE)
+        except StoreDown:
+            if self._policy == "deny":
+                raise
+            return self._without(ask)
+        if isinstance(verdict, Granted):
+            for hold in ask.holds:
+                self._living[hold.id] = None
+        return verdict
+
+    def settle(self, use: SettledUse) -> None:
+        self._living.pop(use.id, None)
+        known = self._elsewhere.pop(use.id, None)
+        if known is not None:
+            self._share.settled((use,))
+            use = SettledUse(use.id, use.tokens, use.nano, *known)
+        self._shared.settle_soon(use)
+
+    def known(self, periods: tuple[Period, ...]) -> None:
+        """What the ledger says was used until now: where a share of a budget begins, should Redis go away."""
+        self._share.seeded(periods, only_empty=False)
+
+    def start(self) -> None:
+        self._renewing = asyncio.create_task(self._renew())
+
+    async def close(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.wait([self._renewing])
+
+    def _without(self, ask: Ask) -> Verdict:
+        if self._policy == "allow":
+            verdict: Verdict = Granted(self._clock_ms(), degraded=True)
+        else:
+            verdict = replace(self._share.admit(self._portion(ask), ALONE), degraded=True)
+        if isinstance(verdict, Granted):
+            for hold in ask.holds:
+                subjects = tuple([ask.claims[share.claim].subject for share in hold.shares])
+                self._elsewhere[hold.id] = (subjects, verdict.at)
+        return verdict
+
+    def _portion(self, ask: Ask) -> Ask:
+        """The same wish, of this replica's share of every limit."""
+        replicas = max(1, self._replicas())
+        if replicas == 1:
+            return ask
+        counts = self._share.counted(tuple([claim.subject for claim in ask.claims]))
+        claims = [
+            replace(claim, limits=portion(claim, count.used, replicas))
+            for claim, count in zip(ask.claims, counts, strict=True)
+        ]
+        return Ask(tuple(claims), ask.holds)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(LIFE / 4)
+            living = list(self._living)
+            for start in range(0, len(living), AT_ONCE):
+                try:
+                    await self._shared.renew(tuple(living[start : start + AT_ONCE]), LIFE)
+                except StoreDown:
+                    break
+
+
+def portion(claim: Claim, used: Period, replicas: int) -> Limits:
+    """One replica's share: at least one request, and of what a budget has left its part."""
+    limits = claim.limits
+    changes: dict[str, Any] = {}
+    for name in ("rpm", "tpm", "concurrent"):
+        most = getattr(limits, name)
+        if most is not None:
+            changes[name] = max(1, most // replicas)
+    for name, gone in (("tpd", used.tokens_day), ("usd_day", used.nano_day), ("usd_month", used.nano_month)):
+        most = getattr(limits, name)
+        if most is not None:
+            changes[name] = min(most, gone + max(0, most - gone) // replicas)
+    return replace(limits, **changes)
