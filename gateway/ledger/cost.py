@@ -10,6 +10,10 @@ from gateway.prices import Price, Tier
 
 MILLION = 10**6
 
+MOST = 2**63 - 1
+"""Nine thousand million dollars: what the record can hold, and more than any call costs. Counts of tokens that make it
+more are a provider's mistake."""
+
 
 class Rates(Struct, frozen=True, omit_defaults=True):
     """What a target's tokens cost: nano-dollars per million of each kind, and ``request`` nano-dollars per request.
@@ -73,7 +77,8 @@ def rates_of(price: Price) -> Rates:
 
 
 def cost(rates: Rates | None, usage: Usage, calls: int = 1) -> int | None:
-    """Nano-dollars of what was used in so many requests, rounded half up; None if a price is missing that it takes.
+    """Nano-dollars of what was used in so many requests, rounded half up, ``MOST`` at most; None if a price is
+    missing that it takes.
 
     Each token is paid for once: what was read from the cache or written to it is part of the input, reasoning part of
     the output. The tier is that of the whole input.
@@ -99,7 +104,7 @@ def cost(rates: Rates | None, usage: Usage, calls: int = 1) -> int | None:
             if price is None:
                 return None
             total += tokens * price
-    return (total + MILLION // 2) // MILLION + rates.request * calls
+    return min((total + MILLION // 2) // MILLION + rates.request * calls, MOST)
 
 
 def dearest(rates: Rates | None, input: int, output: int, calls: int = 1) -> int | None:
@@ -115,4 +120,4 @@ def dearest(rates: Rates | None, input: int, output: int, calls: int = 1) -> int
         of_input = max(held.input or 0, held.cached or 0, held.cache_write or 0)
         of_output = max(held.output or 0, held.reasoning or 0)
         most = max(most, input * of_input + output * of_output)
-    return -(-most // MILLION) + rates.request * calls
+    return min(-(-most // MILLION) + rates.request * calls, MOST)

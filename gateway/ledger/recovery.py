@@ -13,8 +13,11 @@ from gateway.limits.types import SettledUse
 from gateway.store.alive import Alive
 from gateway.store.spool import Adopted, adopt
 
-AT_ONCE = 500
-"""Entries, which are read in a millisecond."""
+AT_ONCE = 2000
+"""Entries that are written together."""
+
+TURN = 200
+"""Records that are read without letting others have their turn: about a millisecond."""
 
 log = logging.getLogger("gateway.ledger")
 
@@ -29,8 +32,9 @@ class Recovered(Struct, frozen=True):
     uses: tuple[SettledUse, ...]
 
 
-def recover(adopted: Adopted, at_once: int = AT_ONCE) -> Iterator[Recovered]:
-    """All that has ended; then, of what has begun only, what it was likely to come to."""
+def recover(adopted: Adopted, at_once: int = AT_ONCE) -> Iterator[Recovered | None]:
+    """All that has ended; then, of what has begun only, what it was likely to come to. None is a moment to let others
+    have their turn."""
     open_legs: dict[str, list[Begun]] = {}
     entries: list[Entry] = []
     uses: list[SettledUse] = []
@@ -44,7 +48,9 @@ def recover(adopted: Adopted, at_once: int = AT_ONCE) -> Iterator[Recovered]:
         uses.clear()
         return found
 
-    for record, written in adopted.records():
+    for number, (record, written) in enumerate(adopted.records()):
+        if number % TURN == 0:
+            yield None
         if isinstance(record, Begun):
             begun = open_legs.setdefault(record.leg, [])
             if record not in begun:  # records are copied when old segments are let go of
@@ -127,6 +133,9 @@ class Recovery:
         for adopted in adopt(self._folder, self._alive):
             try:
                 for found in recover(adopted):
+                    if found is None:
+                        await asyncio.sleep(0)
+                        continue
                     if found.entries:
                         await self._store.write(found.entries)
                         self.entries += len(found.entries)

@@ -22,8 +22,8 @@ log = logging.getLogger("gateway.ledger")
 
 
 class LedgerStore(Protocol):
-    async def write(self, entries: Sequence[Entry]) -> None:
-        """All of them or none; an entry that is there already stays as it is."""
+    async def write(self, entries: Sequence[Entry]) -> object:
+        """All of them or none; an entry that is there already stays as it is. What it returns is not looked at."""
 
 
 class Writer:

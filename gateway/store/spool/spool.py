@@ -79,6 +79,7 @@ class Spool:
         self._making: Future[None] | None = None
         self._failed: OSError | None = None
         self._retry = 0.0
+        self._warned = False
         self._free = 0
         self._reckon()
         self._make_ahead()
@@ -245,10 +246,18 @@ class Spool:
         if self._making is not None and not self._making.done():
             return
         self._making = None
+        self._watch()
         if self._free >= USABLE or self.size + SIZE > self.most_bytes or self._clock() < self._retry:
             return
         self._numbers += 1
         self._making = self._thread.submit(self._make, self._numbers)
+
+    def _watch(self) -> None:
+        if not self._warned and self.size > self.most_bytes // 2:
+            log.warning("%s: the ledger's spool has grown to %d bytes of %d", self.folder, self.size, self.most_bytes)
+            self._warned = True
+        elif self._warned and self.size < self.most_bytes // 4:
+            self._warned = False
 
     def _make(self, number: int) -> None:  # in the thread
         try:

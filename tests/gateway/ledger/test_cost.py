@@ -107,6 +107,7 @@ def test_each_token_is_paid_once() -> None:
         (Rates(input=NANO, output=NANO), Usage(5, 0, cached=5, cache_write=5), 5000),
         (Rates(input=0, output=NANO, reasoning=3 * NANO), Usage(1, 10, reasoning=4), 18_000),
         (Rates(input=0, output=0, request=7), Usage(1, 1), 21),
+        (Rates(input=10**15, output=0), Usage(2**53 - 1, 0), 2**63 - 1),  # no provider means that
     ],
 )
 def test_of_kinds_and_rounding(rates: Rates | None, usage: Usage, expected: int | None) -> None:

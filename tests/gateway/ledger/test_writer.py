@@ -17,7 +17,7 @@ from gateway.ledger.recovery import Recovery
 from gateway.ledger.writer import Writer
 from gateway.limits.types import SettledUse, StoreDown
 from gateway.store.spool import Spool
-from tests.gateway.ledger import killed_child
+from tests.gateway.ledger import killed_child, recovering_child
 from tests.gateway.ledger.legs import begun, ended, entry, leg
 from tests.gateway.ledger.stores import Table
 
@@ -238,6 +238,19 @@ async def test_of_two_only_one_takes_it_over(tmp_path: Path, table: Table) -> No
     one.close()
     two.close()
     assert list((tmp_path / "ledger").iterdir()) == []
+
+
+def test_of_two_processes_only_one_takes_it_over(tmp_path: Path, table: Table) -> None:
+    for place in range(0, 6000, 200):
+        spool = Spool(tmp_path, time.monotonic)
+        record(spool, *range(place, place + 200))
+        die(spool)
+    arguments = [sys.executable, recovering_child.__file__, str(tmp_path)]
+    running = [subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(2)]
+    said = [one.communicate(timeout=30) for one in running]
+    settled = [id for out, _ in said for id in out.decode().split()]
+    assert sorted(settled) == [leg(place) for place in range(6000)]
+    assert table.entries() == [entry(place) for place in range(6000)]
 
 
 async def test_the_living_are_left_alone(tmp_path: Path, table: Table) -> None:

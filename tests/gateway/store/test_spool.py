@@ -217,7 +217,7 @@ def test_a_full_disk_that_has_room_again(make: Spools, monkeypatch: pytest.Monke
     assert spool.room > SIZE
 
 
-async def test_a_spool_is_bounded(make: Spools) -> None:
+async def test_a_spool_is_bounded(make: Spools, caplog: pytest.LogCaptureFixture) -> None:
     spool = make(most_bytes=4 * SIZE)
     reader = Reader(spool)
     place = 0
@@ -226,6 +226,9 @@ async def test_a_spool_is_bounded(make: Spools) -> None:
             spool.begin(begun(place))
             spool.end(ended(place))
     assert spool.size == 4 * SIZE == sum(path.stat().st_size for path in spool.folder.glob("*.spool"))
+    assert [one.message.partition(": ")[2] for one in caplog.records] == [
+        "the ledger's spool has grown to 3145728 bytes of 4194304"
+    ]
     assert len(await drain(reader)) == place
     spool.begin(begun(-1))
 
