@@ -157,7 +157,7 @@ local function turn(key)
       end
     end
   end
-  call('PEXPIREAT', key, int(today.month_ends + KEPT_DAYS * DAY))
+  call('PEXPIRE', key, int(today.month_ends - now + KEPT_DAYS * DAY))
 end
 
 local function write(counters, period)
