@@ -1,0 +1,55 @@
+"""One Redis, and all that a gateway has in it."""
+
+from collections.abc import Awaitable, Callable
+
+from gateway.store.redis.address import parse
+from gateway.store.redis.bus import Listener, publish
+from gateway.store.redis.census import Census
+from gateway.store.redis.client import open_client
+from gateway.store.redis.limiter import RedisLimiter
+
+
+class RedisStore:
+    """``url`` is as in ``address``: raises BadAddress. Nothing connects before ``start``. ``rebuild`` and ``changed``
+    are the limiter's."""
+
+    def __init__(
+        self,
+        url: str,
+        rebuild: Callable[[], Awaitable[None]] | None = None,
+        changed: Callable[[bool], None] | None = None,
+    ) -> None:
+        self.address = parse(url)
+        self._client = open_client(self.address)
+        self._census = Census(self._client)
+        self._listeners: list[Listener] = []
+        self.limiter = RedisLimiter(self._client, rebuild, changed)
+
+    async def start(self) -> bool:
+        """Whether Redis answers; if not, it is asked again and again from now on."""
+        return await self.limiter.start()
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        """To all who listen now, this process included. Raises StoreDown."""
+        await publish(self._client, channel, message)
+
+    def listen(self, channel: str, heard: Callable[[bytes], None], joined: Callable[[], None] | None = None) -> None:
+        """From now on until the end, whatever becomes of the connection. ``joined`` is called whenever it has begun
+        anew: something may have been missed."""
+        listener = Listener(self._client, channel, heard, joined)
+        listener.start()
+        self._listeners.append(listener)
+
+    async def heartbeat(self, name: str, ttl: float) -> int:
+        """Says for ``ttl`` seconds that this replica is there; how many are. Raises StoreDown."""
+        return await self._census.heartbeat(name, ttl)
+
+    async def leave(self, name: str) -> int:
+        """Says that it is there no more. Raises StoreDown."""
+        return await self._census.leave(name)
+
+    async def close(self) -> None:
+        for listener in self._listeners:
+            await listener.close()
+        await self.limiter.close()
+        await self._client.aclose()
