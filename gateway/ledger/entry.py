@@ -46,7 +46,8 @@ class Entry(Struct, frozen=True, array_like=True):
 class Begun(Struct, frozen=True, array_like=True):
     """A leg that is about to ask its target: what is entered if nobody comes to say how it ended. ``leg`` is the id of
     its hold, and the beginning of its entries' ids; ``input`` and ``output`` are what it will likely come to, ``cost``
-    of that."""
+    of that. There is one for each target that the leg asks, and the names are those of its entry. The ids of entries
+    made from these end in ``.i0``, ``.i1``: no others may."""
 
     leg: str
     at: int

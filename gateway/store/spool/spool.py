@@ -272,7 +272,8 @@ class Spool:
 
     def _copy(self, oldest: Segment) -> bool:
         """Copies some of what is open in the oldest segment to the newest, if it is in the way and there is room."""
-        if len(self.segments) * SIZE <= KEPT * SIZE + 4 * self._reserved:
+        enough = min(KEPT * SIZE + 4 * self._reserved, self.most_bytes // 2)
+        if self._failed is None and len(self.segments) * SIZE <= enough:
             return False
         for leg in self._first_of(oldest):
             payloads, reserved, _ = self._open[leg]

@@ -290,6 +290,20 @@ async def test_a_leg_that_lasts_does_not_hold_the_old_segments(make: Spools) -> 
     assert begun_only == {leg(-1), leg(-2)}
 
 
+@pytest.mark.parametrize("most", [2, 3, 8])
+async def test_a_leg_that_lasts_does_not_fill_a_small_spool(make: Spools, clock: Clock, most: int) -> None:
+    spool = make(most_bytes=most * SIZE)
+    reader = Reader(spool)
+    spool.begin(begun(-1))
+    for place in range(30_000):
+        spool.begin(begun(place))
+        spool.end(ended(place))
+        if place % 500 == 499:
+            await drain(reader)
+            spool._thread.submit(int).result()
+    assert spool.open == 1
+
+
 async def test_more_open_legs_than_a_segment_holds(make: Spools) -> None:
     spool = make()
     reader = Reader(spool)
