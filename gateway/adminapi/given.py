@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.adminapi.numbers import DOLLARS, amount, nano
+from gateway.adminapi.numbers import BUDGET, DOLLARS, amount, nano
 from gateway.errors import BadRequest
 from gateway.wire.body import fields, shown
 
@@ -117,7 +117,7 @@ def budget(raw: bytes) -> int | str | None:
         said = msgspec.json.decode(raw)
     elif said[0] not in "-0123456789":
         raise ValueError(f'must be {DOLLARS}, "unlimited", or null')
-    return nano(said)
+    return nano(said, BUDGET)
 
 
 def moment(reader: Callable[[str, int], int], now: Callable[[], float]) -> Reader:

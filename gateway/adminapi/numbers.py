@@ -11,6 +11,9 @@ from gateway.limits.types import NANO
 MOST = 2**63 - 1
 """The largest amount that SQL and Redis both keep exactly."""
 
+BUDGET = 10**9 * NANO
+"""The largest budget."""
+
 UNLIMITED = -1
 """Stands for a limit that lifts what ``routing.yaml`` says, where the record shows its own limits."""
 
@@ -20,20 +23,22 @@ NUMBER = re.compile(r"([0-9]{1,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", re.A
 DOLLARS = "dollars, such as 5 or 0.25"
 
 
-def nano(text: str) -> int:
-    """Nano-dollars of a number of dollars. Raises ValueError with what is wrong."""
+def nano(text: str, most: int = MOST) -> int:
+    """Nano-dollars of a number of dollars, at most that many. Raises ValueError with what is wrong."""
     if NUMBER.fullmatch(text) is None:
         if re.fullmatch(r"-[0-9].*", text, re.ASCII):
             raise ValueError("must not be negative")
         raise ValueError(f"must be {DOLLARS}")
     value = Decimal(text)
     if value and value.adjusted() > 10:
-        raise ValueError(f"must be at most {dollar_text(MOST)} dollars")
+        raise ValueError(f"must be at most {dollar_text(most)} dollars")
     with localcontext(prec=150):
         exact = value * NANO
         if exact != exact.to_integral_value():
             raise ValueError("must be whole nano-dollars: no more than nine decimals")
-    return amount(int(exact))
+    if exact > most:
+        raise ValueError(f"must be at most {dollar_text(most)} dollars")
+    return int(exact)
 
 
 def amount(value: int) -> int:

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from gateway.adminapi.told import worded
 from gateway.control.types import ControlError
 from gateway.errors import GatewayError
 
@@ -14,7 +15,7 @@ class Refusal(GatewayError):
     CODES: ClassVar[dict[str, str]] = {"invalid": "invalid_request"}
 
     def __init__(self, error: ControlError) -> None:
-        super().__init__(error.message, param=error.field or None)
+        super().__init__(worded(error.message), param=worded(error.field) or None)
         self.status = STATUS[error.code]
         self.code = self.CODES.get(error.code, error.code)
 

@@ -1,5 +1,6 @@
 """What operators see, as JSON has it: times as text, money in dollars; and back, for who asks a running gateway."""
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,11 +24,18 @@ MONEY = {
 }
 """The fields that hold nano-dollars, and their names where they are told in dollars."""
 
+CHANGED = frozenset({"before", "after"})
+"""What the log has of a change: the views of that time, as plain values."""
+
 FROM_DOLLARS = {told: own for own, told in MONEY.items()}
+
+OWN_NAMES = re.compile(rf"\b({'|'.join(MONEY)})\b")
 
 COST = "cost_usd"
 
 to_json = msgspec.json.Encoder().encode
+exactly = msgspec.json.Decoder(float_hook=lambda text: Raw(text.encode())).decode
+"""Numbers stay as they are written."""
 
 
 def told(value: Struct) -> dict[str, Any]:
@@ -49,6 +57,8 @@ def plain(value: Struct) -> dict[str, Any]:
 def shown(name: str, own: Any) -> Any:
     if isinstance(own, Limits):
         return limits_told(own)
+    if name in CHANGED:
+        return once(own)
     if isinstance(own, tuple):
         return [plain(item) if isinstance(item, Struct) else item for item in own]
     if isinstance(own, int) and not isinstance(own, bool):
@@ -64,6 +74,26 @@ def limits_told(limits: Limits) -> dict[str, Any]:
         for name, value in values.items()
         if value is not None
     }
+
+
+def once(value: Any) -> Any:
+    """A view as it was, in the words of ``told``."""
+    if not isinstance(value, dict):
+        return value
+    found: dict[str, Any] = {}
+    for name, own in value.items():
+        if name in MONEY and (own is None or isinstance(own, int)):
+            found[MONEY[name]] = own if own is None else LIFTED if own == UNLIMITED else dollars(own)
+        elif name in TIMES and isinstance(own, int):
+            found[name] = iso(own)
+        else:
+            found[name] = LIFTED if own == UNLIMITED and name in Limits.__struct_fields__ else once(own)
+    return found
+
+
+def worded(message: str) -> str:
+    """What the Control says, with the names that are used here."""
+    return OWN_NAMES.sub(lambda found: MONEY[found[0]], message)
 
 
 def cost(row: UsageRow) -> Raw | None:
@@ -91,5 +121,7 @@ def understood(own: str, raw: bytes) -> Any:
         return UNLIMITED
     if own in MONEY:
         return 0 if raw == b"null" else nano(raw.decode())
+    if own in CHANGED:
+        return exactly(raw)
     value = msgspec.json.decode(raw)
     return named(value) if own in TIMES and isinstance(value, str) else value

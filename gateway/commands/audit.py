@@ -1,0 +1,89 @@
+"""``gateway audit``."""
+
+import sys
+
+import click
+import msgspec
+
+from gateway.commands.options import earlier
+from gateway.commands.session import Plain, Session, command
+from gateway.control.types import AuditReport, LogView
+
+EMPTY: tuple[object, ...] = (None, False, "", [], {})
+
+
+class Group(click.Group, Plain):
+    """A group that does something by itself, too."""
+
+
+@click.group(cls=Group, invoke_without_command=True)
+@click.option("--repair", is_flag=True, help="Set counters to what the ledger says.")
+@command
+def audit(session: Session, repair: bool) -> None:
+    """Check that nothing is lost: ledger, roll-ups and counters must agree. `audit log` tells who changed what."""
+    if click.get_current_context().invoked_subcommand is not None:
+        return
+    from gateway.adminapi.told import told
+
+    report = session.run(lambda control: control.audit(repair))
+    session.tell(told(report), lambda: tell(report))
+    if not all(drift.repaired for drift in report.drifts):
+        sys.exit(1)
+
+
+def tell(report: AuditReport) -> None:
+    from gateway.adminapi.numbers import dollar_text
+    from gateway.commands import show
+
+    show.facts(
+        (
+            ("at", show.at(report.at)),
+            ("entries", str(report.entries)),
+            ("cost", f"${dollar_text(report.cost_nano)}"),
+            ("in flight", f"${dollar_text(report.in_flight_nano)}, {report.in_flight_tokens} tokens"),
+            ("waiting for SQL", f"{report.spooled} entries"),
+            (
+                "counters",
+                str(report.counters) if report.counters else "none looked at; a running gateway has them: --url",
+            ),
+            ("drift", str(len(report.drifts))),
+        )
+    )
+    rows = [
+        [one.what, one.subject, str(one.expected), str(one.found), "yes" if one.repaired else "no"]
+        for one in report.drifts
+    ]
+    if rows:
+        show.table(("what", "subject", "expected", "found", "repaired"), rows, frozenset({"expected", "found"}))
+
+
+@audit.command(cls=Plain)
+@click.option("--since", metavar="WHEN", help="Such as 7d, or a date [the beginning].")
+@click.option("--subject", help="Only changes of this one.")
+@click.option("--last", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many.")
+@command
+def log(session: Session, since: str | None, subject: str | None, last: int) -> None:
+    """Who changed what, the newest first."""
+    from gateway.adminapi.told import told
+    from gateway.commands import show
+
+    start = earlier("since", since)
+    lines = session.run(lambda control: control.log(since=start, subject=subject, last=last))
+    rows = [[show.at(line.at), line.actor, f"{line.action} {line.kind}", line.subject, change(line)] for line in lines]
+    columns = ("at", "actor", "action", "subject", "change")
+    session.tell([told(line) for line in lines], lambda: show.table(columns, rows) if rows else show.none("changes"))
+
+
+def change(line: LogView) -> str:
+    """What is different afterwards; of what was made, all that was said of it."""
+    from gateway.adminapi.told import once
+
+    before, after = [once(view) if isinstance(view, dict) else {} for view in (line.before, line.after)]
+    if not before:
+        return ", ".join([f"{name}: {text(value)}" for name, value in after.items() if value not in EMPTY])
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return ", ".join([f"{name}: {text(before.get(name))} -> {text(after.get(name))}" for name in names])
+
+
+def text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
