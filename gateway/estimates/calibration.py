@@ -41,19 +41,37 @@ class Step:
         self.mean_tokens += weight * (tokens - self.mean_tokens)
 
 
-class Calibration:
-    """One sort of text at one model. ``constant``: the provider says the same of short texts and long ones, as test
-    servers do."""
+class Constant:
+    """Notices a provider that says the same of short texts and long ones, as test servers do. ``value`` is what it
+    says; None as long as that is not sure."""
 
-    __slots__ = ("_above", "_last", "_longest", "_places", "_same", "_shortest", "_steps", "constant")
+    __slots__ = ("_last", "_longest", "_same", "_shortest", "value")
+
+    def __init__(self) -> None:
+        self.value: int | None = None
+        self._last = -1
+        self._same = self._shortest = self._longest = 0  # of the latest reports that were all alike
+
+    def learn(self, size: int, tokens: int) -> None:
+        if tokens != self._last:
+            self._last, self._same, self._shortest, self._longest = tokens, 1, size, size
+            self.value = None
+            return
+        self._same += 1
+        self._shortest, self._longest = min(size, self._shortest), max(size, self._longest)
+        if self._same >= SURE and self._longest >= 2 * self._shortest:
+            self.value = tokens
+
+
+class Calibration:
+    """One sort of text at one model."""
+
+    __slots__ = ("_above", "_places", "_steps")
 
     def __init__(self) -> None:
         self._steps: dict[int, Step] = {}
         self._places: list[int] = []  # of the steps, in order
         self._above = 0.0  # how far reports went beyond what should have been the most
-        self._last = -1
-        self._same = self._shortest = self._longest = 0  # of the latest reports that were all alike
-        self.constant = False
 
     def learn(self, size: int, tokens: int, cold: float) -> None:
         """A provider has counted so many tokens in a text of this size (at least 1)."""
@@ -65,18 +83,10 @@ class Calibration:
         else:
             step.learn(size, tokens)
         self._above = max(tokens - cold, self._above * (1 - FADE), 0.0)
-        if tokens != self._last:
-            self._last, self._same, self._shortest, self._longest = tokens, 1, size, size
-        else:
-            self._same += 1
-            self._shortest, self._longest = min(size, self._shortest), max(size, self._longest)
-        self.constant = self._same >= SURE and self._longest >= 2 * self._shortest
 
     def bound(self, size: int, cold: float) -> int:
         """What a text of this size costs at most: ``cold``, which is known without any report, or less. Reports beyond
         ``cold`` raise it."""
-        if self.constant:
-            return self._last
         step = self._steps.get(place_of(size))
         if step is not None:
             top = max(step.most, step.ratio * size) * (MARGIN + 1 / step.reports)
@@ -89,8 +99,6 @@ class Calibration:
 
     def mean(self, size: int) -> float | None:
         """What a text of this size costs as a rule; None before the first report."""
-        if self.constant:
-            return float(self._last)
         step = self._steps.get(place_of(size))
         if step is not None:
             return step.mean_tokens

@@ -9,7 +9,7 @@ import math
 from msgspec import Struct
 
 from adapters.types import Call, Chat, Params
-from gateway.estimates.calibration import FADE, MEMORY, Calibration
+from gateway.estimates.calibration import FADE, MEMORY, Calibration, Constant
 from gateway.estimates.size import WITH_TOOLS, Size, size_of
 from gateway.estimates.texts import words_of
 from gateway.estimates.types import Guess, Tokenizer
@@ -55,6 +55,7 @@ class Estimator:
         self._tokenizer = tokenizer
         self._template = template
         self._kinds: dict[int, Calibration] = {}
+        self._constant = Constant()
         self._around = Calibration()  # what a template adds to counted text, by the number of messages
         self._beyond = 1.0  # what a token that was counted here is at the provider, at most
         self._outputs: dict[int, Mean] = {}
@@ -67,6 +68,8 @@ class Estimator:
         """What one request may come to. Where a call takes several, each is to be estimated."""
         size, params = size_of(call), call.params
         choices = (params.n if params.best_of is None else max(params.n, params.best_of)) * size.prompts
+        if self._constant.value is not None:
+            return Guess(self._constant.value, size, choices, params.max_tokens)
         if self._tokenizer is not None and size.plain and size.bytes <= self._tokenizer.most:
             counted, messages = self._count(self._tokenizer, call)
             if counted is not None:
@@ -83,7 +86,9 @@ class Estimator:
         size = guess.size
         kind = self._kinds.get(size.kind)
         mean = None if kind is None else kind.mean(size.extent)
-        if guess.counted is not None and not (kind is not None and kind.constant):
+        if self._constant.value is not None:
+            return self._constant.value, self._likely_output(guess)
+        if guess.counted is not None:
             around = (self._around.mean(guess.messages) or 0) if guess.messages else 0
             mean = guess.counted + around
         elif mean is None:
@@ -94,6 +99,7 @@ class Estimator:
         """A provider has reported what a request came to. ``chars`` are those of all its answers, ``pieces`` in how
         many pieces they were streamed; 0 where that is not known, and where the answers held more than text."""
         size = guess.size
+        self._constant.learn(size.extent + size.ids, input)
         read = max(input - size.ids, 0)
         kind = self._kinds.get(size.kind)
         if kind is None:

@@ -10,8 +10,8 @@ from msgspec import Raw, Struct
 
 from adapters.types import Call, Chat, Constraint, Grammar, JsonSchema, OneOf, Regex
 
-FIRST_MESSAGE = 26
-"""Bytes of ``{"role":"user","content":""}`` and the list around it, about: what even an empty chat has."""
+FIRST_MESSAGE = 30
+"""Bytes of ``[{"role":"user","content":""}]``: what even an empty chat has."""
 
 TOOLS = ("tools", "functions")
 MORE = ("response_format", "documents", "prediction")
