@@ -1,0 +1,158 @@
+"""What a provider says it served against what the ledger says: every difference, by its kind.
+
+Each call of the load has a ``user`` that no other has; both sides keep it. A call and a target together are the part of
+a leg that reached the provider, perhaps several times (repair rounds): those are summed.
+"""
+
+import asyncio
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+from msgspec import Struct, field
+
+from tests.faults.gateway import PRICE_IN, PRICE_OUT
+from tests.faults.provider import Served
+
+COLUMNS = (
+    "id", "at", "user", "team", "model", "target", "outcome", "requests", "calls", "input", "output", "cost",
+    "estimated",
+)  # fmt: skip
+
+
+class Line(Struct, frozen=True):
+    """A row of the ledger."""
+
+    id: str
+    at: int
+    user: str
+    team: str
+    model: str
+    target: str
+    outcome: str
+    requests: int
+    calls: int
+    input: int
+    output: int
+    cost: int | None
+    estimated: bool
+
+    @property
+    def asked(self) -> str:
+        """The provider's model."""
+        return self.target.partition("/")[2]
+
+
+SELECT = "SELECT {} FROM ledger".format(", ".join([f'"{name}"' for name in COLUMNS]))
+
+
+async def ledger(database: str | Path) -> list[Line]:
+    """All rows. A path is the folder of state in which SQLite's file lies."""
+    if isinstance(database, str):
+        connection = await asyncpg.connect(database)
+        try:
+            rows: Iterable[Any] = await connection.fetch(SELECT)
+        finally:
+            await connection.close()
+    else:
+        rows = await asyncio.to_thread(_rows, database)
+    return msgspec.convert([dict(zip(COLUMNS, row, strict=True)) for row in rows], list[Line], strict=False)
+
+
+def _rows(state: Path) -> list[Any]:
+    file = state / "record.sqlite3"
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)) as connection:
+        return connection.execute(SELECT).fetchall()
+
+
+class Finding(Struct):
+    """``missing``: served and not entered. ``twice``: entered more than once. ``wrong``: what was served whole and
+    reported is entered with other figures. ``unfounded``: entered as answered, and never served. These four must be
+    empty.
+
+    ``interrupted`` were served or begun, and the gateway died before it knew how they ended; ``unsent`` of them never
+    reached the provider: the gateway died between noting and sending."""
+
+    served: int = 0
+    entries: int = 0
+    equal: int = 0
+    estimated: int = 0
+    interrupted: int = 0
+    unsent: int = 0
+    missing: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    unfounded: list[str] = field(default_factory=list)
+    served_cost: int = 0
+    ledger_cost: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def drift(self) -> list[str]:
+        return [f"{kind}: {one}" for kind in ("missing", "twice", "wrong", "unfounded") for one in getattr(self, kind)]
+
+    def brief(self, most: int = 12) -> str:
+        found = self.drift
+        return "\n".join([f"{len(found)} differences", *found[:most], str(self)[:400] if found else ""])
+
+
+def judged(served: Iterable[Served], lines: Iterable[Line]) -> Finding:
+    calls: dict[tuple[str, str], list[Served]] = defaultdict(list)
+    for one in served:
+        calls[one.user, one.model].append(one)
+    entered: dict[tuple[str, str], list[Line]] = defaultdict(list)
+    for line in lines:
+        entered[line.user, line.asked].append(line)
+    finding = Finding(served=sum(map(len, calls.values())), entries=sum(map(len, entered.values())))
+    for where in calls.keys() | entered.keys():
+        compare(finding, where, calls.get(where, []), entered.get(where, []))
+    return finding
+
+
+def compare(finding: Finding, where: tuple[str, str], calls: list[Served], lines: list[Line]) -> None:
+    name = " at ".join(where)
+    finding.served_cost += sum([cost_of(one.input, one.output) for one in calls])
+    finding.ledger_cost += sum([line.cost or 0 for line in lines])
+    finding.outcomes.update([line.outcome for line in lines])
+    if len(lines) > 1:
+        finding.twice.append(f"{name}: {[line.id for line in lines]}")
+        return
+    if not lines:
+        finding.missing.append(f"{name}: {calls[0]}")
+        return
+    line = lines[0]
+    if line.outcome == "interrupted":
+        finding.interrupted += 1
+        finding.unsent += not calls
+        if not line.estimated:
+            finding.wrong.append(f"{name}: interrupted and not marked as estimated: {line}")
+        return
+    if not calls:
+        # A connection that broke before the provider had read the request: nothing was answered.
+        if line.outcome in ("ok", "hit", "invalid") or line.output:
+            finding.unfounded.append(f"{name}: {line}")
+        else:
+            finding.unsent += 1
+        return
+    whole = all(one.whole and (one.reported or one.status != 200) for one in calls)
+    if not whole or line.estimated:
+        finding.estimated += 1
+        if not line.estimated:
+            finding.wrong.append(f"{name}: an estimate that is not marked: {line}; served {calls}")
+        return
+    said = (line.calls, line.input, line.output, line.cost)
+    input, output = sum([one.input for one in calls]), sum([one.output for one in calls])
+    real = (len(calls), input, output, cost_of(input, output))
+    if said != real:
+        finding.wrong.append(f"{name}: ledger {said}, served {real}: {line}")
+    else:
+        finding.equal += 1
+
+
+def cost_of(input: int, output: int) -> int:
+    return input * PRICE_IN + output * PRICE_OUT
