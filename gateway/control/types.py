@@ -30,7 +30,7 @@ class ControlError(Exception):
 
 
 class Actor(Struct, frozen=True):
-    """Who changes something: ``cli:<user>``, ``admin:<id>``, ``start`` or ``routing.yaml``; and from where, if known."""
+    """Who changes something: ``cli:<user>``, ``admin:<id>``, ``start`` or ``routing.yaml``."""
 
     name: str
     role: Role = "owner"
@@ -47,8 +47,8 @@ class TeamView(Struct, frozen=True, kw_only=True):
 
 
 class KeyView(Struct, frozen=True, kw_only=True):
-    """``id`` is the public part, which stays the same when the key is rotated. ``grace`` is until when the secret before
-    the present one is good, where it still is. ``state`` is told by whoever shows it."""
+    """``id`` is the public part, which stays the same when the key is rotated. ``grace`` is until when the secret
+    before the present one is good, where it still is. ``state`` is told by whoever shows it."""
 
     id: str
     team: str

@@ -28,11 +28,11 @@ class LedgerStore:
         self._insert = Insert(ledger)
         self._rollups = [Add(table) for table in (usage_hours, usage_days, usage_teams, usage_models, usage_users)]
 
-    async def write(self, entries: Sequence[Entry]) -> int:
-        """Adds those that are not there yet, by their ids, whole or not at all. Returns how many they were."""
+    async def write(self, entries: Sequence[Entry]) -> None:
+        """Adds those that are not there yet, by their ids, whole or not at all."""
         unique = {entry.id: entry for entry in entries}
         if not unique:
-            return 0
+            return
         new = list(unique.values())
         rolled = roll(new)
         if not is_sound(new, rolled):
@@ -40,9 +40,9 @@ class LedgerStore:
             new = list(unique.values())
             rolled = roll(new)
         write = self._write_lists if self._database.is_postgres else self._write_tuples
-        return await write(unique, [astuple(entry) for entry in new], rolled)
+        await write(unique, [astuple(entry) for entry in new], rolled)
 
-    async def _write_tuples(self, unique: dict[str, Entry], rows: list[tuple[Any, ...]], rolled: Rolled) -> int:
+    async def _write_tuples(self, unique: dict[str, Entry], rows: list[tuple[Any, ...]], rolled: Rolled) -> None:
         """Duplicates are rare, after crashes: only then is it asked which they are, with all writers shut out."""
         async with self._database.writing() as connection:
             point = await connection.begin_nested()
@@ -55,9 +55,8 @@ class LedgerStore:
             for adding, (_, groups) in zip(self._rollups, rolled.tables(), strict=True):
                 if groups:
                     await adding.tuples(connection, [(*place, *sums) for place, sums in groups.items()])
-        return len(unique)
 
-    async def _write_lists(self, unique: dict[str, Entry], rows: list[tuple[Any, ...]], rolled: Rolled) -> int:
+    async def _write_lists(self, unique: dict[str, Entry], rows: list[tuple[Any, ...]], rolled: Rolled) -> None:
         async with self._database.writing() as connection:
             added = await self._insert.lists(connection, sorted(rows))
             if len(added) != len(rows):
@@ -65,7 +64,6 @@ class LedgerStore:
             for adding, (_, groups) in zip(self._rollups, rolled.tables(), strict=True):
                 if groups:
                     await adding.lists(connection, [(*place, *sums) for place, sums in sorted(groups.items())])
-        return len(added)
 
     async def _unknown(self, connection: AsyncConnection, unique: dict[str, Entry]) -> dict[str, Entry]:
         ids = list(unique)
