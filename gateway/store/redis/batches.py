@@ -22,8 +22,8 @@ MOST = 64
 LANES = 2
 """Batches under way at once. One is on the wire while the next is worked on; more would only make them smaller."""
 
-Answer = tuple[int, str | None, Any]
-"""The server's time in milliseconds, its epoch, and what it says to the operation; False where counters are missing."""
+Answer = tuple[int, Any]
+"""The server's time in milliseconds, and what it says to the operation: False where the counters are missing."""
 
 
 class Unanswered(StoreDown):
@@ -40,11 +40,19 @@ class Pending:
 
 
 class Batches:
-    """``told`` hears of every batch, whether it was answered. ``time`` replaces the server's clock, in milliseconds."""
+    """Of every batch ``answered`` is told the server's epoch, or ``unanswered`` is called. ``time`` replaces the
+    server's clock, in milliseconds."""
 
-    def __init__(self, client: Client, told: Callable[[bool], None], time: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        answered: Callable[[str | None], None],
+        unanswered: Callable[[], None],
+        time: Callable[[], int] | None = None,
+    ) -> None:
         self._client = client
-        self._told = told
+        self._answered = answered
+        self._unanswered = unanswered
         self._time = time
         self._script = Script("limits.lua")
         self._waiting: deque[Pending] = deque()
@@ -101,10 +109,10 @@ class Batches:
         except (RedisError, OSError, msgspec.DecodeError) as error:  # TimeoutError is an OSError
             self._failed(batch, error)
             return
-        self._told(True)
+        self._answered(epoch or None)
         for pending, one in zip(batch, answers, strict=True):
             if not pending.answered.done():
-                pending.answered.set_result((at, epoch or None, one))
+                pending.answered.set_result((at, one))
 
     def _failed(self, batch: list[Pending], error: Exception) -> None:
         """Those who wait fail with those who were sent: they would only wait as long again."""
@@ -115,7 +123,7 @@ class Batches:
             fail(pending, Unanswered(reason))
         for pending in waiting:
             fail(pending, StoreDown(reason))
-        self._told(False)
+        self._unanswered()
 
 
 def fail(pending: Pending, error: StoreDown) -> None:

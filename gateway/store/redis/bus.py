@@ -20,7 +20,7 @@ PATIENCE = 2.0
 PAUSE = 0.5
 """Seconds between two tries to listen."""
 SILENCE = 5.0
-"""Seconds of silence after which the other side is asked whether it is there, and after as many again taken for gone."""
+"""Seconds of silence, after which the other side is asked if it is there; and after as many again taken for gone."""
 
 
 async def publish(client: Client, channel: str, message: bytes) -> None:

@@ -9,7 +9,7 @@ from gateway.limits.types import Ask, Count, Period, SettledUse, StoreDown, Subj
 from gateway.store.redis import words
 from gateway.store.redis.batches import MOST, Answer, Batches, Unanswered
 from gateway.store.redis.breaker import Breaker
-from gateway.store.redis.client import Client
+from gateway.store.redis.client import SECONDS, Client
 from gateway.store.redis.kept import Kept
 
 log = logging.getLogger("gateway.redis")
@@ -41,7 +41,7 @@ class RedisLimiter:
         pause: float = PAUSE,
         time: Callable[[], int] | None = None,
     ) -> None:
-        self._batches = Batches(client, self._told, time)
+        self._batches = Batches(client, self._answered, self._unanswered, time)
         self._breaker = Breaker(failures, self._note)
         self._rebuild = rebuild
         self._changed = changed
@@ -75,7 +75,7 @@ class RedisLimiter:
             self._mend()
             raise StoreDown("Redis is not answering" if self._breaker.is_open else REBUILDING)
         try:
-            at, _, answer = await self._ask(words.reserve(ask, ttl))
+            at, answer = await self._ask(words.reserve(ask, ttl))
         except (Unanswered, asyncio.CancelledError):
             self._kept.give_back(hold.id for hold in ask.holds)  # whatever comes of it, nobody will use it
             self._mend()
@@ -88,7 +88,7 @@ class RedisLimiter:
         """What cannot be told now is kept and told later: never raises StoreDown."""
         if not self._closed and self.up:
             try:
-                if (await self._ask(words.settle(uses)))[2] is not False:
+                if (await self._ask(words.settle(uses)))[1] is not False:
                     self._kept.remove(uses)
                     return
             except StoreDown:
@@ -101,7 +101,7 @@ class RedisLimiter:
     async def renew(self, holds: tuple[str, ...], ttl: float) -> None:
         if not self.up:
             raise StoreDown("Redis is not answering" if self._breaker.is_open else REBUILDING)
-        if (await self._ask(words.renew(holds, ttl)))[2] is False:
+        if (await self._ask(words.renew(holds, ttl)))[1] is False:
             raise StoreDown(REBUILDING)
 
     async def seed(self, periods: tuple[Period, ...], *, only_empty: bool) -> None:
@@ -112,7 +112,7 @@ class RedisLimiter:
         counts: list[Count] = []
         for start in range(0, len(subjects), MOST):
             some = subjects[start : start + MOST]
-            at, _, rows = await self._ask(words.counts(some), PATIENCE)
+            at, rows = await self._ask(words.counts(some), PATIENCE)
             counts += [words.count(subject, at, row) for subject, row in zip(some, rows, strict=True)]
         return tuple(counts)
 
@@ -148,27 +148,21 @@ class RedisLimiter:
 
     # ------------------------------------------------------------------ within
 
-    async def _ask(self, operation: words.Operation, seconds: float | None = None) -> Answer:
-        answer = await (
-            self._batches.submit(operation) if seconds is None else self._batches.submit(operation, seconds)
-        )
-        if answer[1] != self.epoch:
-            self._enter(answer[1])
-        return answer
+    async def _ask(self, operation: words.Operation, seconds: float = SECONDS) -> Answer:
+        return await self._batches.submit(operation, seconds)
 
-    def _enter(self, epoch: str | None) -> None:
+    def _answered(self, epoch: str | None) -> None:
+        if epoch is None and self.epoch is not None:
+            log.warning("redis: the counters are gone")
         self.epoch = epoch
-        if epoch is None:
-            log.warning("redis: the counters are not there")
-            self._mend()
+        self._breaker.succeed()
         self._note()
-
-    def _told(self, answered: bool) -> None:
-        if answered:
-            self._breaker.succeed()
-        else:
-            self._breaker.fail()
+        if epoch is None:
             self._mend()
+
+    def _unanswered(self) -> None:
+        self._breaker.fail()
+        self._mend()
 
     def _note(self, _: bool = False) -> None:
         if self.up != self._was_up:
@@ -212,6 +206,6 @@ class RedisLimiter:
 
     async def _tell_kept(self) -> None:
         while uses := self._kept.first(MOST):
-            if (await self._ask(words.settle(uses), PATIENCE))[2] is False:
+            if (await self._ask(words.settle(uses), PATIENCE))[1] is False:
                 raise StoreDown(REBUILDING)
             self._kept.remove(uses)

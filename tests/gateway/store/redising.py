@@ -1,0 +1,46 @@
+"""What the tests of Redis share."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from gateway.limits.types import Ask, Claim, Hold, Limits, Share, Subject
+from gateway.store.redis.store import RedisStore
+from tests.servers.redis import RedisServer
+
+KEY = Subject("key", "k")
+LOOSE = Limits(usd_month=10**15)
+
+
+def ask(id: str, limits: Limits = LOOSE, tokens: int = 10, nano: int = 10) -> Ask:
+    return Ask((Claim(KEY, limits, 1, tokens, nano),), (Hold(id, (Share(0, tokens, nano),)),))
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+    """How long it took."""
+    begun = time.monotonic()
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for may be in another process
+            await asyncio.sleep(0.005)
+    return time.monotonic() - begun
+
+
+async def started(url: str) -> RedisStore:
+    """With counters that may be used. To be closed."""
+    store = RedisStore(url)
+    await store.start()
+    await until(lambda: store.limiter.up)
+    return store
+
+
+async def used(store: RedisStore) -> tuple[int, int]:
+    """Nano-dollars of this month: used and reserved."""
+    [count] = await store.limiter.counts((KEY,))
+    return count.used.nano_month, count.reserved_nano_month
+
+
+def executed(server: RedisServer) -> int:
+    """How many scripts it has run."""
+    with server.client() as client:
+        stats = client.info("commandstats")
+    return sum(int(stats.get(f"cmdstat_{name}", {}).get("calls", 0)) for name in ("evalsha", "eval"))
