@@ -9,10 +9,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.adminapi.given import Readers, read_object
-from gateway.adminapi.refusals import Forbidden, RecordAway, Refusal
+from gateway.adminapi.refusals import RecordAway, Refusal
 from gateway.api import check_head
 from gateway.control.types import Actor, Control, ControlError, Role
-from gateway.errors import BadRequest, GatewayError, Internal, Unauthenticated
+from gateway.errors import BadRequest, Forbidden, GatewayError, Internal, Unauthenticated
 from gateway.exchange import too_large
 from gateway.store.sql.engine import RecordDown
 from gateway.wire.body import shown

@@ -20,13 +20,6 @@ class Refusal(GatewayError):
         self.code = self.CODES.get(error.code, error.code)
 
 
-class Forbidden(GatewayError):
-    """The admin key is good, but its role is not enough."""
-
-    status = 403
-    code = "forbidden"
-
-
 class RecordAway(GatewayError):
     """The database does not answer. Calls of models go on meanwhile."""
 

@@ -1,5 +1,6 @@
 """The admin plane as the gateway mounts it, over a Control in memory, and clients of every role."""
 
+from collections.abc import Callable
 from hashlib import sha256
 
 import httpx
@@ -8,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from gateway.admin import on_http_error
+from gateway.adminapi.guard import ControlFor
 from gateway.adminapi.routes import routes
 from gateway.control.types import Role
 from gateway.errors import Unauthenticated
@@ -35,10 +37,10 @@ def authenticate(authorization: bytes | None) -> Principal:
 
 
 class Plane:
-    def __init__(self) -> None:
+    def __init__(self, control_for: ControlFor | None = None, now: Callable[[], float] = lambda: NOW) -> None:
         self.memory = Memory()
         self.app = Starlette(
-            routes=routes(authenticate, self.memory.control, lambda: NOW),
+            routes=routes(authenticate, control_for or self.memory.control, now),
             exception_handlers={HTTPException: on_http_error},
         )
         self.app.router.redirect_slashes = False
