@@ -140,12 +140,14 @@ def node_of(text: str, default: int) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or port.endswith("]"):
         host, port = text, str(default)
-    host = host.removeprefix("[").removesuffix("]")
-    if not host:
+    bare = host.removeprefix("[").removesuffix("]")
+    if not bare:
         raise BadAddress("the Redis URL has no host: redis://host:6379")
+    if ":" in bare and bare == host:
+        raise BadAddress("the Redis URL's host has a colon; an IPv6 address is written [::1], a password ends with @")
     if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
         raise BadAddress("a port in the Redis URL is not a number of 1 to 65535; a : or @ in a password is %3A or %40")
-    return unquote(host), int(port)
+    return unquote(bare), int(port)
 
 
 def bracketed(host: str) -> str:
