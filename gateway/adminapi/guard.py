@@ -14,6 +14,7 @@ from gateway.api import check_head
 from gateway.control.types import Actor, Control, ControlError, Role
 from gateway.errors import BadRequest, Forbidden, GatewayError, Internal, Unauthenticated
 from gateway.exchange import too_large
+from gateway.limits.types import StoreDown
 from gateway.store.sql.engine import RecordDown
 from gateway.wire.body import shown
 from gateway.wire.superset import superset
@@ -59,13 +60,13 @@ class Guard:
                 return refused(error)
             except ControlError as error:
                 return refused(Refusal(error))
-            except RecordDown:
-                log.exception("%s %s: the record is away", request.method, shown(request.scope["path"]))
+            except (RecordDown, StoreDown) as error:
+                log.warning("%s could not be done: %s", named(request), error)
                 return refused(RecordAway())
             except ClientDisconnect:
                 return Response(status_code=400)
             except Exception:
-                log.exception("%s %s failed by a bug", request.method, shown(request.scope["path"]))
+                log.exception("%s failed by a bug", named(request))
                 return refused(Internal("an internal error; the gateway's log has it"))
 
         return endpoint
@@ -82,6 +83,11 @@ class Guard:
             return self._authenticate(", ".join(given).encode("latin-1") if given else None)
         except Unauthenticated as error:
             raise Unauthenticated(f"{error.message}; {NEEDED}") from None
+
+
+def named(request: Request) -> str:
+    """A request on one line of the log, whatever is in its path."""
+    return ascii(f"{request.method} {shown(request.scope['path'])}")
 
 
 def refused(error: GatewayError) -> Response:

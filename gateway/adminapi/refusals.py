@@ -21,7 +21,7 @@ class Refusal(GatewayError):
 
 
 class RecordAway(GatewayError):
-    """The database does not answer. Calls of models go on meanwhile."""
+    """The database, or the store of counters, does not answer. Calls of models go on meanwhile."""
 
     status = 503
     code = "record_unavailable"

@@ -386,6 +386,14 @@ async def test_a_bug_is_not_told(plane: Plane, owner: httpx.AsyncClient, caplog:
     assert "failed by a bug" in caplog.text
 
 
+async def test_a_path_writes_no_line_of_the_log(
+    plane: Plane, owner: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    plane.memory.broken = RuntimeError("x")
+    await owner.get("/admin/keys/a%0AERROR%20root%20owner%20logged%20in")
+    assert "a\\nERROR root" in caplog.text and "\nERROR root" not in caplog.text.replace("\\n", "")
+
+
 async def test_the_record_is_away(plane: Plane, owner: httpx.AsyncClient) -> None:
     plane.memory.broken = RecordDown("postgresql://gateway:***@db/record cannot be asked")
     answer = await owner.get("/admin/teams")
