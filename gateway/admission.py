@@ -20,6 +20,9 @@ from gateway.limits.words import HeaderLines, dollars, refusal, told
 from gateway.metering import Accounts, LegMeter, Whose
 from gateway.types import Caller, Clock, Leg, Plan, Target
 
+ROOM = 8192
+"""Bytes that a leg takes in the spool, at most."""
+
 Wish = tuple[Subject, Limits, Sequence[int]]
 """Whose limits count, and for which legs."""
 
@@ -36,8 +39,11 @@ class Counting(Protocol):
 
 
 class Spooling(Protocol):
+    """Where legs are noted."""
+
     @property
-    def room(self) -> bool: ...
+    def room(self) -> int:
+        """Bytes that may yet be written."""
 
 
 class Rules(Struct, frozen=True):
@@ -51,8 +57,8 @@ class Rules(Struct, frozen=True):
 
 class Need(Struct, frozen=True):
     """What one leg may come to. ``open`` says that the caller has set no bound: then tokens are reserved as far as a
-    limit goes, and no farther. ``nano`` is None where a price is not known. ``guess`` is what its first request is taken
-    to come to."""
+    limit goes, and no farther. ``nano`` is None where a price is not known. ``guess`` is what its first request is
+    taken to come to."""
 
     tokens: int
     read: int
@@ -92,7 +98,7 @@ class Admission:
 
     async def admit(self, caller: Caller, user: str, plan: Plan, request: str) -> Admitted:
         """Raises OverLimit, Exhausted or Unrecorded; nothing is reserved then."""
-        if not self._spool.room and not self._rules.unnoted:
+        if self._spool.room < ROOM * len(plan) and not self._rules.unnoted:
             raise Unrecorded("the gateway's disk has no room to note what calls use; none is made", retry_after=5)
         user = user or caller.user
         at = int(self._clock.wall() * 1_000_000)
@@ -228,8 +234,8 @@ def price_of(targets: tuple[Target, ...], at: int, read: int, written: int, time
 
 
 def within(need: Need, limits: Limits) -> int:
-    """The tokens to reserve of a subject. A call that nobody has bounded may take all that a limit ever allows: it would
-    otherwise never be let in, however short its answer."""
+    """The tokens to reserve of a subject. A call that nobody has bounded may take all that a limit ever allows: it
+    would otherwise never be let in, however short its answer."""
     tokens = need.tokens
     if need.open:
         for limit in (limits.tpm, limits.tpd):

@@ -16,17 +16,24 @@ from starlette.applications import Starlette
 
 from adapters import ADAPTERS
 from adapters.embeddings import EMBEDDERS
-from gateway import api, census, keys, upstream
+from gateway import api, census, upstream
 from gateway import config as configuration
+from gateway import estimates as tokenizers
 from gateway.admin import Admin
+from gateway.adminapi.routes import routes as admin_routes
+from gateway.admission import Admission, Rules
 from gateway.api import Api
 from gateway.beside import LONGTAIL_SOCKET
+from gateway.bookkeeping import Bookkeeping
 from gateway.completion import Completion
 from gateway.config import Config, ModelConfig, ProviderConfig, TargetConfig
+from gateway.config.rules import listing, terms_of
 from gateway.constraints import Checker
 from gateway.embedding import Embedding
+from gateway.estimates import Estimator, Tokenizer
 from gateway.gate import Gate
 from gateway.jobs import Jobs
+from gateway.keys import Admins, Keys
 from gateway.lamini import LOST, Polling, failure_of
 from gateway.memory import keep_freed
 from gateway.metrics import Metrics
@@ -81,19 +88,24 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     clock = clock or Clock(time.time, time.monotonic)
     rng = random.Random()
     doors = Doors(config, settings.environ)
-    known = keys.Keys(keys.load(Path(settings.state_dir)))
+    books = Bookkeeping(config, settings, clock)
+    known = Keys(books.directory, clock.wall)
+    limits = config.limits
+    rules = Rules(limits.output_tokens, limits.unknown_price == "allow", config.ledger.on_full == "allow")
+    admission = Admission(books.directory, books.counting, books.accounts, books.spool, rules, clock)
     server = config.server
     bounds: Any = {"max_body": server.max_body_bytes, "max_depth": server.max_depth}
-    completion = Completion(doors.router(rng), known, clock, keepalive=server.keepalive, **bounds)
+    completion = Completion(doors.router(rng), known, admission, clock, keepalive=server.keepalive, **bounds)
     metrics = Metrics(settings.environ.get(census.VARIABLE))
     admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.render)
     rest = admin.app()
     jobs = Jobs(JobStore(Path(settings.state_dir), clock.wall, LOST), failure_of)
     polling = Polling(completion, known, jobs, clock, **bounds)
     rest.router.routes.extend(polling.routes(admin.models))
-    rest.router.lifespan_context = lifespan(admin, doors, jobs)
+    rest.router.routes.extend(admin_routes(Admins(books.directory, clock.wall).admin, books.control, clock.wall))
+    rest.router.lifespan_context = lifespan(admin, doors, jobs, books)
     routes = {path: api.Route(door, completion.complete) for path, door in generating().items()}
-    embedding = Embedding(lambda: completion.router, known, **bounds)
+    embedding = Embedding(lambda: completion.router, known, admission, clock, **bounds)
     routes |= {path: api.Route(door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()}
     return Api(routes, rest, rng)
 
@@ -104,6 +116,7 @@ class Doors:
     def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
         self._config = config
         self._environ = environ
+        self._listing = listing(config)
         self._clients: dict[upstream.Way, Upstream] = {}
         self._gates = {
             name: Gate(provider.concurrency, provider.queue)
@@ -153,6 +166,7 @@ class Doors:
         host = configuration.host(provider, key, base_url)
         adapter = ADAPTERS[provider.adapter](host)
         mode = target.mode or adapter.modes[0]
+        terms = terms_of(provider, target, self._listing)
         return Target(
             f"{target.provider}/{target.model}",
             target.model,
@@ -167,7 +181,13 @@ class Doors:
             EMBEDDERS[provider.adapter](host),
             target.typed_path or provider.typed_path,
             not provider.embedded if provider.show_types is None else provider.show_types,
+            terms.rates,
+            terms.most_output,
+            Estimator(self._tokenizer(target.tokenizer), template=mode == "chat"),
         )
+
+    def _tokenizer(self, spec: str | None) -> Tokenizer | None:
+        return None if spec is None else tokenizers.load(spec, self._environ)
 
     def _client(self, provider: ProviderConfig, base_url: str | None) -> Upstream:
         url = base_url or configuration.BASE_URLS[provider.adapter]
@@ -181,12 +201,13 @@ class Doors:
             await client.close()
 
 
-def lifespan(admin: Admin, doors: Doors, jobs: Jobs) -> Any:
+def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping) -> Any:
     """Ready from now on; clients closed at the end."""
 
     @contextlib.asynccontextmanager
     async def run(app: Starlette) -> AsyncIterator[None]:
         bound = asyncio.create_task(leave_with(os.getppid())) if multiprocessing.parent_process() else None
+        await books.start()
         await jobs.start()
         admin.ready = True
         try:
@@ -197,6 +218,7 @@ def lifespan(admin: Admin, doors: Doors, jobs: Jobs) -> Any:
                 bound.cancel()
             await jobs.close()
             await doors.close()
+            await books.close()
 
     return run
 

@@ -6,18 +6,19 @@ import sys
 import time
 
 from gateway.config import Config, warnings
+from gateway.control.bootstrap import Made
 from gateway.settings import Settings
 
 PATIENCE = 60.0
 EXAMPLE = '{"model": ["demo", "demo-creative"], "prompt": "What is 2 + 3?"}'
 
 
-def when_ready(config: Config, settings: Settings, fresh_key: str | None) -> None:
+def when_ready(config: Config, settings: Settings, made: Made) -> None:
     """Waits until the gateway says that it is ready, then speaks."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if is_ready(settings):
-            print("\n".join(lines(config, settings, fresh_key)), flush=True)
+            print("\n".join(lines(config, settings, made)), flush=True)
             return
         time.sleep(0.02)
     print(f"the gateway is not ready after {PATIENCE:g} s", file=sys.stderr, flush=True)
@@ -34,12 +35,14 @@ def is_ready(settings: Settings) -> bool:
         connection.close()
 
 
-def lines(config: Config, settings: Settings, fresh_key: str | None) -> list[str]:
-    """The banner. The key is shown only at the start that made it: afterwards its hash is all that is left."""
+def lines(config: Config, settings: Settings, made: Made) -> list[str]:
+    """The banner. Keys are shown only at the start that made them: afterwards their hashes are all that is left."""
     address = f"http://{bracketed(reachable_host(settings.host))}:{settings.port}"
     found = ["", f"  gateway ready at {address}", ""]
-    if fresh_key is not None:
-        found += [f"  key of team default, shown this once: {fresh_key}", ""]
+    if made.admin is not None:
+        found += [f"  admin key, for /admin/ and GATEWAY_ADMIN_KEY, shown this once: {made.admin.key}", ""]
+    if made.key is not None:
+        found += [f"  key of team {made.key.team}, shown this once: {made.key.key}", ""]
     elif settings.bootstrap_key is None:
         found += [
             "  the key was shown at the first start; put it into GATEWAY_KEY for this line (lost: see README)",
@@ -47,7 +50,7 @@ def lines(config: Config, settings: Settings, fresh_key: str | None) -> list[str
         ]
     else:
         found += ["  the key is the one in GATEWAY_BOOTSTRAP_KEY", ""]
-    found.append(curl(address, example(config), shown_key(settings, fresh_key)))
+    found.append(curl(address, example(config), shown_key(settings, made)))
     unset = warnings(config, settings.environ)
     if unset:
         found += [
@@ -57,9 +60,9 @@ def lines(config: Config, settings: Settings, fresh_key: str | None) -> list[str
     return [*found, ""]
 
 
-def shown_key(settings: Settings, fresh_key: str | None) -> str:
-    if fresh_key is not None:
-        return fresh_key
+def shown_key(settings: Settings, made: Made) -> str:
+    if made.key is not None:
+        return made.key.key
     if settings.bootstrap_key is None:
         return "$GATEWAY_KEY"
     if "GATEWAY_BOOTSTRAP_KEY" in os.environ:

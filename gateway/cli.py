@@ -1,4 +1,4 @@
-"""``gateway serve`` and ``gateway check``."""
+"""``gateway serve`` and ``gateway check``, beside the commands of operators."""
 
 import sys
 from pathlib import Path
@@ -8,8 +8,8 @@ import click
 
 from gateway import __version__
 from gateway import config as configuration
+from gateway.commands import COMMANDS
 from gateway.config import Config, ConfigError
-from gateway.keys import KeysError
 from gateway.settings import Settings, SettingsError
 
 
@@ -27,14 +27,23 @@ def main() -> None:
 def serve(**options: Any) -> None:
     """Start the gateway and serve until told to stop."""
     settings = settle(**options)
+    if settings.workers > 1 and settings.redis_url is None:
+        fail(
+            f"{settings.workers} workers must share the counters of limits and budgets, for each by itself would let in "
+            "as much as all may: set GATEWAY_REDIS_URL, or run 1 worker"
+        )
     config = read(settings.config)
     for warning in settings.warnings:
         click.echo(f"note: {warning}", err=True)
+    from gateway.control.types import ControlError
     from gateway.serve import serve as run  # brings the server, which `check` does not need
+    from gateway.store.redis.address import BadAddress
+    from gateway.store.spool import SpoolFull
+    from gateway.store.sql.engine import RecordError
 
     try:
         run(config, settings)
-    except KeysError as error:
+    except (RecordError, BadAddress, ControlError, SpoolFull) as error:
         fail(str(error))
     except OSError as error:
         if error.filename is not None:
@@ -54,6 +63,10 @@ def check(config: str | None) -> None:
         f"{settings.config}: correct; {len(found.providers)} providers, {len(found.models)} models, "
         f"{len(found.aliases)} aliases"
     )
+
+
+for command in COMMANDS:
+    main.add_command(command)
 
 
 def settle(**options: Any) -> Settings:

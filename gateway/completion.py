@@ -1,7 +1,7 @@
 """What a generating route does, from the caller's bytes to the answer's. Read this first.
 
-    bytes -> caller -> the dialect's request -> plan -> admission -> every model asked, what it uses noted and settled ->
-    merged -> the dialect's answer -> bytes
+    bytes -> caller -> the dialect's request -> plan -> admission -> every model asked, what it uses noted and settled
+    -> merged -> the dialect's answer -> bytes
 
 Plain calls in the order in which they happen; whatever says no raises a GatewayError, which ``api`` answers.
 """

@@ -1,4 +1,4 @@
-"""Who keeps the counters: this process alone, or Redis for all of them, and what happens while Redis cannot be asked."""
+"""Who keeps the counters: this process alone, or Redis for all of them; and what happens while Redis is away."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Claim, Granted, Limits, Period, SettledUse, StoreDown, Subject, Verdict
+from gateway.limits.types import Ask, Claim, Granted, Limits, Period, SettledUse, StoreDown, Verdict
 
 LIFE = 60.0
 """Seconds after which a hold in Redis expires that nobody has settled or renewed."""
@@ -44,9 +44,13 @@ class Shared(Protocol):
 
     @property
     def up(self) -> bool: ...
+    @property
+    def epoch(self) -> str | None:
+        """Which life of its counters this is."""
+
     async def reserve(self, ask: Ask, ttl: float) -> Verdict: ...
+    async def settle(self, uses: tuple[SettledUse, ...]) -> None: ...
     async def renew(self, holds: tuple[str, ...], ttl: float) -> None: ...
-    def settle_soon(self, use: SettledUse) -> None: ...
 
 
 class SharedCounting:
@@ -61,8 +65,10 @@ class SharedCounting:
         self._clock_ms = clock_ms
         self._replicas = replicas
         self._share = LocalLimiter(clock_ms)
-        self._living: dict[str, None] = {}
-        self._elsewhere: dict[str, tuple[tuple[Subject, ...], int]] = {}
+        self._living: dict[str, tuple[str | None, Ask, int]] = {}
+        self._elsewhere: dict[str, tuple[Ask, int]] = {}
+        self._uses: list[SettledUse] = []
+        self._telling: set[asyncio.Task[None]] = set()
         self._renewing: asyncio.Task[None] | None = None
 
     def now(self, ask: Ask) -> Verdict | None:
@@ -79,16 +85,27 @@ class SharedCounting:
             return self._without(ask)
         if isinstance(verdict, Granted):
             for hold in ask.holds:
-                self._living[hold.id] = None
+                self._living[hold.id] = (self._shared.epoch, ask, verdict.at)
         return verdict
 
     def settle(self, use: SettledUse) -> None:
-        self._living.pop(use.id, None)
-        known = self._elsewhere.pop(use.id, None)
-        if known is not None:
+        """What ends in one turn of the event loop is told together."""
+        epoch, ask, at = self._living.pop(use.id, (None, None, 0))
+        elsewhere = self._elsewhere.pop(use.id, None)
+        if elsewhere is not None:
             self._share.settled((use,))
-            use = SettledUse(use.id, use.tokens, use.nano, *known)
-        self._shared.settle_soon(use)
+            use = with_subjects(use, *elsewhere)
+        elif ask is not None and epoch != self._shared.epoch and self._shared.up:
+            use = with_subjects(use, ask, at)  # counters that were rebuilt meanwhile do not have the hold
+        if not self._uses:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._uses.append(use)
+
+    def _tell(self) -> None:
+        uses, self._uses = self._uses, []
+        task = asyncio.get_running_loop().create_task(self._shared.settle(tuple(uses)))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     def known(self, periods: tuple[Period, ...]) -> None:
         """What the ledger says was used until now: where a share of a budget begins, should Redis go away."""
@@ -98,6 +115,11 @@ class SharedCounting:
         self._renewing = asyncio.create_task(self._renew())
 
     async def close(self) -> None:
+        """What was to be told is told, or kept by the store."""
+        if self._uses:
+            self._tell()
+        if self._telling:
+            await asyncio.wait(self._telling)
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait([self._renewing])
@@ -109,8 +131,7 @@ class SharedCounting:
             verdict = replace(self._share.admit(self._portion(ask), ALONE), degraded=True)
         if isinstance(verdict, Granted):
             for hold in ask.holds:
-                subjects = tuple([ask.claims[share.claim].subject for share in hold.shares])
-                self._elsewhere[hold.id] = (subjects, verdict.at)
+                self._elsewhere[hold.id] = (ask, verdict.at)
         return verdict
 
     def _portion(self, ask: Ask) -> Ask:
@@ -134,6 +155,13 @@ class SharedCounting:
                     await self._shared.renew(tuple(living[start : start + AT_ONCE]), LIFE)
                 except StoreDown:
                     break
+
+
+def with_subjects(use: SettledUse, ask: Ask, at: int) -> SettledUse:
+    """The use with all in whom it counts, for a store that does not know its hold."""
+    [hold] = [hold for hold in ask.holds if hold.id == use.id]
+    subjects = tuple([ask.claims[share.claim].subject for share in hold.shares])
+    return SettledUse(use.id, use.tokens, use.nano, subjects, at)
 
 
 def portion(claim: Claim, used: Period, replicas: int) -> Limits:

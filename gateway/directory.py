@@ -1,6 +1,7 @@
 """Who may ask what, in memory: teams, keys and limits as the record in SQL has them, over what ``routing.yaml`` says.
 
-It is loaded at the start and told of every change; a request never waits for it. What is asked often is made ready once.
+It is loaded at the start and told of every change; a request never waits for it. What is asked often is made ready
+once.
 """
 
 import math
@@ -50,7 +51,7 @@ class Directory:
     # ------------------------------------------------------------------ asked by requests
 
     def caller(self, digest: bytes) -> Caller | None:
-        """Whose key has this SHA-256; None if nobody's, or if it may not be used (but for its time, see ``expires``)."""
+        """Whose key has this SHA-256; None if nobody's, or if it may not be used (its time is ``expires``)."""
         return self._ready.get(digest) or self._make(digest)
 
     def team(self, name: str, user: str, expires: float) -> Caller | None:

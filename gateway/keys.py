@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gateway.directory import Directory
 from gateway.errors import Unauthenticated
+from gateway.store.sql.rows import AdminRow
 from gateway.types import Caller
 
 HOW = "send the header 'Authorization: Bearer <key>'"
@@ -83,6 +84,25 @@ class Keys:
         if caller is None:
             raise Unauthenticated("the token names a team that is not known here, or that is disabled")
         return caller
+
+
+class Admins:
+    """Whose admin key a header holds."""
+
+    def __init__(self, directory: Directory, wall: Callable[[], float]) -> None:
+        self._directory = directory
+        self._wall = wall
+
+    def admin(self, authorization: bytes | None) -> AdminRow:
+        """Raises Unauthenticated."""
+        if authorization is None or authorization[:7].lower() != b"bearer ":
+            raise Unauthenticated("no admin key; send the header 'Authorization: Bearer <admin key>'")
+        admin = self._directory.admin(sha256(authorization[7:].strip()).digest())
+        if admin is None:
+            raise Unauthenticated("the admin key is not known, or it was revoked or replaced")
+        if admin.expires is not None and admin.expires <= self._wall():
+            raise Unauthenticated("the admin key has expired")
+        return admin
 
 
 def looks_signed(key: bytes) -> bool:

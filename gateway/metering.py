@@ -1,5 +1,5 @@
-"""What a leg uses: noted in the spool before its first byte goes out, entered in the ledger when it is over, and settled
-with whoever reserved for it.
+"""What a leg uses: noted in the spool before its first byte goes out, entered in the ledger when it is over, and
+settled with whoever reserved for it.
 
 Nothing here waits. What a provider does not report is estimated, and said to be: of a stream that was cut, the pieces
 that came; of an answer that nobody read, the prompt alone.
@@ -138,7 +138,7 @@ class LegMeter:
 
     def _entries(self, result: LegResult) -> tuple[Entry, ...]:
         """One for each target that was reached. The leg counts as a request at the last of them."""
-        reached = [tried for tried in self._tries if any([sending.reached for sending in tried.sendings])]
+        reached = [tried for tried in self._tries if any(sending.reached for sending in tried.sendings)]
         if not reached:
             return ()
         last, now = reached[-1], self._accounts.clock.steady()
@@ -204,4 +204,4 @@ def outcome_of(result: LegResult, last: bool, sendings: list[Sending]) -> Outcom
         return "lost" if result.given_up else "cancelled"
     if isinstance(outcome, ProviderError) and last:
         return "invalid" if isinstance(outcome, Invalid) else "failed"
-    return "failed" if any([sending.failure for sending in sendings]) else "invalid"
+    return "failed" if any(sending.failure for sending in sendings) else "invalid"

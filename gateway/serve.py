@@ -1,5 +1,6 @@
 """Runs the gateway: first start, the embedded model's process, uvicorn's workers, and the words on the screen."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,14 +17,18 @@ from urllib.parse import quote
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from gateway import banner, keys
+from gateway import banner
 from gateway.app import EMBEDDED_SOCKET
 from gateway.beside import long_tail
 from gateway.census import Census
 from gateway.children import Child
 from gateway.config import Config
+from gateway.control.bootstrap import Made, bootstrap
 from gateway.protocol import Protocol
 from gateway.settings import Settings
+from gateway.store.sql.engine import Database, database_url
+from gateway.store.sql.migrate import migrate
+from gateway.store.sql.record import Record
 
 log = logging.getLogger("gateway.serve")
 
@@ -37,13 +43,34 @@ def serve(config: Config, settings: Settings) -> None:
     """Serves until told to stop. Raises OSError when the address or the state directory cannot be used."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log a line, with the address, for each call
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     # uvicorn stops at this signal and then raises it again, for whoever had it before: that is us, leaving in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with listener(settings.host, settings.port) as listening:  # before anything is made that would be left behind
-        fresh = keys.bootstrap(Path(settings.state_dir), settings.bootstrap_key)
+        fresh = prepare(settings)
         with Census() as census, embedded_model(config, census), long_tail(config, settings, census):
             threading.Thread(target=banner.when_ready, args=(config, settings, fresh), daemon=True).start()
             run(settings, listening)
+
+
+def prepare(settings: Settings) -> Made:
+    """The record in the form that this code knows, with a team, a key and an admin key to begin with; what was made
+    here is shown once. Raises RecordError and ControlError."""
+    url = database_url(settings.database_url, Path(settings.state_dir))
+    migrate(url)
+    return asyncio.run(begun(url, settings))
+
+
+def wall() -> float:
+    return time.time()  # noqa: TID251 - before there is a gateway to be passed one
+
+
+async def begun(url: str, settings: Settings) -> Made:
+    database = Database(url)
+    try:
+        return await bootstrap(Record(database, wall), key=settings.bootstrap_key, admin=settings.admin_key)
+    finally:
+        await database.close()
 
 
 def listener(host: str, port: int) -> socket.socket:

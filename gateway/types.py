@@ -149,8 +149,8 @@ class CompletionRequest(Struct, frozen=True):
 class Target(Struct, frozen=True, eq=False):
     """One provider's model, ready to be asked. ``name`` is how it is shown, ``provider/model``; ``gate`` bounds how
     many calls it gets at once. ``path`` is how its answers are held to their constraints, where that is not the
-    adapter's to say, and ``shows_types`` whether the model is shown the type that its decoder holds it to. ``rates`` are
-    its prices where they are known, ``most_output`` the tokens of its longest answer."""
+    adapter's to say, and ``shows_types`` whether the model is shown the type that its decoder holds it to. ``rates``
+    are its prices where they are known, ``most_output`` the tokens of its longest answer."""
 
     name: str
     model: str
@@ -174,8 +174,8 @@ class Leg(Struct, frozen=True, eq=False):
     """One model's part of a call: what it is asked, of which targets in which order, and where its choices begin.
 
     ``first`` is what the first target is asked, made while planning, so that a call which no wire can express fails
-    before anything is sent. ``keeping`` holds the answer to its constraint, if it has one. ``model`` is the caller's name
-    for the model, ``name`` its own.
+    before anything is sent. ``keeping`` holds the answer to its constraint, if it has one. ``model`` is the caller's
+    name for the model, ``name`` its own.
     """
 
     model: str

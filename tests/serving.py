@@ -1,21 +1,29 @@
 """The gateway on a real socket, inside the test's own event loop, over a provider that plays."""
 
 import asyncio
+import atexit
+import shutil
 import socket
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import uvicorn
 
 from gateway import config as configuration
-from gateway import keys
 from gateway.app import build
 from gateway.protocol import Protocol
+from gateway.serve import prepare
 from gateway.settings import Settings
+from gateway.store.sql.engine import FILE
 
 KEY = "sk-test-0123456789-0123456789-0123456789"
+ADMIN_KEY = "ak-test-0123456789-0123456789-0123456789"
 AUTH = {"Authorization": f"Bearer {KEY}"}
 
 ROUTING = """
@@ -43,9 +51,25 @@ aliases: {{also-a: a}}
 """
 
 
+@cache
+def fresh_record() -> Path:
+    """A record after its first start, made once for all tests: migrations take their time."""
+    state = Path(mkdtemp(prefix="gateway-record-"))
+    atexit.register(shutil.rmtree, state)
+    with ThreadPoolExecutor(1) as thread:  # there may be a loop already in this one
+        thread.submit(prepare, Settings(state_dir=str(state), bootstrap_key=KEY, admin_key=ADMIN_KEY)).result()
+    with closing(sqlite3.connect(state / FILE)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return state / FILE
+
+
 def application(state: Path, provider_url: str, routing: str = ROUTING, **environ: str) -> Any:
-    keys.bootstrap(state, KEY)
-    settings = Settings(state_dir=str(state), environ={"P_KEY": "sk-provider", **environ})
+    settings = Settings(
+        state_dir=str(state), bootstrap_key=KEY, admin_key=ADMIN_KEY, environ={"P_KEY": "sk-provider", **environ}
+    )
+    if not (state / FILE).exists():
+        state.mkdir(parents=True, exist_ok=True)
+        shutil.copy(fresh_record(), state / FILE)
     return build(configuration.load(routing.format(url=provider_url), "routing.yaml"), settings)
 
 

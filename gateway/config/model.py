@@ -344,9 +344,9 @@ class TargetConfig(Struct, frozen=True, forbid_unknown_fields=True):
     tokenizer: Annotated[
         str | None,
         Meta(
-            description="What counts its tokens before a call: the path of a .gguf, of a tokenizer.json, of a .tiktoken "
-            "file, or tiktoken:cl100k_base or tiktoken:o200k_base. Without it prompts are bounded by their bytes and by "
-            "what the provider has reported."
+            description="What counts its tokens before a call: the path of a .gguf, of a tokenizer.json, of a "
+            ".tiktoken file, or tiktoken:cl100k_base or tiktoken:o200k_base. Without it prompts are bounded by their "
+            "bytes and by what the provider has reported."
         ),
     ] = None
 

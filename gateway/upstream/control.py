@@ -1,6 +1,8 @@
 """The Control of a running gateway, asked through its ``/admin/``: for operators who are elsewhere."""
 
 import os
+import socket
+import ssl
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -265,7 +267,13 @@ def why(error: BaseException) -> str:
     """What the operating system said, below the layers of wrapping."""
     below: BaseException | None = error
     while below is not None:
-        if isinstance(below, OSError) and below.errno and below.errno > 0:
+        if isinstance(below, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {below.verify_message}"
+        if isinstance(below, ssl.SSLError):
+            return "what answers there does not speak TLS"
+        if isinstance(below, socket.gaierror):
+            return "no such host"
+        if isinstance(below, OSError) and below.errno:
             return os.strerror(below.errno).lower()
         below = below.__cause__ or below.__context__
     return str(error) or "no connection"

@@ -15,8 +15,8 @@ ProviderError: the exchange is then given up and the error comes out of ``stream
 
 
 Reach = Callable[[], None]
-"""Called once, when a connection is there and the request's bytes are about to go out. It may raise a ProviderError: then
-they do not."""
+"""Called once, when a connection is there and the request's bytes are about to go out. It may raise a ProviderError:
+then they do not."""
 
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):

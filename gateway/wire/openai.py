@@ -270,7 +270,8 @@ CODES = {"throttled": "rate_limit_exceeded"}
 
 
 def error_object(error: GatewayError) -> ErrorBody:
-    kind = error.kind if isinstance(error, OverLimit) else TYPES.get(error.status) or ("server_error" if error.status >= 500 else "invalid_request_error")
+    usual = TYPES.get(error.status) or ("server_error" if error.status >= 500 else "invalid_request_error")
+    kind = error.kind if isinstance(error, OverLimit) else usual
     return ErrorBody(error.message, kind, error.param, CODES.get(error.code, error.code), error.legs)
 
 

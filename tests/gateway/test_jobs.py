@@ -12,10 +12,10 @@ from gateway.errors import BadRequest, GatewayError
 from gateway.jobs import AT_ONCE, Jobs, NoSuchJob, Tell, TooManyJobs, Work
 from gateway.store.alive import Alive, held
 from gateway.store.jobs import Bounds, Failure, Job, JobStore, Output
-from gateway.types import Team
+from gateway.types import Caller
 
 ROOT = Path(__file__).parents[2]
-US, THEM = Team("us"), Team("them")
+US, THEM = Caller("us", "k"), Caller("them", "k")
 LOST = Failure(503, b"lost")
 PENDING = b'""'
 
@@ -43,7 +43,7 @@ async def jobs(tmp_path: Path) -> AsyncIterator[Jobs]:
     await found.close()
 
 
-async def done(jobs: Jobs, id: str, team: Team = US, kind: str = "k") -> Job:
+async def done(jobs: Jobs, id: str, team: Caller = US, kind: str = "k") -> Job:
     async with asyncio.timeout(5):
         while not (job := await jobs.find(team, kind, id)).ended:  # noqa: ASYNC110 - as callers do
             await asyncio.sleep(0.001)

@@ -1,72 +1,112 @@
-"""Keys: made once, kept as hashes, and nobody comes in without one."""
+"""Keys: nobody comes in without one that is known, in its time, and of the right kind."""
 
-import multiprocessing
-import re
-from pathlib import Path
+from hashlib import sha256
 
 import pytest
 
+from gateway.directory import Defaults, Directory
 from gateway.errors import Unauthenticated
-from gateway.keys import FILE, Keys, KeysError, bootstrap, load, new_key, record
+from gateway.keys import Admins, Keys
+from gateway.store.sql.rows import AdminRow, SecretRow, TeamRow
+from gateway.types import Caller
+
+NOW = 1000.0
+KEY, OLD, DEAD = b"sk-gw-key", b"sk-gw-old", b"sk-gw-dead"
+ADMIN, PAST = b"ak-gw-admin", b"ak-gw-past"
 
 
-def test_a_key_is_made_once_and_kept_as_a_hash(tmp_path: Path) -> None:
-    state = tmp_path / "var"
-    key = bootstrap(state, None)
-    assert key is not None and re.fullmatch(r"sk-gw-[A-Za-z0-9]{12}-[A-Za-z0-9_-]{43}", key)
-    assert bootstrap(state, None) is None
-    kept = (state / FILE).read_text()
-    assert key not in kept and key[19:] not in kept and key[6:18] in kept
-    assert (state / FILE).stat().st_mode & 0o777 == 0o600
-    assert Keys(load(state)).team(f"Bearer {key}".encode()).name == "default"
+def digest(key: bytes) -> bytes:
+    return sha256(key).digest()
 
 
-def test_a_chosen_key_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
-    made = bootstrap(tmp_path, None)
-    for chosen in ("first" * 8, "other" * 8, "other" * 8):
-        assert bootstrap(tmp_path, chosen) is None
-    keys = Keys(load(tmp_path))
-    assert len(load(tmp_path)) == 2
-    assert keys.team(f"Bearer {made}".encode()) == keys.team(b"Bearer " + b"other" * 8)
-    with pytest.raises(Unauthenticated):
-        keys.team(b"Bearer " + b"first" * 8)
+@pytest.fixture
+def directory() -> Directory:
+    directory = Directory(Defaults())
+    rows = [
+        SecretRow(digest(KEY), "k", "red", None, False, None),
+        SecretRow(digest(OLD), "k", "red", int(NOW), False, None),
+        SecretRow(digest(DEAD), "d", "red", None, True, None),
+    ]
+    admins = [
+        AdminRow(digest(ADMIN), "a", "ann", "owner", None, False),
+        AdminRow(digest(PAST), "p", "pat", "owner", int(NOW), False),
+    ]
+    directory.load([TeamRow("red", False, None)], {row.digest: row for row in rows}, [], admins)
+    return directory
+
+
+@pytest.fixture
+def keys(directory: Directory) -> Keys:
+    return Keys(directory, lambda: NOW)
+
+
+@pytest.mark.parametrize("header", [b"Bearer " + KEY, b"bearer  " + KEY, b"BEARER " + KEY + b" "])
+def test_a_key_is_its_teams(keys: Keys, header: bytes) -> None:
+    caller = keys.caller(header)
+    assert isinstance(caller, Caller) and (caller.team, caller.key) == ("red", "k")
 
 
 @pytest.mark.parametrize(
     "header",
-    [None, b"", b"Bearer", b"Bearer ", b"Basic abc", b"sk-gw-x", b"Bearer \xff\xfe", b"Bearer " + b"x" * 100_000],
+    [
+        None,
+        b"",
+        b"Bearer",
+        b"Bearer ",
+        b"Basic abc",
+        KEY,
+        b"Bearer \xff\xfe",
+        b"Bearer " + b"x" * 100_000,
+        b"Bearer " + KEY + b"x",
+        b"Bearer " + KEY + b", Bearer " + KEY,
+        b"Bearer " + DEAD,
+        b"Bearer ey.a.b",
+    ],
 )
-def test_nobody_comes_in_without_a_key(header: bytes | None) -> None:
+def test_nobody_comes_in_without_a_key(keys: Keys, header: bytes | None) -> None:
     with pytest.raises(Unauthenticated):
-        Keys([record(new_key(), "default")]).team(header)
+        keys.caller(header)
 
 
-def test_the_scheme_may_be_written_in_any_case() -> None:
-    key = new_key()
-    assert Keys([record(key, "a")]).team(f"bearer  {key} ".encode()).name == "a"
+def test_a_key_has_its_time(keys: Keys) -> None:
+    with pytest.raises(Unauthenticated, match="has expired"):
+        keys.caller(b"Bearer " + OLD)
 
 
-def start(state: Path, made: "multiprocessing.Queue[str | None]") -> None:
-    made.put(bootstrap(state, None))
+def test_an_admin_key_asks_no_model_and_a_teams_key_opens_no_admin_plane(directory: Directory, keys: Keys) -> None:
+    admins = Admins(directory, lambda: NOW)
+    assert admins.admin(b"Bearer " + ADMIN).id == "a"
+    with pytest.raises(Unauthenticated, match="an admin key"):
+        keys.caller(b"Bearer " + ADMIN)
+    for header in (None, b"Bearer " + KEY, ADMIN, b"Bearer " + PAST, b"Bearer "):
+        with pytest.raises(Unauthenticated):
+            admins.admin(header)
 
 
-def test_of_two_first_starts_at_once_one_makes_the_key(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    made: multiprocessing.Queue[str | None] = spawn.Queue()
-    starts = [spawn.Process(target=start, args=(tmp_path, made)) for _ in range(4)]
-    for process in starts:
-        process.start()
-    keys = [made.get(timeout=20) for _ in starts]
-    for process in starts:
-        process.join()
-    [key] = [key for key in keys if key is not None]
-    assert Keys(load(tmp_path)).team(f"Bearer {key}".encode()).name == "default"
+class Signed:
+    """Knows one token, and verifies another."""
+
+    def known(self, token: bytes) -> Caller | None:
+        return Caller("red", "", 2000.0, user="ann") if token == b"ey.known.x" else None
+
+    async def verify(self, token: bytes) -> Caller:
+        if token != b"ey.new.x":
+            raise Unauthenticated("the token's signature is not good")
+        return Caller("red" if token == b"ey.new.x" else "gone", "", 2000.0, user="bob")
 
 
-@pytest.mark.parametrize(
-    "damaged", [b"{bad", b"{}", b"[1]", b'[{"digest": "xyz", "public": "a", "team": "b"}]', b"\xff"]
-)
-def test_a_damaged_file_is_named(tmp_path: Path, damaged: bytes) -> None:
-    (tmp_path / FILE).write_bytes(damaged)
-    with pytest.raises(KeysError, match="keys.json is damaged"):
-        bootstrap(tmp_path, None)
+async def test_a_token_stands_for_a_team_where_that_is_configured(directory: Directory) -> None:
+    keys = Keys(directory, lambda: NOW, Signed())
+    known = keys.caller(b"Bearer ey.known.x")
+    assert known is not None and (known.team, known.user) == ("red", "ann")
+    assert keys.caller(b"Bearer ey.new.x") is None
+    assert (await keys.verified(b"Bearer ey.new.x")).user == "bob"
+    assert (await keys.asking(b"Bearer " + KEY)).key == "k"
+    with pytest.raises(Unauthenticated, match="signature"):
+        await keys.verified(b"Bearer ey.bad.x")
+
+
+async def test_a_token_of_an_unknown_team_is_nobodys(directory: Directory) -> None:
+    directory.change([TeamRow("red", True, None)], [], [], [])
+    with pytest.raises(Unauthenticated, match="team"):
+        await Keys(directory, lambda: NOW, Signed()).verified(b"Bearer ey.new.x")

@@ -10,7 +10,7 @@ from gateway import lamini as polling
 from gateway.errors import BadRequest, GatewayError, NotOffered, Unanswered, Unauthenticated, UnknownModel
 from gateway.jobs import Look
 from gateway.lamini import Answering
-from gateway.types import CompletionRequest, CompletionResponse, Part, Team
+from gateway.types import Caller, CompletionRequest, CompletionResponse, Part
 from gateway.wire import completions, lamini
 from gateway.wire.door import CompletionsDoor
 
@@ -320,7 +320,7 @@ async def test_a_streamed_answer_is_put_together_when_it_is_looked_at(monkeypatc
         return msgspec.json.encode({"output": text})
 
     class Talking:
-        async def answer(self, request: CompletionRequest, team: Team, id: str, hear: Any) -> CompletionResponse:
+        async def answer(self, request: CompletionRequest, team: Caller, id: str, hear: Any) -> CompletionResponse:
             for i in range(100):
                 hear(None, [Delta(0, f"{i} "), Delta(0, "")], 0)
             assert not made
@@ -329,6 +329,6 @@ async def test_a_streamed_answer_is_put_together_when_it_is_looked_at(monkeypatc
 
     monkeypatch.setattr(polling, "encoded", encoded)
     completion: Any = Talking()
-    output = await Answering(completion, Team("us"), asked(), ("Hi",), True)(0, looks.append)
+    output = await Answering(completion, Caller("us", "k"), asked(), ("Hi",), True)(0, looks.append)
     assert (output.finish, msgspec.json.decode(output.data)["output"].split()) == ("stop", [str(i) for i in range(100)])
     assert len(made) == 1

@@ -10,11 +10,11 @@ from adapters.types import Chat, Params
 from gateway.constraints import Checker
 from gateway.errors import GatewayError
 from gateway.routing import Route, Router, weighted
-from gateway.types import CompletionRequest, Fanout, FanoutBody, Plan, Target, Team
+from gateway.types import Caller, CompletionRequest, Fanout, FanoutBody, Plan, Target
 from tests.gateway.playing import Playing, target
 
 UP = Playing()
-TEAM = Team("default")
+TEAM = Caller("default", "k")
 
 
 def router(**more: Any) -> Router:

@@ -1,0 +1,190 @@
+"""Makes what is kept beside the requests, starts it and closes it: record, directory, counters, spool and ledger."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from gateway.accounting import FLUSH, Counters, Follower
+from gateway.config import Config
+from gateway.config.rules import defaults_of
+from gateway.control.local import LocalControl
+from gateway.control.types import Actor, Control
+from gateway.counting import LocalCounting, Policy, SharedCounting
+from gateway.directory import Directory
+from gateway.ledger.recovery import Recovery
+from gateway.ledger.writer import Writer
+from gateway.limits.local import LocalLimiter
+from gateway.limits.types import Limiter, StoreDown, Subject
+from gateway.metering import Accounts
+from gateway.settings import Settings
+from gateway.store.redis.store import RedisStore
+from gateway.store.spool import Spool
+from gateway.store.sql.change import Change
+from gateway.store.sql.engine import Database, RecordDown, database_url
+from gateway.store.sql.ledger import LedgerStore
+from gateway.store.sql.record import Record
+from gateway.types import Clock
+
+log = logging.getLogger("gateway.accounting")
+
+CHANNEL = "changes"
+"""On which replicas tell each other that the record has changed."""
+
+BEAT = 5.0
+"""Seconds between two heartbeats of a replica."""
+
+LAG = 0.5
+"""Seconds that entries of other replicas may be under way to SQL."""
+
+BASELINE = 15.0
+"""Seconds between two looks at what the ledger says was used, for the time when Redis is away."""
+
+SOON = 2.0
+"""Seconds after which counters of new limits are held against the ledger: what was under way has ended by then."""
+
+NOW_AND_THEN = 60.0
+"""Seconds between two looks at all counters."""
+
+
+class Announcing(Record):
+    """A record that tells of its changes, before whoever made one is answered."""
+
+    def __init__(self, database: Database, wall: Callable[[], float], announce: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(database, wall)
+        self._announce = announce
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[Change]:
+        async with super().changing() as change:
+            yield change
+        await self._announce()
+
+
+class Bookkeeping:
+    """One process's. Until ``start`` nothing is opened but the spool, whose folder must be writable."""
+
+    def __init__(self, config: Config, settings: Settings, clock: Clock) -> None:
+        """Raises RecordError and SpoolFull."""
+        self._clock = clock
+        state = Path(settings.state_dir)
+        self._database = Database(database_url(settings.database_url, state))
+        self._record = Announcing(self._database, clock.wall, self._announce)
+        self._ledger = LedgerStore(self._database)
+        self.directory = Directory(defaults_of(config.limits))
+        self.spool = Spool(state, clock.steady, config.ledger.spool_bytes)
+        self._writer = Writer(self.spool, self._ledger, clock.wall)
+        self._redis = None if settings.redis_url is None else RedisStore(settings.redis_url, self._rebuild)
+        self._replicas = 1
+        self._limiter, self.counting = self._counting(config.limits.on_store_failure)
+        self._counters = Counters(self._ledger, self._writer, self._limiter, self.directory, clock)
+        self._follower = Follower(self._record, self.directory, self._limits_changed)
+        self._recovery = Recovery(self.spool.folder, self.spool.alive, self._ledger, self._limiter.settle)
+        self.accounts = Accounts(clock, self.spool, self.counting.settle, config.ledger.on_full == "refuse")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def control(self, actor: Actor) -> Control:
+        """What an operator may do."""
+        return LocalControl(self._record, self._ledger, actor, self._counters)
+
+    async def start(self) -> None:
+        """The directory is whole, what was left behind is recovered, and the counters are set, when this returns.
+        Raises RecordDown."""
+        await self._follower.start()
+        self._writer.start()
+        if self._redis is not None:
+            await self._redis.start()
+        await self._recovery.once()
+        if self._redis is None:
+            await self._counters.seed_all(only_empty=False)
+        self._recovery.start()
+        self._begin(self._look_after())
+        if self._redis is not None and isinstance(self.counting, SharedCounting):
+            self._redis.listen(CHANNEL, lambda _: self._follower.hear(), self._follower.hear)
+            self.counting.start()
+            self._begin(self._be_counted(self._redis))
+            self._begin(self._know_shares(self.counting))
+
+    async def close(self) -> None:
+        """What has ended is brought to SQL, if that is possible soon; what is not is left in the spool."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._follower.close()
+        await self._recovery.close()
+        if self._redis is not None and isinstance(self.counting, SharedCounting):
+            await self.counting.close()
+            with suppress(StoreDown):
+                await self._redis.leave(self.spool.alive.name)
+            await self._redis.close()
+        await self._writer.close(FLUSH)
+        self.spool.close()
+        await self._database.close()
+
+    # ------------------------------------------------------------------ within
+
+    def _counting(self, policy: Policy) -> tuple[Limiter, LocalCounting | SharedCounting]:
+        """Who counts: Redis where there is one, else this process."""
+        if self._redis is None:
+            local = LocalLimiter(self._now_ms)
+            return local, LocalCounting(local)
+        shared = self._redis.limiter
+        return shared, SharedCounting(shared, policy, self._now_ms, lambda: self._replicas)
+
+    async def _announce(self) -> None:
+        await self._follower.catch_up()
+        if self._redis is not None:
+            with suppress(StoreDown):  # the others look by themselves
+                await self._redis.publish(CHANNEL, b"")
+
+    async def _rebuild(self) -> None:
+        """Redis has come back empty. Entries of other replicas are given time to reach the ledger."""
+        await asyncio.sleep(LAG)
+        await self._writer.flush(FLUSH)
+        await self._counters.seed_all(only_empty=True)
+
+    async def _be_counted(self, redis: RedisStore) -> None:
+        while True:
+            with suppress(StoreDown):
+                self._replicas = await redis.heartbeat(self.spool.alive.name, 3 * BEAT)
+            await asyncio.sleep(BEAT)
+
+    async def _know_shares(self, counting: SharedCounting) -> None:
+        """Where this replica's share of a budget begins, should Redis go away."""
+        while True:
+            with suppress(RecordDown):
+                counting.known(await self._counters.periods())
+            await asyncio.sleep(BASELINE)
+
+    async def _limits_changed(self, subjects: set[Subject]) -> None:
+        if subjects:
+            await self._counters.seed_these(subjects)
+            self._begin(self._look_once())
+
+    async def _look_once(self) -> None:
+        await asyncio.sleep(SOON)
+        await self._counters.raise_up()
+
+    async def _look_after(self) -> None:
+        while True:
+            await asyncio.sleep(NOW_AND_THEN)
+            try:
+                await self._counters.raise_up()
+            except Exception as error:
+                log.error("counters cannot be held against the ledger now (%s)", type(error).__name__)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("counters cannot be held against the ledger now (%s)", type(error).__name__)
+
+    def _now_ms(self) -> int:
+        return int(self._clock.wall() * 1000)
