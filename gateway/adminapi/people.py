@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from gateway.adminapi import limits
 from gateway.adminapi.given import Readers, flag, metadata, moment, one_of, or_null, text, texts
-from gateway.adminapi.guard import answered, asked, body_of
+from gateway.adminapi.guard import answered, asked, body_of, listed
 from gateway.adminapi.times import duration, later
 from gateway.adminapi.told import told
 from gateway.control.types import Control, KeyChanges, TeamChanges
@@ -25,7 +25,7 @@ GRACE = 24 * 3_600
 class Teams:
     async def all(self, request: Request, control: Control) -> Response:
         asked(request)
-        return answered([told(team) for team in await control.teams()])
+        return await listed(await control.teams())
 
     async def create(self, request: Request, control: Control) -> Response:
         found = await body_of(request, {"name": text, **ABOUT, **limits.BESIDE}, "name")
@@ -46,7 +46,7 @@ class Keys:
         self._expires = or_null(moment(later, now))
 
     async def all(self, request: Request, control: Control) -> Response:
-        return answered([told(key) for key in await control.keys(asked(request, "team").get("team"))])
+        return await listed(await control.keys(asked(request, "team").get("team")))
 
     async def create(self, request: Request, control: Control) -> Response:
         readers = {"team": text, "name": text, "expires": self._expires, **ABOUT, **limits.BESIDE}
@@ -77,7 +77,7 @@ class Admins:
 
     async def all(self, request: Request, control: Control) -> Response:
         asked(request)
-        return answered([told(admin) for admin in await control.admins()])
+        return await listed(await control.admins())
 
     async def create(self, request: Request, control: Control) -> Response:
         readers = {"name": text, "role": one_of("viewer", "operator", "owner"), "expires": self._expires}

@@ -74,10 +74,10 @@ def cell(value: Any) -> str:
     return "" if value is None or value is msgspec.UNSET else str(value)
 
 
-def csv(rows: list[UsageRow], by: tuple[str, ...]) -> str:
+def csv(rows: list[UsageRow], by: tuple[str, ...], *, head: bool = True) -> str:
     """RFC 4180, with a line of names. What a spreadsheet would run begins with an apostrophe."""
     columns = (*by, *COLUMNS)
-    lines = [columns, *([*map(inert, cells(row, columns))] for row in rows)]
+    lines = [*([columns] if head else []), *([*map(inert, cells(row, columns))] for row in rows)]
     return "".join([",".join(map(quoted, line)) + "\r\n" for line in lines])
 
 

@@ -20,7 +20,10 @@ class Group(click.Group, Plain):
 @click.option("--repair", is_flag=True, help="Set counters to what the ledger says.")
 @command
 def audit(session: Session, repair: bool) -> None:
-    """Check that nothing is lost: ledger, roll-ups and counters must agree. `audit log` tells who changed what."""
+    """Check that nothing is lost.
+
+    Ledger, roll-ups and counters must agree. Exit status 1 says that they do not. `audit log` tells who changed what.
+    """
     if click.get_current_context().invoked_subcommand is not None:
         return
     from gateway.adminapi.told import told

@@ -134,7 +134,7 @@ def told(error: Exception) -> Failed:
     if isinstance(error, GatewayError):
         return Failed(error.message, error.code, error.param or "")
     if isinstance(error, SettingsError):
-        return Failed(str(error), "invalid")
+        return Failed("; ".join(error.problems), "invalid")
     if isinstance(error, BrokenPipeError):  # whoever read has read enough
         os._exit(1)
     if isinstance(error, OSError):

@@ -1,5 +1,6 @@
 """Every route of /admin/, as an operator uses it."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -133,6 +134,33 @@ async def test_audit(owner: httpx.AsyncClient) -> None:
     report = (await owner.post("/admin/audit", json={"repair": False})).json()
     assert report["cost_usd"] == 1.500000001 and report["drifts"] == []
     assert (await owner.post("/admin/audit")).status_code == 200
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+async def test_long_lists_hold_nobody_up(owner: httpx.AsyncClient, plane: Plane, form: str) -> None:
+    """Others have their turn again and again while one is written."""
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def asked() -> tuple[httpx.Response, int]:
+        before = turns
+        return await owner.get("/admin/usage", params={"by": "model", "format": form}), turns - before
+
+    other = asyncio.create_task(take_turns())
+    _, few = await asked()
+    plane.memory.rows = [row(model=f"m{number}", requests=number) for number in range(20_001)]
+    answer, many = await asked()
+    other.cancel()
+    assert many - few >= 100
+    if form == "json":
+        assert [one["requests"] for one in answer.json()] == list(range(20_001))
+    else:
+        assert answer.text.count("\r\n") == 20_002 and answer.text.count("model") == 1
 
 
 async def test_answers_are_not_kept(owner: httpx.AsyncClient) -> None:

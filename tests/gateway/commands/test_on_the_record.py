@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pty
 import sqlite3
 import subprocess
 import sys
@@ -169,7 +170,7 @@ def test_a_locked_database_is_said_to_be(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_environment_says_where(tmp_path: Path) -> None:
-    """As a process of its own, whose reader goes away."""
+    """As a process of its own; what it makes there is its owner's alone."""
     environ = {**os.environ, "GATEWAY_STATE_DIR": str(tmp_path / "deep" / "er"), "PYTHONPATH": os.getcwd()}
     program = (
         "from click import Group; from gateway.commands import COMMANDS; "
@@ -182,3 +183,27 @@ def test_the_environment_says_where(tmp_path: Path) -> None:
     assert msgspec.json.decode(made.stdout)["name"] == "t" and made.stderr == b""
     file = tmp_path / "deep" / "er" / "record.sqlite3"
     assert file.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(("setting", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_colours_on_a_terminal(tmp_path: Path, setting: dict[str, str], coloured: bool) -> None:
+    words = ["teams", "create", "t", "--state-dir", str(tmp_path)]
+    assert CliRunner().invoke(MAIN, words).exit_code == 0
+    environ = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    environ |= {"TERM": "xterm-256color", "COLUMNS": "60", "PYTHONPATH": os.getcwd(), **setting}
+    parent, child = pty.openpty()
+    program = "from gateway.commands.teams import teams; teams()"
+    subprocess.run(
+        [sys.executable, "-c", program, "list", *words[3:]], env=environ, cwd=tmp_path, stdout=child, check=True
+    )
+    os.close(child)
+    shown = os.read(parent, 10_000)
+    os.close(parent)
+    assert (b"\x1b[32mactive" in shown) is coloured and b"active" in shown
+
+
+def test_settings_that_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("GATEWAY_PORT=http\nGATEWAY_ADMIN_KEY=short\n")
+    result = CliRunner().invoke(MAIN, ["teams", "list"])
+    assert "GATEWAY_PORT: must be" in refused(result) and "GATEWAY_ADMIN_KEY: is too short" in result.stderr

@@ -1,10 +1,13 @@
 """The client of a running gateway is a Control: whatever is done through it comes out as done directly."""
 
+import asyncio
 import socket
+import ssl
 import threading
 from typing import Any
 
 import pytest
+import trustme
 
 from gateway.control.types import (
     Actor,
@@ -78,6 +81,31 @@ async def test_both_ways_come_to_the_same(plane: Plane, url: str) -> None:
     assert plane.memory.state() == other.state()
     assert plane.memory.queries == other.queries
     assert plane.memory.teams["u-ü ?#%"].limits == Limits(rpm=5, usd_day=1, soft_usd_month=10**9)
+
+
+async def test_certificates_are_checked() -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    got: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.append(await reader.read(100))
+        writer.close()
+
+    for tls, why in ((context, "certificate is not trusted"), (None, "does not speak TLS")):
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
+        port = server.sockets[0].getsockname()[1]
+        async with server, RemoteControl(f"https://127.0.0.1:{port}", ADMIN["owner"]) as remote:
+            with pytest.raises(Unreachable, match=why):
+                await remote.teams()
+    assert all(b"ak-gw" not in data for data in got)
+
+
+async def test_a_host_that_is_not_there() -> None:
+    async with RemoteControl("http://gateway.invalid", ADMIN["owner"]) as remote:
+        with pytest.raises(Unreachable, match="no such host"):
+            await remote.teams()
 
 
 ANSWERS = {
