@@ -40,6 +40,8 @@ class Postgres:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._data = self.folder / "data"
+        self.free: list[str] = []
+        """Migrated databases that are empty again: making one takes long."""
         self._init()
         self.process = self.start()
 
@@ -58,8 +60,8 @@ class Postgres:
     async def drop(self, name: str) -> None:
         await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    async def execute(self, statement: str) -> None:
-        connection = await asyncpg.connect(self.url())
+    async def execute(self, statement: str, database: str = "postgres") -> None:
+        connection = await asyncpg.connect(self.url(database))
         try:
             await connection.execute(statement)
         finally:

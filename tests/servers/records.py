@@ -10,7 +10,10 @@ import pytest
 
 from gateway.store.sql.engine import Database, database_url
 from gateway.store.sql.migrate import migrated
+from gateway.store.sql.schema import metadata
 from tests.servers import postgres
+
+EMPTY = f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)} RESTART IDENTITY"
 
 KINDS = ("sqlite", "postgresql") if postgres.binaries() else ("sqlite",)
 
@@ -41,7 +44,7 @@ async def empty_url(kind: str, tmp_path: Path) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def record_url(kind: str, tmp_path: Path) -> AsyncIterator[str]:
-    """A database that has been migrated."""
+    """A database that has been migrated; its tables are to stay as they are, for the next test."""
     loop = asyncio.get_running_loop()
     if kind == "sqlite":
         url = database_url(None, tmp_path)
@@ -50,9 +53,10 @@ async def record_url(kind: str, tmp_path: Path) -> AsyncIterator[str]:
         return
     server = postgres.postgres()
     template = await loop.run_in_executor(None, postgres.template)
-    name = await server.create(template)
+    name = server.free.pop() if server.free else await server.create(template)
     yield database_url(server.url(name), tmp_path)
-    await server.drop(name)
+    await server.execute(EMPTY, name)
+    server.free.append(name)
 
 
 @pytest.fixture

@@ -9,11 +9,13 @@ from sqlalchemy import (
     Table,
     case,
     cast,
-    except_,
     func,
     literal,
+    literal_column,
+    or_,
     select,
     text,
+    union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -35,31 +37,46 @@ MOST = 1_000
 
 
 async def drifts(connection: AsyncConnection) -> list[Drift]:
+    """Each roll-up is held against the ledger, or against a finer one that is right."""
     found: list[Drift] = []
+    right: set[Table] = set()
     for table in ROLLUPS:
-        stored = select(*(cast(c, BigInteger) if c.name in COUNTS else c for c in table.columns))
-        wrong = except_(stored, recount(table)).limit(MOST)
-        missing = except_(recount(table), stored).limit(MOST)
-        found += compare(table, await rows(connection, wrong), await rows(connection, missing))
+        wrong = await compared(connection, table, recount(table, right))
+        found += wrong
+        if not wrong:
+            right.add(table)
     return found
 
 
-async def rows(connection: AsyncConnection, statement: Any) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in await connection.execute(statement)]
-
-
-def compare(table: Table, stored: list[tuple[Any, ...]], counted: list[tuple[Any, ...]]) -> list[Drift]:
-    width = len(table.primary_key.columns)
-    names = [column.name for column in table.columns][width:]
-    found = {row[:width]: row[width:] for row in stored}
-    expected = {row[:width]: row[width:] for row in counted}
-    nothing = (0,) * len(names)
-    return [
-        Drift(what=f"{table.name}.{name}", subject="/".join(map(str, place)), expected=should, found=has)
-        for place in sorted(found.keys() | expected.keys())
-        for name, should, has in zip(names, expected.get(place, nothing), found.get(place, nothing), strict=True)
-        if should != has
+async def compared(connection: AsyncConnection, table: Table, counted: Select[Any]) -> list[Drift]:
+    """Both are read once: what was counted on the left, what is stored on the right, a group of both in one row."""
+    places = [column.name for column in table.primary_key.columns]
+    names = [column.name for column in table.columns][len(places) :]
+    expected = counted.subquery()
+    zeros: list[Any] = [literal_column("0").label(f"zero_{name}") for name in names]
+    left = select(*(expected.c[name] for name in [*places, *names]), *zeros)
+    right = select(*(table.c[name] for name in places), *zeros, *(table.c[name] for name in names))
+    columns = list(union_all(left, right).subquery().columns)
+    groups, values = columns[: len(places)], columns[len(places) :]
+    pairs = [
+        (func.sum(should), func.sum(has))
+        for should, has in zip(values[: len(names)], values[len(names) :], strict=True)
     ]
+    statement = (
+        select(*groups, *(side for pair in pairs for side in pair))
+        .group_by(*groups)
+        .having(or_(*(should != has for should, has in pairs)))
+        .order_by(*groups)
+        .limit(MOST)
+    )
+    found: list[Drift] = []
+    for row in await connection.execute(statement):
+        subject = "/".join(map(str, row[: len(places)]))
+        sums = [int(value) for value in row[len(places) :]]
+        for name, should, has in zip(names, sums[::2], sums[1::2], strict=True):
+            if should != has:
+                found.append(Drift(what=f"{table.name}.{name}", subject=subject, expected=should, found=has))
+    return found
 
 
 async def rebuild(connection: AsyncConnection) -> None:
@@ -68,26 +85,32 @@ async def rebuild(connection: AsyncConnection) -> None:
         await connection.execute(text("LOCK TABLE ledger IN SHARE MODE"))
     for table in ROLLUPS:
         await connection.execute(table.delete())
-        await connection.execute(table.insert().from_select([c.name for c in table.columns], recount(table)))
+        columns = [column.name for column in table.columns]
+        await connection.execute(table.insert().from_select(columns, recount(table, set(ROLLUPS))))
 
 
-def recount(table: Table) -> Select[Any]:
-    """What a roll-up should be: hours and users from the ledger, all else from finer roll-ups that are made first."""
+FINER = {usage_days: usage_hours, usage_teams: usage_days, usage_models: usage_teams}
+
+
+def recount(table: Table, right: set[Table]) -> Select[Any]:
+    """What a roll-up should be, from a finer one that is right if there is one, else from the ledger."""
     places = [column.name for column in table.primary_key.columns]
-    if table is usage_hours:
-        return summed(ledger, {**{name: ledger.c[name] for name in places[1:]}, "hour": ledger.c.at // HOUR}, places)
     if table is usage_users:
         return users(places)
-    finer = {usage_days: usage_hours, usage_teams: usage_days, usage_models: usage_teams}[table]
+    finer = FINER.get(table)
+    if finer is None or finer not in right:
+        unit = ledger.c.at // (HOUR if table is usage_hours else DAY)
+        return summed(ledger, [unit, *(ledger.c[name] for name in places[1:])], places)
     day = finer.c.hour // 24 if finer is usage_hours else finer.c.day
-    return summed(finer, {**{name: finer.c[name] for name in places[1:]}, "day": day}, places)
+    return summed(finer, [day, *(finer.c[name] for name in places[1:])], places)
 
 
-def summed(source: Table, dimensions: dict[str, ColumnElement[Any]], places: list[str]) -> Select[Any]:
+def summed(source: Table, groups: list[Any], places: list[str]) -> Select[Any]:
     values = entry_counts() if source is ledger else {name: source.c[name] for name in COUNTS}
-    groups = [dimensions[name] for name in places]
-    sums = [cast(func.coalesce(func.sum(values[name]), 0), BigInteger) for name in COUNTS]
-    return select(*groups, *sums).group_by(*(literal_place(place) for place in range(1, len(places) + 1)))
+    sums = [cast(func.coalesce(func.sum(values[name]), 0), BigInteger).label(name) for name in COUNTS]
+    return select(*(group.label(name) for group, name in zip(groups, places, strict=True)), *sums).group_by(
+        *(literal_place(place) for place in range(1, len(places) + 1))
+    )
 
 
 def literal_place(place: int) -> ColumnElement[Any]:
@@ -115,13 +138,13 @@ def entry_counts() -> dict[str, ColumnElement[Any]]:
 
 def users(places: list[str]) -> Select[Any]:
     columns = ledger.c
-    sums = (columns.requests, columns.input + columns.output, columns.cost)
+    sums = {"requests": columns.requests, "tokens": columns.input + columns.output, "cost": columns.cost}
     return (
         select(
-            columns.at // DAY,
+            (columns.at // DAY).label("day"),
             columns.team,
             columns.user,
-            *(cast(func.coalesce(func.sum(value), 0), BigInteger) for value in sums),
+            *(cast(func.coalesce(func.sum(value), 0), BigInteger).label(name) for name, value in sums.items()),
         )
         .where(columns.user != "")
         .group_by(*(literal_place(place) for place in range(1, len(places) + 1)))

@@ -14,6 +14,7 @@ from gateway.ledger.entry import Entry
 from gateway.limits.types import Period, Subject
 from gateway.store.sql.engine import Database
 from gateway.store.sql.ledger import LedgerStore
+from gateway.store.sql.migrate import migrated
 from gateway.store.sql.schema import ledger, usage_days, usage_hours, usage_models, usage_teams, usage_users
 
 NOON = int(datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp())
@@ -120,14 +121,17 @@ async def test_of_several_writers_each_entry_counts_once(record_url: str) -> Non
         await database.close()
 
 
-async def test_nothing_is_half_written(database: Database) -> None:
+async def test_nothing_is_half_written(empty_url: str) -> None:
     """Where a roll-up cannot be written, neither is the ledger."""
+    await migrated(empty_url)
+    database = Database(empty_url)
     async with database.writing() as connection:
         await connection.execute(text("DROP TABLE usage_users"))
     store = LedgerStore(database)
     with pytest.raises(Exception, match="usage_users"):
         await store.write(many(10))
     assert await kept(database) == []
+    await database.close()
 
 
 @pytest.mark.parametrize(

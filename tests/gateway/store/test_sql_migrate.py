@@ -62,13 +62,14 @@ async def test_who_finds_it_done_imports_no_alembic(record_url: str) -> None:
     assert await wait(start(record_url)) == ("False\n", "")
 
 
-async def test_one_that_is_ahead_is_refused(record_url: str) -> None:
-    database = Database(record_url)
+async def test_one_that_is_ahead_is_refused(empty_url: str) -> None:
+    await migrated(empty_url)
+    database = Database(empty_url)
     async with database.writing() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
     await database.close()
     with pytest.raises(RecordError, match="revision 0999, which is newer than this gateway knows"):
-        await migrated(record_url)
+        await migrated(empty_url)
 
 
 async def test_one_that_fails_leaves_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
