@@ -30,6 +30,9 @@ BEGIN = 2
 USUAL = 1 / 4
 """Tokens of a byte of a prompt, and of a character of an answer, as long as nothing better is known: English prose."""
 
+USUAL_ANSWER = 256
+"""Tokens of an answer, as long as nothing is known."""
+
 TOLD_APART = 16
 """Up to how many choices the outputs of calls are told apart by their number."""
 
@@ -156,11 +159,9 @@ class Estimator:
 
     def _likely_output(self, guess: Guess) -> int:
         own = self._outputs.get(guess.choices)
-        likely = round(self._choice.value * guess.choices if own is None else own.value)
-        if guess.limit is None or self._overruns:
-            return likely
-        most = guess.limit * guess.choices
-        return min(likely, most) if self._choice.reports else most
+        each = self._choice.value if self._choice.reports else USUAL_ANSWER
+        likely = round(each * guess.choices if own is None else own.value)
+        return likely if guess.limit is None or self._overruns else min(likely, guess.limit * guess.choices)
 
 
 def frame(messages: int) -> int:

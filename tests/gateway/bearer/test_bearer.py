@@ -178,6 +178,7 @@ def with_secret(secret: bytes, header: dict[str, Any]) -> bytes:
         (token(key=OTHER_RSA, jwk=jwk(OTHER_RSA, "r")), "signature"),
         (token(key=OTHER_RSA, kid="own", jwk=jwk(OTHER_RSA, "own")), "key"),
         (token(crit=["exp"]), "malformed"),
+        (token(crit=["b64"], b64=True), "malformed"),
         (by_hand({"alg": "RS256", "kid": "r", "b64": False}, claims(), b"x"), "malformed"),
         (token(typ="logout+jwt"), "malformed"),
         (by_hand({"alg": ["RS256"]}, claims(), b"x"), "malformed"),

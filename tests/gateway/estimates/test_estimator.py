@@ -152,7 +152,7 @@ def test_before_any_report() -> None:
         ceil(len(PROSE) / 4),
         18,
     )
-    assert estimator.likely(estimator.before(chat("")))[1] == 0
+    assert estimator.likely(estimator.before(chat("")))[1] == 256
 
 
 def test_likely_answers_keep_the_limit_unless_the_provider_does_not() -> None:
