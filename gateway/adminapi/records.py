@@ -32,6 +32,7 @@ class Limits:
         return answered(told(await control.set_limits(scope, subject, some(changes or LimitsChanges()))))
 
     async def clear(self, request: Request, control: Control) -> Response:
+        asked(request)
         scope, subject = subject_of(request)
         await control.clear_limits(scope, subject)
         return answered({"scope": scope, "subject": subject, "cleared": True})

@@ -103,9 +103,9 @@ LOG = (
 
 OPERATIONS: tuple[AdminOperation, ...] = (
     reading("/admin/teams", "All teams.", "Teams"),
-    writing("post", "/admin/teams", "Make a team.", "NewTeam", "Team", 404, 409),
+    writing("post", "/admin/teams", "Make a team.", "NewTeam", "Team", 409),
     reading("/admin/teams/{name}", "One team.", "Team", 404),
-    writing("patch", "/admin/teams/{name}", "Change a team; what is not named stays.", "TeamChanges", "Team", 404, 409),
+    writing("patch", "/admin/teams/{name}", "Change a team; what is not named stays.", "TeamChanges", "Team", 404),
     reading("/admin/keys", "All keys, or a team's.", "Keys", 404, asking=(Parameter("team", "Only this team's."),)),
     writing("post", "/admin/keys", "Make a key, which is told this once.", "NewKey", "KeySecret", 404, 409),
     reading("/admin/keys/{id}", "One key, without its secret.", "Key", 404),
@@ -120,16 +120,16 @@ OPERATIONS: tuple[AdminOperation, ...] = (
         409,
         optional=True,
     ),
-    writing("post", "/admin/keys/{id}/revoke", "End a key for good.", "Nothing", "Key", 404, 409, optional=True),
-    reading("/admin/admins", "All admin keys.", "Admins", 403),
+    writing("post", "/admin/keys/{id}/revoke", "End a key for good.", "Nothing", "Key", 404, optional=True),
+    reading("/admin/admins", "All admin keys.", "Admins"),
     writing("post", "/admin/admins", "Make an admin key, which is told this once.", "NewAdmin", "AdminSecret", 409),
     writing("post", "/admin/admins/{id}/revoke", "End an admin key.", "Nothing", "Admin", 404, 409, optional=True),
     reading("/admin/limits", "All limits, and where each is set.", "AllLimits"),
-    writing("put", "/admin/limits/{scope}", "Set limits of the organisation.", "LimitsChanges", "LimitsSet", 404),
+    writing("put", "/admin/limits/{scope}", "Set limits of the organisation.", "LimitsChanges", "LimitsSet"),
     clearing("/admin/limits/{scope}", "Take the organisation's limits back."),
     writing("put", "/admin/limits/{scope}/{subject}", "Set limits of a subject.", "LimitsChanges", "LimitsSet", 404),
     clearing("/admin/limits/{scope}/{subject}", "Take a subject's limits back, so that routing.yaml's hold."),
-    reading("/admin/usage", "What was used, and what it cost.", "Usages", 404, asking=REPORT, csv=True),
+    reading("/admin/usage", "What was used, and what it cost.", "Usages", asking=REPORT, csv=True),
     reading("/admin/audit/log", "Who changed what, the newest first.", "AuditLog", asking=LOG),
     writing("post", "/admin/audit", "Check that nothing is lost.", "Audit", "AuditReport", optional=True),
 )
@@ -204,7 +204,8 @@ SUMS = (
 )  # fmt: skip
 COST = said({"type": ["number", "null"]}, "null where no request has a known price")
 USAGE = dict.fromkeys(DIMENSIONS, TEXT) | dict.fromkeys(SUMS, WHOLE) | {"cost_usd": COST}
-DRIFT = {"what": TEXT, "subject": TEXT, "expected": WHOLE, "found": WHOLE, "repaired": FLAG}
+DRIFTED = said(WHOLE, "money in nano-dollars")
+DRIFT = {"what": TEXT, "subject": TEXT, "expected": DRIFTED, "found": DRIFTED, "repaired": FLAG}
 REPORTED = {
     "at": TIME, "entries": WHOLE, "cost_usd": NUMBER, "in_flight_usd": NUMBER, "in_flight_tokens": WHOLE,
     "spooled": WHOLE, "counters": WHOLE, "drifts": list_of(an_object(DRIFT)),

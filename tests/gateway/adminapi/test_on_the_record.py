@@ -1,7 +1,6 @@
 """The admin plane on the record in SQL: what is refused leaves no trace there, what is done is all there."""
 
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from gateway.control.local import LocalControl
-from gateway.store.sql.engine import Database, database_url
-from gateway.store.sql.ledger import LedgerStore
-from gateway.store.sql.migrate import migrated
-from gateway.store.sql.record import Record
 from tests.gateway.adminapi.plane import Plane
 from tests.gateway.adminapi.test_attacks import BAD_BODIES, COUNTS, ENTRIES, INJECTIONS, MONEY, body_for
 
 Contents = Callable[[], list[str]]
-
-
-@pytest.fixture
-async def record(tmp_path: Path) -> AsyncIterator[Plane]:
-    url = database_url(None, tmp_path)
-    await migrated(url)
-    database = Database(url)
-    record, ledger = Record(database, time.time), LedgerStore(database)
-    yield Plane(lambda actor: LocalControl(record, ledger, actor), time.time)
-    await database.close()
 
 
 @pytest.fixture

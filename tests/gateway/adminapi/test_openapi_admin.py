@@ -70,3 +70,63 @@ async def test_answers_are_as_described(owner: httpx.AsyncClient, plane: Plane, 
 def test_every_sum_of_a_report_is_described() -> None:
     names = {"cost_usd" if name == "cost_nano" else name for name in UsageRow.__struct_fields__}
     assert set(admin.USAGE) == names
+
+
+PROVOKED = [(operation, status) for operation in OPERATIONS for status in operation.refuses if status != 503]
+
+
+@pytest.mark.parametrize(
+    ("operation", "status"), PROVOKED, ids=lambda one: one if isinstance(one, int) else f"{one.method} {one.path}"
+)
+async def test_every_refusal_occurs_and_is_as_described(record: Plane, operation: AdminOperation, status: int) -> None:
+    """But for a record that is away."""
+    async with record.client("viewer" if status == 403 else None if status == 401 else "owner") as client:
+        path, sent = await provoking(record, operation, status)
+        answer = await client.request(operation.method, path, **sent)
+    assert answer.status_code == status, answer.text
+    check(operation.document()["responses"][str(status)]["content"]["application/json"]["schema"], answer.json())
+    assert answer.json()["error"]["message"] == answer.json()["detail"]
+
+
+async def provoking(record: Plane, operation: AdminOperation, status: int) -> tuple[str, dict[str, Any]]:
+    """A path, and what is sent there, that is refused in this way; on a record that is made so that it is."""
+    ids = {"{name}": "t", "{scope}": "team", "{subject}": "t"}
+    if operation.path == "/admin/limits/{scope}":
+        ids = {"{scope}": "organisation"}
+    async with record.client() as owner:
+        await owner.post("/admin/teams", json={"name": "t"})
+        made = await owner.post("/admin/keys", json={"team": "t", "name": "ci"})
+        admin = await owner.post("/admin/admins", json={"name": "ann", "role": "owner"})
+        ids["{id}"] = (admin if "admins" in operation.path else made).json()["id"]
+        if status == 409 and operation.path.startswith("/admin/keys/"):
+            await owner.post(f"/admin/keys/{ids['{id}']}/revoke")
+    if status == 404:
+        ids = {"{name}": "no", "{id}": "no", "{scope}": ids.get("{scope}", ""), "{subject}": "no"}
+    path = operation.path
+    for name, value in ids.items():
+        path = path.replace(name, value)
+    return path, sent_to(operation, status)
+
+
+def sent_to(operation: AdminOperation, status: int) -> dict[str, Any]:
+    if status in (413, 415):
+        kind = "application/json" if status == 413 else "text/plain"
+        return {"content": b" " * 300_000, "headers": {"content-type": kind}}
+    if operation.method == "get":
+        return {
+            "params": {"team": "no"}
+            if status == 404 and operation.path == "/admin/keys"
+            else {"nope": "1"}
+            if status == 400
+            else {}
+        }
+    if operation.method == "delete":
+        return {"params": {"nope": "1"} if status == 400 else {}}
+    if status == 400:
+        return {"json": {"nope": 1}}
+    bodies: dict[str, dict[str, Any]] = {
+        "NewTeam": {"name": "t"},
+        "NewKey": {"team": "no" if status == 404 else "t", "name": "ci"},
+        "NewAdmin": {"name": "ann", "role": "owner"},
+    }
+    return {"json": bodies.get(operation.asks or "", EXAMPLES[operation.asks or ""])}
