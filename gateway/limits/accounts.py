@@ -38,14 +38,25 @@ class Used:
 
 
 class Account:
-    __slots__ = ("day", "month", "places", "subject", "window")
+    """``by_minute``, ``by_time`` (minute or day) and ``warns`` are how it is limited, so that who asks need not look at
+    every limit there is."""
+
+    __slots__ = ("by_minute", "by_time", "day", "limits", "month", "places", "subject", "warns", "window")
 
     def __init__(self, subject: Subject, calendar: Calendar) -> None:
         self.subject = subject
+        self.learn(Limits())
         self.window = Window()
         self.places = 0
         self.day = Used(calendar.day)
         self.month = Used(calendar.month)
+
+    def learn(self, limits: Limits) -> None:
+        """Its limits, which are other ones than when it was last asked."""
+        self.limits = limits
+        self.by_minute = limits.rpm is not None or limits.tpm is not None
+        self.by_time = self.by_minute or limits.tpd is not None
+        self.warns = limits.soft_usd_day is not None or limits.soft_usd_month is not None
 
     def turn(self, calendar: Calendar) -> None:
         """Begins a new day or month. The one before lives on in the holds that were made in it."""
@@ -56,32 +67,32 @@ class Account:
 
     def fits(self, claim: Claim) -> bool:
         """Whether nothing stands in the way. The window must have been told the time."""
-        limits = claim.limits
-        window, day = self.window, self.day
-        if (most := limits.rpm) is not None and window.requests + claim.requests > most:
-            return False
-        if (most := limits.tpm) is not None and window.tokens + claim.tokens > most:
-            return False
+        limits = self.limits
+        if self.by_minute:
+            window = self.window
+            if (most := limits.rpm) is not None and window.requests + claim.requests > most:
+                return False
+            if (most := limits.tpm) is not None and window.tokens + claim.tokens > most:
+                return False
         if (most := limits.concurrent) is not None and self.places + claim.requests > most:
             return False
         if (most := limits.usd_month) is not None:
             month = self.month
             if month.nano + month.reserved_nano + claim.nano > most:
                 return False
+        day = self.day
         if (most := limits.tpd) is not None and day.tokens + day.reserved_tokens + claim.tokens > most:
             return False
         return (most := limits.usd_day) is None or day.nano + day.reserved_nano + claim.nano <= most
 
     def take(self, claim: Claim, now: int) -> Bucket | None:
         """Reserves it, all but the places. The bucket is where it counts, if it is limited by the minute."""
-        day, month, limits = self.day, self.month, claim.limits
+        day, month, nano = self.day, self.month, claim.nano
         day.there = month.there = True
         day.reserved_tokens += claim.tokens
-        day.reserved_nano += claim.nano
-        month.reserved_nano += claim.nano
-        if limits.rpm is None and limits.tpm is None:
-            return None
-        return self.window.add(now, claim.requests, claim.tokens)
+        day.reserved_nano += nano
+        month.reserved_nano += nano
+        return self.window.add(now, claim.requests, claim.tokens) if self.by_minute else None
 
     def is_idle(self, calendar: Calendar, now: int) -> bool:
         """Whether an account that is opened anew would be the same."""
@@ -114,7 +125,7 @@ WAITS, TOKENS_OF_A_DAY, BUDGET = 1, 2, 3
 
 def obstacles(account: Account, claim: Claim, calendar: Calendar, now: int) -> Iterator[Obstacle]:
     """Every limit of the claim that stands in its way."""
-    limits, window, day, month = claim.limits, account.window, account.day, account.month
+    limits, window, day, month = account.limits, account.window, account.day, account.month
 
     def obstacle(kind: Kind, most: int, used: int, wanted: int, rank: int, ms: int, reset: int) -> Obstacle:
         standing = Standing(account.subject, kind, most, max(0, most - used), reset / 1000)
@@ -139,9 +150,9 @@ def obstacles(account: Account, claim: Claim, calendar: Calendar, now: int) -> I
         yield obstacle("USD/month", most, used, claim.nano, BUDGET, until_month, until_month)
 
 
-def soft(account: Account, limits: Limits, calendar: Calendar, now: int) -> Iterator[Standing]:
+def soft(account: Account, calendar: Calendar, now: int) -> Iterator[Standing]:
     """The soft budgets that are passed."""
-    day, month = account.day, account.month
+    day, month, limits = account.day, account.month, account.limits
     if (most := limits.soft_usd_day) is not None and day.nano + day.reserved_nano > most:
         yield Standing(account.subject, "USD/day", most, 0, (calendar.day_ends - now) / 1000)
     if (most := limits.soft_usd_month) is not None and month.nano + month.reserved_nano > most:

@@ -38,20 +38,22 @@ class LocalLimiter:
         now = self._clock()
         if now >= self._due:
             self._tend(now)
-        claims = ask.claims
+        claims, day = ask.claims, self._calendar.day
         accounts = []
         fit = True
         for claim in claims:
             account = self._accounts.get(claim.subject) or self._open(claim.subject)
-            if account.day.number != self._calendar.day:
+            if account.limits is not claim.limits:
+                account.learn(claim.limits)
+            if account.day.number != day:
                 account.turn(self._calendar)
-            if account.window.buckets:
+            if account.by_minute:
                 account.window.forget(now)
             accounts.append(account)
             fit = fit and account.fits(claim)
         if not fit:
             return self._refused(claims, accounts, now)
-        buckets = list(map(Account.take, accounts, claims, (now,) * len(claims)))
+        buckets = [account.take(claim, now) for account, claim in zip(accounts, claims, strict=True)]
         expires = now + int(ttl * 1000)
         for hold in ask.holds:
             shares: list[Reserved] = []
@@ -62,11 +64,11 @@ class LocalLimiter:
             self._holds.add(hold.id, expires, ttl, shares)
         if expires < self._due:
             self._due = expires
-        requests, tokens = self._tightest(claims, accounts, now)
+        requests, tokens = self._tightest(accounts, now)
         passed: tuple[Standing, ...] = ()
-        for account, claim in zip(accounts, claims, strict=True):
-            if claim.limits.soft_usd_month is not None or claim.limits.soft_usd_day is not None:
-                passed += tuple(soft(account, claim.limits, self._calendar, now))
+        for account in accounts:
+            if account.warns:
+                passed += tuple(soft(account, self._calendar, now))
         return Granted(now, requests, tokens, passed)
 
     def settled(self, uses: tuple[SettledUse, ...]) -> None:
@@ -165,25 +167,25 @@ class LocalLimiter:
         longest = max(found, key=lambda obstacle: (obstacle.rank, obstacle.ms))
         waits = [obstacle.wait for obstacle in found if obstacle.wait is not None]
         wait = max(waits) / 1000 if len(waits) == len(found) else None
-        requests, tokens = self._tightest(claims, accounts, now)
+        requests, tokens = self._tightest(accounts, now)
         return Refused(longest.standing, wait, longest.never, requests, tokens)
 
-    def _tightest(
-        self, claims: tuple[Claim, ...], accounts: list[Account], now: int
-    ) -> tuple[Standing | None, Standing | None]:
+    def _tightest(self, accounts: list[Account], now: int) -> tuple[Standing | None, Standing | None]:
         """Of the requests, and of the tokens, the limit of which the smallest share is left."""
         requests: Standing | None = None
         tokens: Standing | None = None
         least_requests = least_tokens = 2.0
-        for account, claim in zip(accounts, claims, strict=True):
-            limits, window = claim.limits, account.window
+        for account in accounts:
+            if not account.by_time:
+                continue
+            limits, window = account.limits, account.window
             if (most := limits.rpm) is not None:
-                left = max(0, most - window.requests)
+                left = most - window.requests if most > window.requests else 0
                 if (share := left / (most or 1)) < least_requests:
                     least_requests = share
                     requests = Standing(account.subject, "requests/min", most, left, window.until_empty(now) / 1000)
             if (most := limits.tpm) is not None:
-                left = max(0, most - window.tokens)
+                left = most - window.tokens if most > window.tokens else 0
                 if (share := left / (most or 1)) < least_tokens:
                     least_tokens = share
                     tokens = Standing(account.subject, "tokens/min", most, left, window.until_empty(now) / 1000)

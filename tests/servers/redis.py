@@ -123,7 +123,7 @@ class Sentinels:
 
     def __init__(self, folder: Path) -> None:
         self.master = RedisServer(folder / "master")
-        self.replica = RedisServer(folder / "replica", "--replicaof", f"127.0.0.1 {self.master.port}")
+        self.replica = RedisServer(folder / "replica", "--replicaof", "127.0.0.1", str(self.master.port))
         self._folder = folder
         self._ports: list[int] = []
         self._processes: list[subprocess.Popen[bytes]] = []

@@ -183,7 +183,7 @@ async def test_redis_is_away_from_the_start(tmp_path: Path) -> None:
 async def test_a_replica_that_only_reads_is_no_redis(tmp_path: Path) -> None:
     with (
         RedisServer(tmp_path / "master") as master,
-        RedisServer(tmp_path / "replica", "--replicaof", f"127.0.0.1 {master.port}") as replica,
+        RedisServer(tmp_path / "replica", "--replicaof", "127.0.0.1", str(master.port)) as replica,
     ):
         store = RedisStore(replica.url)
         assert not await store.start()
