@@ -3,11 +3,11 @@
 import click
 
 from gateway.commands.options import later
-from gateway.commands.session import Plain, Session, command
+from gateway.commands.session import Family, Plain, Session, command
 from gateway.control.types import AdminView, NewAdmin, Role
 
 
-@click.group()
+@click.group(cls=Family)
 def admins() -> None:
     """The admin keys, which open /admin/ and the console."""
 

@@ -6,17 +6,13 @@ import click
 import msgspec
 
 from gateway.commands.options import earlier
-from gateway.commands.session import Plain, Session, command
+from gateway.commands.session import Family, Plain, Session, command
 from gateway.control.types import AuditReport, LogView
 
 EMPTY: tuple[object, ...] = (None, False, "", [], {})
 
 
-class Group(click.Group, Plain):
-    """A group that does something by itself, too."""
-
-
-@click.group(cls=Group, invoke_without_command=True)
+@click.group(cls=Family, invoke_without_command=True)
 @click.option("--repair", is_flag=True, help="Set counters to what the ledger says.")
 @command
 def audit(session: Session, repair: bool) -> None:

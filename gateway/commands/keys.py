@@ -5,11 +5,11 @@ from typing import Any
 import click
 
 from gateway.commands.options import about, described, duration, later, limited, limits_of
-from gateway.commands.session import Plain, Session, command
+from gateway.commands.session import Family, Plain, Session, command
 from gateway.control.types import KeyChanges, KeyView, NewKey
 
 
-@click.group()
+@click.group(cls=Family)
 def keys() -> None:
     """The keys with which teams call the gateway."""
 

@@ -5,14 +5,14 @@ from typing import Any
 import click
 
 from gateway.commands.options import limited, limits_of
-from gateway.commands.session import Failed, Plain, Session, command
+from gateway.commands.session import Failed, Family, Plain, Session, command
 from gateway.limits.types import SCOPES, Scope
 
 SCOPE = click.argument("scope", type=click.Choice(SCOPES))
 SUBJECT = click.argument("subject", default="")
 
 
-@click.group()
+@click.group(cls=Family)
 def limits() -> None:
     """What the organisation, teams, keys, users and models may use."""
 

@@ -5,8 +5,8 @@ import functools
 import getpass
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -157,15 +157,27 @@ def visible(text: str) -> str:
     return "".join([mark if mark.isprintable() or mark == "\n" else "\N{REPLACEMENT CHARACTER}" for mark in text])
 
 
-class Plain(click.Command):
-    """A command that tells also its own misuse as JSON, where that was asked for."""
+@contextmanager
+def misuse(args: list[str]) -> Iterator[None]:
+    """A command's misuse is told as JSON, too, where that was asked for."""
+    as_json = "--json" in args
+    try:
+        yield
+    except click.UsageError as error:
+        if not as_json:
+            raise
+        fail(Failed(error.format_message(), "usage"), True)
 
+
+class Plain(click.Command):
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> click.Context:
-        as_json = "--json" in args
-        try:
+        with misuse(args):
             return super().make_context(info_name, args, *rest, **more)
-        except click.UsageError as error:
-            if not as_json:
-                raise
-            fail(Failed(error.format_message(), "usage"), True)
-            raise AssertionError from error
+        raise AssertionError  # misuse that is told ends the process
+
+
+class Family(click.Group, Plain):
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        with misuse(args):
+            return super().resolve_command(ctx, args)
+        raise AssertionError

@@ -5,11 +5,11 @@ from typing import Any
 import click
 
 from gateway.commands.options import about, described, limited, limits_of
-from gateway.commands.session import Plain, Session, command
+from gateway.commands.session import Family, Plain, Session, command
 from gateway.control.types import TeamChanges, TeamView
 
 
-@click.group()
+@click.group(cls=Family)
 def teams() -> None:
     """Teams: they own keys, and have limits and budgets."""
 

@@ -175,7 +175,12 @@ def test_what_cannot_be_done(run: Run, plane: Plane, words: tuple[str, ...], sen
 
 
 def test_misuse_is_told_as_json_too(run: Run) -> None:
-    for words in (("keys", "create", "--json"), ("audit", "--json", "--no"), ("limits", "list", "--json", "x")):
+    for words in (
+        ("keys", "create", "--json"),
+        ("audit", "--json", "--no"),
+        ("limits", "list", "--json", "x"),
+        ("teams", "lst", "--json"),
+    ):
         result = run(*words)
         assert result.exit_code == 1 and result.stdout == ""
         assert msgspec.json.decode(result.stderr)["error"]["code"] == "usage"
