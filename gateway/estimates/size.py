@@ -30,7 +30,7 @@ SAMPLE = 96
 """Bytes at the beginning, in the middle (twice as many) and at the end by which a long text is judged."""
 
 SHORTEST_DENSE = 64
-BRACKETS = 32  # how many are looked at one by one
+BRACKETS = 8  # how many are looked at one by one
 
 _PAYLOAD = re.compile(rb'"(url|image_url|file_data|data)"\s*:\s*"(?:data:[^",]{0,128},)?')
 
@@ -143,7 +143,7 @@ def has_parts(raw: bytes) -> bool:
             return False
         if raw[max(at - 16, 0) : at].rstrip().endswith(b'"content":'):
             return True
-    return b'"type"' in raw
+    return (b'"content": [' if b'": ' in raw[:64] else b'"content":[') in raw
 
 
 def media_of(raw: bytes) -> tuple[int, int]:

@@ -190,6 +190,17 @@ def test_pictures_are_not_counted_by_their_bytes() -> None:
     assert size_of(spaced).media == 2000
 
 
+@pytest.mark.parametrize("spaced", [True, False])
+def test_pictures_are_found_behind_many_brackets(spaced: bool) -> None:
+    url = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PICTURE}"}}
+    turns = [{"role": "user", "content": "a[0] = b[1]; " * 500}, {"role": "user", "content": [url]}]
+    encoded = msgspec.json.encode(turns)
+    if spaced:
+        encoded = encoded.replace(b'":', b'": ')
+    size = size_of(Call("m", Chat(msgspec.Raw(encoded))))
+    assert size.media == 2000 and size.bytes < 7000
+
+
 def test_a_text_is_counted_by_its_bytes_whatever_it_looks_like() -> None:
     carried = f"data:image/png;base64,{PICTURE}"
     for call in (
