@@ -25,12 +25,12 @@ def audit(session: Session, repair: bool) -> None:
     from gateway.adminapi.told import told
 
     report = session.run(lambda control: control.audit(repair))
-    session.tell(told(report), lambda: tell(report))
+    session.tell(told(report), lambda: tell(report, local=session.url is None))
     if not all(drift.repaired for drift in report.drifts):
         sys.exit(1)
 
 
-def tell(report: AuditReport) -> None:
+def tell(report: AuditReport, *, local: bool) -> None:
     from gateway.adminapi.numbers import dollar_text
     from gateway.commands import show
 
@@ -43,7 +43,7 @@ def tell(report: AuditReport) -> None:
             ("waiting for SQL", f"{report.spooled} entries"),
             (
                 "counters",
-                str(report.counters) if report.counters else "none looked at; a running gateway has them: --url",
+                "not looked at: they are the running gateway's (--url)" if local else str(report.counters),
             ),
             ("drift", str(len(report.drifts))),
         )
