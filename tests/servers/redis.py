@@ -73,6 +73,7 @@ class RedisServer:
         until = time.monotonic() + 10
         while not self._is_up():
             if self._process.poll() is not None or time.monotonic() > until:
+                self.stop()
                 raise RuntimeError(f"redis-server did not start: {(self.folder / 'log').read_text()[-2000:]}")
             time.sleep(0.005)
         return self

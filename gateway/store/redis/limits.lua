@@ -7,8 +7,8 @@
 -- <prefix>holds   hash: id -> {day, month, subject, bucket (0: none), tokens, nano, subject, ...} of the living
 -- <prefix>expiry  sorted set: id by the moment at which it expires
 -- <prefix>t:<id>  the same as in holds, of one that has expired        <prefix>d:<id>  told once already
--- <prefix>w:<subject>  hash, the window. r, t: sums; h, e: first and last bucket; of each bucket b: rb requests, tb
---                 tokens, lb its last entry, nb the bucket after it
+-- <prefix>w:<subject>  hash, the window. r, t: sums; h, e: first and last bucket; x: until when the first counts; of each
+--                 bucket b: rb requests, tb tokens, lb its last entry, nb the bucket after it
 -- <prefix>u:<subject>  hash, the counters. p: places; of each day d: dt used tokens, dT reserved ones, dn, dN nano-dollars;
 --                 of each month m: mm, mM nano-dollars
 -- <prefix>epoch   there while the counters are known to be whole
@@ -57,26 +57,27 @@ local today = calendar(now)
 -- Lets go of the buckets that no longer count. Returns the window: sums, first and last bucket (nil: none).
 local function window_of(subject)
   local key = prefix .. 'w:' .. subject
-  local found = call('HMGET', key, 'r', 't', 'h', 'e')
+  local found = call('HMGET', key, 'r', 't', 'h', 'e', 'x')
   local window = {key = key, requests = tonumber(found[1]) or 0, tokens = tonumber(found[2]) or 0}
   if not found[3] then return window end
   window.first, window.last = tonumber(found[3]), tonumber(found[4])
-  local changed = false
+  if tonumber(found[5]) > now then return window end
+  local counts_until
   while window.first do
     local b = int(window.first)
     local bucket = call('HMGET', key, 'l' .. b, 'r' .. b, 't' .. b, 'n' .. b)
-    if bucket[1] + SPAN > now then break end
+    counts_until = bucket[1] + SPAN
+    if counts_until > now then break end
     window.requests = window.requests - bucket[2]
     window.tokens = window.tokens - bucket[3]
     call('HDEL', key, 'l' .. b, 'r' .. b, 't' .. b, 'n' .. b)
     window.first = tonumber(bucket[4])
-    changed = true
   end
   if not window.first then
     call('DEL', key)
     window.last = nil
-  elseif changed then
-    call('HSET', key, 'r', int(window.requests), 't', int(window.tokens), 'h', int(window.first))
+  else
+    call('HSET', key, 'r', int(window.requests), 't', int(window.tokens), 'h', int(window.first), 'x', int(counts_until))
   end
   return window
 end
@@ -87,18 +88,20 @@ local function enter(window, requests, tokens)
   if window.last and window.last >= b then b = window.last end
   local name = int(b)
   local in_bucket, tokens_in_bucket, last = 0, 0, 0
-  if window.last == b then
+  local is_new = window.last ~= b
+  if not is_new then
     local bucket = call('HMGET', window.key, 'r' .. name, 't' .. name, 'l' .. name)
     in_bucket, tokens_in_bucket, last = tonumber(bucket[1]), tonumber(bucket[2]), tonumber(bucket[3])
   elseif window.last then
     call('HSET', window.key, 'n' .. int(window.last), name)
   end
   window.requests, window.tokens = window.requests + requests, window.tokens + tokens
-  window.first, window.last = window.first or b, b
+  window.first, window.last, window.entered = window.first or b, b, math.max(last, now)
   call('HSET', window.key, 'r', int(window.requests), 't', int(window.tokens), 'h', int(window.first), 'e', name,
     'r' .. name, int(in_bucket + requests), 't' .. name, int(tokens_in_bucket + tokens),
-    'l' .. name, int(math.max(last, now)))
-  call('PEXPIRE', window.key, 2 * SPAN)
+    'l' .. name, int(window.entered))
+  if window.first == b then call('HSET', window.key, 'x', int(window.entered + SPAN)) end
+  if is_new then call('PEXPIRE', window.key, 2 * SPAN) end
   return b
 end
 
@@ -125,12 +128,17 @@ end
 
 local function until_empty(window)
   if not window.last then return 0 end
+  if window.entered then return window.entered + SPAN - now end
   return call('HGET', window.key, 'l' .. int(window.last)) + SPAN - now
 end
 
 -------------------------------------------------------------------------------- counters
 
+local d, m = int(today.day), int(today.month)
+local t, T, n, N, m_, M = d .. 't', d .. 'T', d .. 'n', d .. 'N', m .. 'm', m .. 'M'
+
 local function fields_of(day, month)
+  if day == today.day then return t, T, n, N, m_, M end
   local d, m = int(day), int(month)
   return d .. 't', d .. 'T', d .. 'n', d .. 'N', m .. 'm', m .. 'M'
 end
@@ -427,13 +435,16 @@ local OPERATIONS = {
 }
 
 local epoch = call('GET', EPOCH)
-local answers = {}
+local answers, reaped = {}, false
 for i, operation in ipairs(batch[3]) do
   local does, needs_epoch = unpack(OPERATIONS[operation[1]])
   if needs_epoch and not epoch then
     answers[i] = false
   else
-    if needs_epoch then reap() end
+    if needs_epoch and not reaped then
+      reap()
+      reaped = true
+    end
     answers[i] = does(operation)
     if not epoch then epoch = call('GET', EPOCH) end
   end

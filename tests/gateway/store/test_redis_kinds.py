@@ -63,7 +63,7 @@ async def test_a_password(tmp_path: Path) -> None:
 
 async def test_a_user_who_may_do_what_a_gateway_needs(tmp_path: Path) -> None:
     """Nothing but its own keys and channels, no administration."""
-    rules = "on >secret ~{gw}:* &{gw}:* -@all +@fast +@read +@write +@scripting +@pubsub +@connection -@dangerous"
+    rules = "on >secret resetchannels ~{gw}:* &{gw}:* -@all +@fast +@read +@write +@scripting +@pubsub +@connection -@dangerous"
     with RedisServer(tmp_path) as server:
         with server.client() as client:
             say(client, "ACL", "SETUSER", "gateway", *rules.split())
