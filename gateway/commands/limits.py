@@ -4,8 +4,9 @@ from typing import Any
 
 import click
 
+from gateway.commands.failed import Failed
 from gateway.commands.options import limited, limits_of
-from gateway.commands.session import Failed, Family, Plain, Session, command
+from gateway.commands.session import Family, Plain, Session, command
 from gateway.limits.types import SCOPES, Scope
 
 SCOPE = click.argument("scope", type=click.Choice(SCOPES))

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from gateway.commands.session import Failed
+from gateway.commands.failed import Failed
 from gateway.control.local import LocalControl
 from gateway.control.types import Actor, Control
 from gateway.settings import Settings

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gateway.commands.session import Failed
+from gateway.commands.failed import Failed
 from gateway.control.types import LimitsChanges
 
 F = TypeVar("F", bound=Callable[..., Any])

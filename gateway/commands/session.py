@@ -14,6 +14,7 @@ import click
 import msgspec
 from msgspec import Struct
 
+from gateway.commands.failed import Failed
 from gateway.control.types import Actor, Control, ControlError
 from gateway.errors import GatewayError
 from gateway.settings import Settings, SettingsError, dotenv, read
@@ -22,15 +23,6 @@ T = TypeVar("T")
 
 Work = Callable[[Control], Awaitable[T]]
 SHARED = ("as_json", "url", "state_dir", "database_url")
-
-
-class Failed(Exception):
-    """What is told, in one sentence. ``code`` and ``field`` are for programs."""
-
-    def __init__(self, message: str, code: str = "failed", field: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-        self.field = field
 
 
 class Session(Struct, frozen=True):

@@ -4,8 +4,9 @@ from typing import Any
 
 import click
 
+from gateway.commands.failed import Failed
 from gateway.commands.options import now
-from gateway.commands.session import Failed, Plain, Session, command
+from gateway.commands.session import Plain, Session, command
 
 
 @click.command(cls=Plain)
