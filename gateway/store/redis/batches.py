@@ -11,14 +11,15 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as NoAnswer
 
 from gateway.limits.types import StoreDown
-from gateway.store.redis.client import SECONDS, Client
+from gateway.store.redis.client import Client
 from gateway.store.redis.script import Script
 from gateway.store.redis.words import PREFIX, Operation, keys_of
 
 log = logging.getLogger("gateway.redis")
 
 MOST = 64
-"""Operations in one batch, so that Redis is not kept from others for long."""
+"""Rows in one batch, so that Redis is not kept from others for long. A reservation is a row, and so is each hold that
+is settled or renewed, and each subject that is counted."""
 LANES = 2
 """Batches under way at once. One is on the wire while the next is worked on; more would only make them smaller."""
 
@@ -31,21 +32,23 @@ class Unanswered(StoreDown):
 
 
 class Pending:
-    __slots__ = ("answered", "due", "operation")
+    __slots__ = ("answered", "due", "operation", "rows")
 
-    def __init__(self, operation: Operation, due: float, answered: asyncio.Future[Answer]) -> None:
+    def __init__(self, operation: Operation, rows: int, due: float, answered: asyncio.Future[Answer]) -> None:
         self.operation = operation
+        self.rows = rows
         self.due = due
         self.answered = answered
 
 
 class Batches:
     """Of every batch ``answered`` is told the server's epoch, or ``unanswered`` is called. ``time`` replaces the
-    server's clock, in milliseconds."""
+    server's clock, in milliseconds. Nothing takes longer than ``seconds``."""
 
     def __init__(
         self,
         client: Client,
+        seconds: float,
         answered: Callable[[str | None], None],
         unanswered: Callable[[], None],
         time: Callable[[], int] | None = None,
@@ -54,15 +57,16 @@ class Batches:
         self._answered = answered
         self._unanswered = unanswered
         self._time = time
+        self._seconds = seconds
         self._script = Script("limits.lua")
         self._waiting: deque[Pending] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
 
-    def submit(self, operation: Operation, seconds: float = SECONDS) -> asyncio.Future[Answer]:
-        """The future raises StoreDown, within ``seconds``; Unanswered if it was sent."""
+    def submit(self, operation: Operation, rows: int = 1) -> asyncio.Future[Answer]:
+        """The future raises StoreDown, or Unanswered if it was sent."""
         loop = asyncio.get_running_loop()
-        pending = Pending(operation, loop.time() + seconds, loop.create_future())
+        pending = Pending(operation, rows, loop.time() + self._seconds, loop.create_future())
         self._waiting.append(pending)
         if not self._scheduled and len(self._tasks) < LANES:
             self._scheduled = True
@@ -81,13 +85,22 @@ class Batches:
     def _start(self) -> None:
         self._scheduled = False
         while self._waiting and len(self._tasks) < LANES:
-            batch = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
-            batch = [pending for pending in batch if not pending.answered.done()]  # the others have left
+            batch = self._next()
             if not batch:
-                continue
+                return
             task = asyncio.get_running_loop().create_task(self._send(batch))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
+
+    def _next(self) -> list[Pending]:
+        """Without those who have left meanwhile."""
+        batch, room = [], MOST
+        while self._waiting and (room == MOST or self._waiting[0].rows <= room):
+            pending = self._waiting.popleft()
+            if not pending.answered.done():
+                batch.append(pending)
+                room -= pending.rows
+        return batch
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway.limits.types import Ask, Count, Period, SettledUse, StoreDown, Subject, Verdict
 from gateway.store.redis import words
-from gateway.store.redis.batches import MOST, Answer, Batches, Unanswered
+from gateway.store.redis.batches import MOST, Batches, Unanswered
 from gateway.store.redis.breaker import Breaker
 from gateway.store.redis.client import SECONDS, Client
 from gateway.store.redis.kept import Kept
@@ -41,7 +41,8 @@ class RedisLimiter:
         pause: float = PAUSE,
         time: Callable[[], int] | None = None,
     ) -> None:
-        self._batches = Batches(client, self._answered, self._unanswered, time)
+        self._requests = Batches(client, SECONDS, self._answered, self._unanswered, time)
+        self._patient = Batches(client, PATIENCE, self._answered, self._unanswered, time)
         self._breaker = Breaker(failures, self._note)
         self._rebuild = rebuild
         self._changed = changed
@@ -75,7 +76,7 @@ class RedisLimiter:
             self._mend()
             raise StoreDown("Redis is not answering" if self._breaker.is_open else REBUILDING)
         try:
-            at, answer = await self._ask(words.reserve(ask, ttl))
+            at, answer = await self._requests.submit(words.reserve(ask, ttl))
         except (Unanswered, asyncio.CancelledError):
             self._kept.give_back(hold.id for hold in ask.holds)  # whatever comes of it, nobody will use it
             self._mend()
@@ -86,33 +87,27 @@ class RedisLimiter:
 
     async def settle(self, uses: tuple[SettledUse, ...]) -> None:
         """What cannot be told now is kept and told later: never raises StoreDown."""
-        if not self._closed and self.up:
-            try:
-                if (await self._ask(words.settle(uses)))[1] is not False:
-                    self._kept.remove(uses)
-                    return
-            except StoreDown:
-                pass
-            except asyncio.CancelledError:
-                self._keep(uses)
-                raise
-        self._keep(uses)
+        for start in range(0, len(uses), MOST):
+            await self._settle(uses[start : start + MOST])
 
     async def renew(self, holds: tuple[str, ...], ttl: float) -> None:
         if not self.up:
             raise StoreDown("Redis is not answering" if self._breaker.is_open else REBUILDING)
-        if (await self._ask(words.renew(holds, ttl)))[1] is False:
-            raise StoreDown(REBUILDING)
+        for start in range(0, len(holds), MOST):
+            some = holds[start : start + MOST]
+            if (await self._requests.submit(words.renew(some, ttl), len(some)))[1] is False:
+                raise StoreDown(REBUILDING)
 
     async def seed(self, periods: tuple[Period, ...], *, only_empty: bool) -> None:
         for start in range(0, len(periods), MOST):
-            await self._ask(words.seed(periods[start : start + MOST], only_empty), PATIENCE)
+            some = periods[start : start + MOST]
+            await self._patient.submit(words.seed(some, only_empty), len(some))
 
     async def counts(self, subjects: tuple[Subject, ...]) -> tuple[Count, ...]:
         counts: list[Count] = []
         for start in range(0, len(subjects), MOST):
             some = subjects[start : start + MOST]
-            at, rows = await self._ask(words.counts(some), PATIENCE)
+            at, rows = await self._patient.submit(words.counts(some), len(some))
             counts += [words.count(subject, at, row) for subject, row in zip(some, rows, strict=True)]
         return tuple(counts)
 
@@ -121,7 +116,7 @@ class RedisLimiter:
     async def start(self) -> bool:
         """Whether Redis answers. If not, it is asked again and again from now on."""
         try:
-            await self._ask(("probe",), PATIENCE)
+            await self._patient.submit(("probe",))
         except StoreDown:
             return False
         finally:
@@ -131,7 +126,7 @@ class RedisLimiter:
 
     async def begin_epoch(self) -> None:
         """Says that the counters are whole. Of several replicas that do, the first counts."""
-        await self._ask(("begin", secrets.token_hex(8)), PATIENCE)
+        await self._patient.submit(("begin", secrets.token_hex(8)))
 
     async def close(self) -> None:
         """What is kept is tried once more. ``unsettled`` says what is left."""
@@ -144,12 +139,23 @@ class RedisLimiter:
                 await self._tell_kept()
             except StoreDown:
                 log.warning("redis: %d uses were not told to the counters; the ledger has them", len(self._kept))
-        await self._batches.close()
+        await self._requests.close()
+        await self._patient.close()
 
     # ------------------------------------------------------------------ within
 
-    async def _ask(self, operation: words.Operation, seconds: float = SECONDS) -> Answer:
-        return await self._batches.submit(operation, seconds)
+    async def _settle(self, uses: tuple[SettledUse, ...]) -> None:
+        if not self._closed and self.up:
+            try:
+                if (await self._requests.submit(words.settle(uses), len(uses)))[1] is not False:
+                    self._kept.remove(uses)
+                    return
+            except StoreDown:
+                pass
+            except asyncio.CancelledError:
+                self._keep(uses)
+                raise
+        self._keep(uses)
 
     def _answered(self, epoch: str | None) -> None:
         if epoch is None and self.epoch is not None:
@@ -191,7 +197,7 @@ class RedisLimiter:
 
     async def _mended(self) -> bool:
         try:
-            await self._ask(("probe",), PATIENCE)
+            await self._patient.submit(("probe",))
             if self.epoch is None:
                 if self._rebuild is not None:
                     await self._rebuild()
@@ -206,6 +212,6 @@ class RedisLimiter:
 
     async def _tell_kept(self) -> None:
         while uses := self._kept.first(MOST):
-            if (await self._ask(words.settle(uses), PATIENCE))[1] is False:
+            if (await self._patient.submit(words.settle(uses), len(uses)))[1] is False:
                 raise StoreDown(REBUILDING)
             self._kept.remove(uses)

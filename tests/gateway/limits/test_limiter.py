@@ -402,7 +402,7 @@ async def test_many_expire_in_portions(limiter: Limiter, clock: Time, asking: As
     clock.now += 10_000
     left = []
     for _ in range(4):
-        await limiter.renew((), 10.0)
+        await limiter.renew(("nobody",), 10.0)
         left.append((await reserved(limiter))[1])
     assert left == [136, 72, 8, 0]
 

@@ -242,5 +242,5 @@ async def test_ttl(server: RedisServer, store: RedisStore) -> None:
     await asyncio.sleep(0.1)
     await store.limiter.renew(("b",), 10.0)
     await asyncio.sleep(0.15)
-    await store.limiter.renew((), 10.0)
+    await store.limiter.renew(("nobody",), 10.0)
     assert await used(store) == (0, 10)
