@@ -5,12 +5,13 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 
-from gateway.limits.types import Ask, Count, Period, SettledUse, StoreDown, Subject, Verdict
+from gateway.limits.types import Ask, Count, Granted, Period, SettledUse, StoreDown, Subject, Verdict
 from gateway.store.redis import words
 from gateway.store.redis.batches import MOST, Batches, Unanswered
 from gateway.store.redis.breaker import Breaker
 from gateway.store.redis.client import SECONDS, Client
 from gateway.store.redis.kept import Kept
+from gateway.store.redis.living import Living
 
 log = logging.getLogger("gateway.redis")
 
@@ -27,7 +28,8 @@ class RedisLimiter:
     """Limiter in Redis. Nothing waits longer than 0.2 s for it, except ``seed`` and ``counts``.
 
     ``rebuild`` is called when the counters are not there, as in a Redis that is new, was flushed or has started empty:
-    it seeds them from the ledger, and is called again if it fails. Until it returns, ``reserve`` raises StoreDown.
+    it seeds them from the ledger, and is called again if it fails. Until it returns, ``reserve`` raises StoreDown. What
+    this process has under way is entered when it is settled; so every granted hold must be, sooner or later.
     ``changed`` is told when ``up`` changes. ``time`` replaces the server's clock, in milliseconds.
     """
 
@@ -48,6 +50,7 @@ class RedisLimiter:
         self._changed = changed
         self._pause = pause
         self._kept = Kept()
+        self._living = Living()
         self._mending: asyncio.Task[None] | None = None
         self._closed = False
         self._was_up = False
@@ -83,12 +86,16 @@ class RedisLimiter:
             raise
         if answer is False:
             raise StoreDown(REBUILDING)
-        return words.verdict(ask, at, answer)
+        verdict = words.verdict(ask, at, answer)
+        if isinstance(verdict, Granted):
+            self._living.add(ask, at)
+        return verdict
 
     async def settle(self, uses: tuple[SettledUse, ...]) -> None:
         """What cannot be told now is kept and told later: never raises StoreDown."""
-        for start in range(0, len(uses), MOST):
-            await self._settle(uses[start : start + MOST])
+        told = [self._living.settle(use) for use in uses]
+        for start in range(0, len(told), MOST):
+            await self._settle(told[start : start + MOST])
 
     async def renew(self, holds: tuple[str, ...], ttl: float) -> None:
         if not self.up:
@@ -144,11 +151,14 @@ class RedisLimiter:
 
     # ------------------------------------------------------------------ within
 
-    async def _settle(self, uses: tuple[SettledUse, ...]) -> None:
+    async def _settle(self, told: list[tuple[SettledUse, SettledUse | None]]) -> None:
+        uses, epoch = tuple([use for use, _ in told]), self.epoch
         if not self._closed and self.up:
             try:
                 if (await self._requests.submit(words.settle(uses), len(uses)))[1] is not False:
                     self._kept.remove(uses)
+                    if self.epoch != epoch and (again := tuple([use for _, use in told if use is not None])):
+                        self._keep(again)
                     return
             except StoreDown:
                 pass
@@ -158,9 +168,11 @@ class RedisLimiter:
         self._keep(uses)
 
     def _answered(self, epoch: str | None) -> None:
-        if epoch is None and self.epoch is not None:
-            log.warning("redis: the counters are gone")
-        self.epoch = epoch
+        if epoch != self.epoch:
+            if self.epoch is not None:
+                log.warning("redis: the counters are gone")
+                self._living.uproot()
+            self.epoch = epoch
         self._breaker.succeed()
         self._note()
         if epoch is None:

@@ -143,6 +143,29 @@ async def test_flushed_under_way(server: RedisServer) -> None:
     await own.close()
 
 
+async def test_what_was_under_way_counts_in_the_new_counters(server: RedisServer) -> None:
+    """What had ended before is the ledger's to say."""
+    own, other = await started(server.url), await started(server.url)
+    for id in ("mine", "ended"):
+        await own.limiter.reserve(ask(id), 60.0)
+    await other.limiter.reserve(ask("theirs"), 60.0)
+    await own.limiter.settle((SettledUse("ended", 100, 100),))
+    with server.client() as client:
+        client.flushall()
+    with pytest.raises(StoreDown):
+        await own.limiter.reserve(ask("a"), 60.0)
+    await until(lambda: own.limiter.up)
+    for _ in range(2):
+        await own.limiter.settle((SettledUse("mine", 5, 5), SettledUse("ended", 100, 100)))
+    assert await used(own) == (5, 0)
+    for _ in range(2):
+        await other.limiter.settle((SettledUse("theirs", 7, 7),))  # the other has not noticed anything
+    await until(lambda: other.limiter.unsettled == 0)
+    assert await used(own) == (12, 0)
+    await own.close()
+    await other.close()
+
+
 async def test_two_replicas_fill_it_once(server: RedisServer) -> None:
     """What one has already let in is not overwritten by the other."""
     one, other = await started(server.url), RedisStore(server.url)
