@@ -10,8 +10,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from adapters.types import Usage
 from gateway.control.conservation import InFlight, settled
 from gateway.directory import Directory
+from gateway.ledger.cost import RateTable, cost
+from gateway.ledger.entry import Begun
+from gateway.ledger.recovery import Likely
 from gateway.ledger.writer import Writer
 from gateway.limits.types import Count, Limiter, Period, Scope, Subject
 from gateway.store.sql.ledger import LedgerStore
@@ -23,6 +27,13 @@ log = logging.getLogger("gateway.accounting")
 
 POLL = 0.5
 """Seconds between two looks at the record for changes that others have made."""
+
+LAST = 32
+"""Answers of a target that are looked at to judge what another has come to."""
+
+BYTES_PER_TOKEN = 4
+USUAL = 256
+"""Tokens of an answer of which nothing is known."""
 
 FLUSH = 5.0
 """Seconds that entries under way to SQL are waited for."""
@@ -149,3 +160,22 @@ class Counters:
 
     def now_ms(self) -> int:
         return int(self._clock.wall() * 1000)
+
+
+class Judging:
+    """What legs are taken to have come to of which nobody knows the end: what their targets' last answers did."""
+
+    def __init__(self, ledger: LedgerStore, rates: Callable[[str], RateTable | None]) -> None:
+        self._ledger = ledger
+        self._rates = rates
+
+    async def likely(self, begun: Begun) -> Likely:
+        last = await self._ledger.last_of(begun.target, LAST)
+        read, written = [one for one, _ in last], [other for _, other in last]
+        same = bool(read) and min(read) == max(read)
+        input = read[0] if same else -(-begun.size // BYTES_PER_TOKEN)
+        output = round(sum(written) / len(written)) if written else begun.most or USUAL
+        if begun.most:
+            output = min(output, begun.most)
+        rates = self._rates(begun.target)
+        return Likely(input, output, None if rates is None else cost(rates.at(begun.at), Usage(input, output)))

@@ -10,18 +10,33 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from adapters.types import Call
+from adapters.types import Call, Chat, Params
 from gateway.directory import Directory
 from gateway.errors import Exhausted, Unrecorded
 from gateway.estimates import Guess, output_bound
 from gateway.ledger.cost import dearest
-from gateway.limits.types import NANO, Ask, Claim, Granted, Hold, Limits, SettledUse, Share, StoreDown, Subject, Verdict
+from gateway.limits.types import (
+    NANO,
+    Ask,
+    Claim,
+    Granted,
+    Hold,
+    Limits,
+    SettledUse,
+    Share,
+    StoreDown,
+    Subject,
+    Verdict,
+)
 from gateway.limits.words import HeaderLines, dollars, refusal, told
-from gateway.metering import Accounts, LegMeter, Whose
+from gateway.metering import Accounts, LegMeter
 from gateway.types import Caller, Clock, Leg, Plan, Target
 
 ROOM = 8192
 """Bytes that a leg takes in the spool, at most."""
+
+ROUGHLY = 600
+"""Tokens that a request may cost beyond a token for each of its bytes: what templates and hidden instructions add."""
 
 Wish = tuple[Subject, Limits, Sequence[int]]
 """Whose limits count, and for which legs."""
@@ -29,6 +44,9 @@ Wish = tuple[Subject, Limits, Sequence[int]]
 
 class Counting(Protocol):
     """Who keeps the counters. ``now`` answers at once, or says that it must be asked with ``later``."""
+
+    def spare(self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int) -> Granted | None:
+        """Lets one leg in at once, if every limit has room to spare; None, and nothing is reserved, otherwise."""
 
     def now(self, ask: Ask) -> Verdict | None: ...
     async def later(self, ask: Ask) -> Verdict:
@@ -42,12 +60,16 @@ class Spooling(Protocol):
     """Where legs are noted."""
 
     @property
+    def free(self) -> int:
+        """Bytes that may be written for sure."""
+
+    @property
     def room(self) -> int:
         """Bytes that may yet be written."""
 
 
 class Rules(Struct, frozen=True):
-    """What is configured: the tokens of an answer that nobody bounds, and whether a call is refused under a budget when
+    """What is configured: the tokens of an answer that nobody bounds, and whether a call is let in under a budget when
     a price is not known, or when it could not be noted."""
 
     output_tokens: int
@@ -84,8 +106,6 @@ class Admitted(Struct, eq=False):
 
 
 class Admission:
-    """``number`` makes the ids of legs different, though two gateways share a store: it is new at each start."""
-
     def __init__(
         self, directory: Directory, counting: Counting, accounts: Accounts, spool: Spooling, rules: Rules, clock: Clock
     ) -> None:
@@ -98,12 +118,26 @@ class Admission:
 
     async def admit(self, caller: Caller, user: str, plan: Plan, request: str) -> Admitted:
         """Raises OverLimit, Exhausted or Unrecorded; nothing is reserved then."""
-        if self._spool.room < ROOM * len(plan) and not self._rules.unnoted:
+        spool, directory = self._spool, self._directory
+        if spool.free < ROOM and spool.room < ROOM * len(plan) and not self._rules.unnoted:
             raise Unrecorded("the gateway's disk has no room to note what calls use; none is made", retry_after=5)
-        user = user or caller.user
         at = int(self._clock.wall() * 1_000_000)
-        stem = f"{at:014x}-{request[:8]}{request[9:13]}"
-        wanted = self._ask(caller, user, plan, stem, at)
+        stem = f"{at:014x}-{request[:13]}"
+        user = user or caller.user
+        limited = caller.limited
+        if user and directory.users_limited and (found := directory.limited("user", f"{caller.team}/{user}")):
+            limited = (*limited, found)
+        if not limited and not directory.models_limited:
+            return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
+        if len(plan) == 1 and not directory.models_limited and (rough := roughly(plan[0], at)) is not None:
+            hold = f"{stem}.0"
+            granted = self._counting.spare(hold, limited, *rough)
+            if granted is not None:
+                meter = LegMeter(
+                    self._accounts, caller.team, caller.key, user, request, hold, granted.at * 1000, plan[0].name, True
+                )
+                return Admitted((meter,), told(granted))
+        wanted = self._ask(limited, plan, stem, at)
         if wanted is None:
             return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
         ask, needs = wanted
@@ -128,31 +162,27 @@ class Admission:
     def _meters(
         self, caller: Caller, user: str, plan: Plan, request: str, stem: str, at: int, needs: list[Need] | None
     ) -> tuple[LegMeter, ...]:
-        accounts, whose, held = self._accounts, Whose(caller.team, caller.key, user, request), needs is not None
+        accounts, team, key, held = self._accounts, caller.team, caller.key, needs is not None
         guesses = [need.guess for need in needs] if needs else [None] * len(plan)
         return tuple(
             [
-                LegMeter(accounts, whose, f"{stem}.{i}", at, leg.name, held, guess)
+                LegMeter(accounts, team, key, user, request, f"{stem}.{i}", at, leg.name, held, guess)
                 for i, (leg, guess) in enumerate(zip(plan, guesses, strict=True))
             ]
         )
 
     # ------------------------------------------------------------------ what is asked for
 
-    def _ask(self, caller: Caller, user: str, plan: Plan, stem: str, at: int) -> tuple[Ask, list[Need]] | None:
+    def _ask(
+        self, limited: Sequence[tuple[Subject, Limits]], plan: Plan, stem: str, at: int
+    ) -> tuple[Ask, list[Need]] | None:
         """None where nobody concerned has limits."""
-        directory, limited = self._directory, caller.limited
-        if user and directory.users_limited and (found := directory.limited("user", f"{caller.team}/{user}")):
-            limited = (*limited, found)
-        by_model = directory.models_limited
-        if not limited and not by_model:
-            return None
-        needs = [self._need(leg, at) for leg in plan]
         wishes: list[Wish] = [(subject, limits, range(len(plan))) for subject, limits in limited]
-        if by_model:
+        if self._directory.models_limited:
             wishes += self._by_model(plan)
         if not wishes:
             return None
+        needs = [self._need(leg, at) for leg in plan]
         shares: list[list[Share]] = [[] for _ in plan]
         claims = [self._claim(place, wish, needs, plan, shares) for place, wish in enumerate(wishes)]
         holds = [Hold(f"{stem}.{i}", tuple(mine)) for i, mine in enumerate(shares)]
@@ -165,14 +195,7 @@ class Admission:
         found = [(self._directory.limited("model", name), places) for name, places in legs.items()]
         return [(*limited, places) for limited, places in found if limited is not None]
 
-    def _claim(
-        self,
-        place: int,
-        wish: Wish,
-        needs: list[Need],
-        plan: Plan,
-        shares: list[list[Share]],
-    ) -> Claim:
+    def _claim(self, place: int, wish: Wish, needs: list[Need], plan: Plan, shares: list[list[Share]]) -> Claim:
         subject, limits, legs = wish
         budgeted = limits.usd_day is not None or limits.usd_month is not None
         tokens = nano = 0
@@ -189,7 +212,7 @@ class Admission:
     def _need(self, leg: Leg, at: int) -> Need:
         call, targets = leg.call, leg.targets
         rounds = 1 if leg.keeping is None else 1 + leg.keeping.rounds
-        guess = guessed(targets[0], call)
+        guess = guessed(targets[0], leg.first[0].call if len(leg.first) == 1 else call)
         read = (guess.input if guess and len(leg.first) <= 1 else read_by(targets[0], leg)) * rounds
         params = call.params
         bound = output_bound(params, longest(targets, leg), call.prompts)
@@ -197,6 +220,28 @@ class Admission:
         times = max(1, len(leg.first)) * rounds
         dearest_of_all = price_of(targets, at, read, written, times)
         return Need(read + written, read, dearest_of_all, params.max_tokens is None, guess)
+
+
+def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
+    """More tokens and nano-dollars than the simplest of calls can come to, found without looking closely; None for all
+    others."""
+    call, targets = leg.call, leg.targets
+    params, said = call.params, call.input
+    if params.max_tokens is None or leg.keeping is not None or len(leg.first) != 1 or params.best_of is not None:
+        return None
+    if isinstance(said, str):
+        read = ROUGHLY + (len(said) if said.isascii() else 4 * len(said))
+    elif isinstance(said, Chat) and (call.fields is None or PLAIN.issuperset(call.fields)):
+        read = ROUGHLY + len(bytes(said.messages))
+    else:
+        return None
+    written = params.max_tokens * params.n
+    nano = price_of(targets, at, read, written, 1)
+    return None if nano is None else (read + written, nano)
+
+
+PLAIN = frozenset(Params.__struct_fields__) | {"max_completion_tokens", "user", "stream_options", "metadata", "store"}
+"""Fields of a chat that nobody reads as a part of the prompt."""
 
 
 def guessed(target: Target, call: Call) -> Guess | None:
@@ -229,7 +274,8 @@ def price_of(targets: tuple[Target, ...], at: int, read: int, written: int, time
         price = None if target.rates is None else dearest(target.rates.at(at), read, written, times)
         if price is None:
             return None
-        dear = max(dear, price)
+        if price > dear:
+            dear = price
     return dear
 
 

@@ -88,14 +88,15 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     clock = clock or Clock(time.time, time.monotonic)
     rng = random.Random()
     doors = Doors(config, settings.environ)
-    books = Bookkeeping(config, settings, clock)
+    router = doors.router(rng)
+    books = Bookkeeping(config, settings, clock, router.rates)
     known = Keys(books.directory, clock.wall)
     limits = config.limits
     rules = Rules(limits.output_tokens, limits.unknown_price == "allow", config.ledger.on_full == "allow")
     admission = Admission(books.directory, books.counting, books.accounts, books.spool, rules, clock)
     server = config.server
     bounds: Any = {"max_body": server.max_body_bytes, "max_depth": server.max_depth}
-    completion = Completion(doors.router(rng), known, admission, clock, keepalive=server.keepalive, **bounds)
+    completion = Completion(router, known, admission, clock, keepalive=server.keepalive, **bounds)
     metrics = Metrics(settings.environ.get(census.VARIABLE))
     admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.render)
     rest = admin.app()

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from gateway.accounting import FLUSH, Counters, Follower
+from gateway.accounting import FLUSH, Counters, Follower, Judging
 from gateway.config import Config
 from gateway.config.rules import defaults_of
 from gateway.control.local import LocalControl
 from gateway.control.types import Actor, Control
 from gateway.counting import LocalCounting, Policy, SharedCounting
 from gateway.directory import Directory
+from gateway.ledger.cost import RateTable
 from gateway.ledger.recovery import Recovery
 from gateway.ledger.writer import Writer
 from gateway.limits.local import LocalLimiter
@@ -66,8 +67,10 @@ class Announcing(Record):
 class Bookkeeping:
     """One process's. Until ``start`` nothing is opened but the spool, whose folder must be writable."""
 
-    def __init__(self, config: Config, settings: Settings, clock: Clock) -> None:
-        """Raises RecordError and SpoolFull."""
+    def __init__(
+        self, config: Config, settings: Settings, clock: Clock, rates: Callable[[str], RateTable | None]
+    ) -> None:
+        """``rates`` are those of a target, by its name. Raises RecordError and SpoolFull."""
         self._clock = clock
         state = Path(settings.state_dir)
         self._database = Database(database_url(settings.database_url, state))
@@ -81,7 +84,9 @@ class Bookkeeping:
         self._limiter, self.counting = self._counting(config.limits.on_store_failure)
         self._counters = Counters(self._ledger, self._writer, self._limiter, self.directory, clock)
         self._follower = Follower(self._record, self.directory, self._limits_changed)
-        self._recovery = Recovery(self.spool.folder, self.spool.alive, self._ledger, self._limiter.settle)
+        self._recovery = Recovery(
+            self.spool.folder, self.spool.alive, self._ledger, self._limiter.settle, Judging(self._ledger, rates).likely
+        )
         self.accounts = Accounts(clock, self.spool, self.counting.settle, config.ledger.on_full == "refuse")
         self._tasks: set[asyncio.Task[None]] = set()
 

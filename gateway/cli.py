@@ -29,8 +29,8 @@ def serve(**options: Any) -> None:
     settings = settle(**options)
     if settings.workers > 1 and settings.redis_url is None:
         fail(
-            f"{settings.workers} workers must share the counters of limits and budgets, for each by itself would let in "
-            "as much as all may: set GATEWAY_REDIS_URL, or run 1 worker"
+            f"{settings.workers} workers must share the counters of limits and budgets, for each by itself would let "
+            "in as much as all may: set GATEWAY_REDIS_URL, or run 1 worker"
         )
     config = read(settings.config)
     for warning in settings.warnings:

@@ -1,13 +1,13 @@
 """Who keeps the counters: this process alone, or Redis for all of them; and what happens while Redis is away."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
 
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Claim, Granted, Limits, Period, SettledUse, StoreDown, Verdict
+from gateway.limits.types import Ask, Claim, Granted, Limits, Period, SettledUse, StoreDown, Subject, Verdict
 
 LIFE = 60.0
 """Seconds after which a hold in Redis expires that nobody has settled or renewed."""
@@ -28,6 +28,9 @@ class LocalCounting:
 
     def __init__(self, limiter: LocalLimiter) -> None:
         self._limiter = limiter
+
+    def spare(self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int) -> Granted | None:
+        return self._limiter.spare(hold, limited, tokens, nano, ALONE)
 
     def now(self, ask: Ask) -> Verdict | None:
         return self._limiter.admit(ask, ALONE)
@@ -70,6 +73,10 @@ class SharedCounting:
         self._uses: list[SettledUse] = []
         self._telling: set[asyncio.Task[None]] = set()
         self._renewing: asyncio.Task[None] | None = None
+
+    def spare(self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int) -> Granted | None:
+        """Redis is always asked in full."""
+        return None
 
     def now(self, ask: Ask) -> Verdict | None:
         if self._shared.up or self._policy == "deny":

@@ -14,6 +14,7 @@ from gateway.asking import requests, with_params
 from gateway.constraints import Checker, ConstraintError
 from gateway.errors import BadRequest, Forbidden, NotOffered, UnknownModel
 from gateway.keeping import Keeping
+from gateway.ledger.cost import RateTable
 from gateway.paths import whole
 from gateway.types import NO_FANOUT, Caller, CompletionRequest, Fanout, FanoutBody, Leg, Plan, Target
 from gateway.wire.body import shown
@@ -49,6 +50,7 @@ class Router:
         repair_rounds: int,
     ) -> None:
         self._routes = {**routes, **{alias: routes[name] for alias, name in aliases.items()}}
+        self._rates = {target.name: target.rates for route in routes.values() for target in route.targets}
         self._default = default
         self._max_models = max_models
         self._max_choices = max_choices
@@ -68,6 +70,10 @@ class Router:
             raise not_offered(name, route)
         check_allowed(name, route.name, caller)
         return route.name, route.targets if len(route.targets) == 1 else self._order(route.targets)
+
+    def rates(self, target: str) -> RateTable | None:
+        """The prices of a target by its name, where they are known."""
+        return self._rates.get(target)
 
     def own_name(self, name: str) -> str:
         """What an alias stands for."""

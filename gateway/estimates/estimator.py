@@ -36,6 +36,9 @@ USUAL_ANSWER = 256
 TOLD_APART = 16
 """Up to how many choices the outputs of calls are told apart by their number."""
 
+ALL_OF, ONE_OF = 64, 8
+"""How many reports are learned each, and of how many one after them: it costs as much as all else that is estimated."""
+
 AGREED = 3
 """Streams one after the other in which each piece was a token, after which a piece is taken for one."""
 
@@ -66,6 +69,13 @@ class Estimator:
         self._char = Mean()
         self._token_pieces = 0
         self._overruns = 0
+        self._asked = 0
+
+    @property
+    def wants(self) -> bool:
+        """Whether the next report is to be learned: all of the first ones, then one of some."""
+        self._asked += 1
+        return self._asked <= ALL_OF or not self._asked % ONE_OF
 
     def before(self, call: Call) -> Guess:
         """What one request may come to. Where a call takes several, each is to be estimated."""

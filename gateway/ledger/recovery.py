@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from msgspec import Struct
@@ -24,6 +24,18 @@ log = logging.getLogger("gateway.ledger")
 Settle = Callable[[tuple[SettledUse, ...]], Awaitable[None]]
 
 
+class Likely(Struct, frozen=True):
+    """What a leg of which nobody knows the end is taken to have come to; ``cost`` in nano-dollars, None if its price is
+    not known."""
+
+    input: int
+    output: int
+    cost: int | None
+
+
+Judge = Callable[[Begun], Awaitable[Likely]]
+
+
 class Recovered(Struct, frozen=True):
     """``entries`` are not known to be in SQL. ``uses`` are what legs came to whose holds may not have been settled,
     also of some that are in SQL."""
@@ -32,9 +44,9 @@ class Recovered(Struct, frozen=True):
     uses: tuple[SettledUse, ...]
 
 
-def recover(adopted: Adopted, at_once: int = AT_ONCE) -> Iterator[Recovered | None]:
-    """All that has ended; then, of what has begun only, what it was likely to come to. None is a moment to let others
-    have their turn."""
+async def recover(adopted: Adopted, judge: Judge, at_once: int = AT_ONCE) -> AsyncIterator[Recovered]:
+    """All that has ended; then, of what has begun only, what it was likely to come to. Others have their turn now and
+    then."""
     open_legs: dict[str, list[Begun]] = {}
     entries: list[Entry] = []
     uses: list[SettledUse] = []
@@ -50,7 +62,7 @@ def recover(adopted: Adopted, at_once: int = AT_ONCE) -> Iterator[Recovered | No
 
     for number, (record, written) in enumerate(adopted.records()):
         if number % TURN == 0:
-            yield None
+            await asyncio.sleep(0)
         if isinstance(record, Begun):
             begun = open_legs.setdefault(record.leg, [])
             if record not in begun:  # records are copied when old segments are let go of
@@ -63,7 +75,7 @@ def recover(adopted: Adopted, at_once: int = AT_ONCE) -> Iterator[Recovered | No
         if full():
             yield taken()
     for leg, begun in open_legs.items():
-        ended = Ended(leg, interrupted(begun))
+        ended = Ended(leg, interrupted(begun, await judge(begun[-1])))
         uses.append(use(ended))
         entries += ended.entries
         if full():
@@ -79,15 +91,20 @@ def use(ended: Ended) -> SettledUse:
     )
 
 
-def interrupted(begun: list[Begun]) -> tuple[Entry, ...]:
+NOTHING = Likely(0, 0, 0)
+
+
+def interrupted(begun: list[Begun], likely: Likely) -> tuple[Entry, ...]:
     """The entries of a leg of which nobody said how it ended. The target that it asked last is taken to have done what
     was expected of it; those before it had failed, or it would not have gone on. Their ids are theirs alone, and the
     same each time."""
     last = len(begun) - 1
-    return tuple([_entry(one, place, place == last) for place, one in enumerate(begun)])
+    return tuple(
+        [_entry(one, place, place == last, likely if place == last else NOTHING) for place, one in enumerate(begun)]
+    )
 
 
-def _entry(begun: Begun, place: int, last: bool) -> Entry:
+def _entry(begun: Begun, place: int, last: bool, likely: Likely) -> Entry:
     return Entry(
         id=f"{begun.leg}.i{place}",
         at=begun.at,
@@ -100,12 +117,12 @@ def _entry(begun: Begun, place: int, last: bool) -> Entry:
         outcome="interrupted" if last else "failed",
         requests=int(last),
         calls=1,
-        input=begun.input if last else 0,
-        output=begun.output if last else 0,
+        input=likely.input,
+        output=likely.output,
         cached=None,
         cache_write=None,
         reasoning=None,
-        cost=begun.cost if last else 0,
+        cost=likely.cost,
         estimated=True,
         duration=0,
         first_token=None,
@@ -115,12 +132,15 @@ def _entry(begun: Begun, place: int, last: bool) -> Entry:
 class Recovery:
     """Looks for the dead at the start, and again and again: of several processes on one folder, one may die."""
 
-    def __init__(self, folder: Path, alive: Alive, store: LedgerStore, settle: Settle, pause: float = 5.0) -> None:
+    def __init__(
+        self, folder: Path, alive: Alive, store: LedgerStore, settle: Settle, judge: Judge, pause: float = 5.0
+    ) -> None:
         """``pause`` is in seconds. ``settle`` may be called again with the same uses."""
         self._folder = folder
         self._alive = alive
         self._store = store
         self._settle = settle
+        self._judge = judge
         self._pause = pause
         self._task: asyncio.Task[None] | None = None
         self.entries = 0
@@ -132,10 +152,7 @@ class Recovery:
         before = self.entries
         for adopted in adopt(self._folder, self._alive):
             try:
-                for found in recover(adopted):
-                    if found is None:
-                        await asyncio.sleep(0)
-                        continue
+                async for found in recover(adopted, self._judge):
                     if found.entries:
                         await self._store.write(found.entries)
                         self.entries += len(found.entries)

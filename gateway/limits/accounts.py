@@ -85,14 +85,32 @@ class Account:
             return False
         return (most := limits.usd_day) is None or day.nano + day.reserved_nano + claim.nano <= most
 
-    def take(self, claim: Claim, now: int) -> Bucket | None:
+    def spares(self, tokens: int, nano: int) -> bool:
+        """Whether one request more fits so well that half of everything is left; where that is not so, it must be
+        looked at closely how much it may take."""
+        limits, day, month = self.limits, self.day, self.month
+        if self.by_minute:
+            window = self.window
+            if (most := limits.rpm) is not None and window.requests >= most:
+                return False
+            if (most := limits.tpm) is not None and (window.tokens + tokens) * 2 > most:
+                return False
+        if (most := limits.concurrent) is not None and self.places >= most:
+            return False
+        if (most := limits.usd_month) is not None and (month.nano + month.reserved_nano + nano) * 2 > most:
+            return False
+        if (most := limits.tpd) is not None and (day.tokens + day.reserved_tokens + tokens) * 2 > most:
+            return False
+        return (most := limits.usd_day) is None or (day.nano + day.reserved_nano + nano) * 2 <= most
+
+    def take(self, requests: int, tokens: int, nano: int, now: int) -> Bucket | None:
         """Reserves it, all but the places. The bucket is where it counts, if it is limited by the minute."""
-        day, month, nano = self.day, self.month, claim.nano
+        day, month = self.day, self.month
         day.there = month.there = True
-        day.reserved_tokens += claim.tokens
+        day.reserved_tokens += tokens
         day.reserved_nano += nano
         month.reserved_nano += nano
-        return self.window.add(now, claim.requests, claim.tokens) if self.by_minute else None
+        return self.window.add(now, requests, tokens) if self.by_minute else None
 
     def is_idle(self, calendar: Calendar, now: int) -> bool:
         """Whether an account that is opened anew would be the same."""

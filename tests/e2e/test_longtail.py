@@ -11,10 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.test_serve import ROOT, Gateway, alive, children_of, serving
+from tests.e2e.test_serve import ROOT, Gateway, alive, children_of, redis, serving
 from tests.gateway.longtail import playing
 from tests.gateway.longtail.conftest import litellm_python
 from tests.gateway.longtail.playing import Provider
+from tests.servers.redis import RedisServer
+
+__all__ = ["redis"]
 
 KEY = "k" * 32
 PYTHON = litellm_python()
@@ -83,9 +86,9 @@ def child_named(gateway: Gateway, module: str) -> int:
 @litellm
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_it_answers_as_soon_as_the_gateway_is_ready(
-    start: Callable[..., Gateway], provider: Provider, tmp_path: Path, workers: str
+    start: Callable[..., Gateway], provider: Provider, redis: RedisServer, workers: str
 ) -> None:
-    gateway = start("--workers", workers)
+    gateway = start("--workers", workers, GATEWAY_REDIS_URL=redis.url)
     try:
         gateway.await_banner(40)
         answer = ask(gateway, "sonnet", max_tokens=50)

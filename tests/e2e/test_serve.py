@@ -18,8 +18,15 @@ import pytest
 from thiggle.thiggle import API  # type: ignore[import-untyped]
 
 from gateway import __version__
+from tests.servers.redis import RedisServer
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 def free_port() -> int:
@@ -184,8 +191,8 @@ def test_a_killed_model_comes_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_at_once_and_leaves_nothing(tmp_path: Path, workers: str, number: int) -> None:
-    gateway = Gateway(tmp_path, "--workers", workers, TMPDIR=str(tmp_path))
+def test_it_stops_at_once_and_leaves_nothing(tmp_path: Path, redis: RedisServer, workers: str, number: int) -> None:
+    gateway = Gateway(tmp_path, "--workers", workers, TMPDIR=str(tmp_path), GATEWAY_REDIS_URL=redis.url)
     gateway.await_banner()
     left = children_of(gateway.process.pid)
     began = time.monotonic()
@@ -211,16 +218,18 @@ def test_the_embedded_model_does_not_outlive_a_killed_gateway(tmp_path: Path) ->
 
 def test_the_second_start_is_quick_and_shows_no_key(tmp_path: Path) -> None:
     with serving(tmp_path) as gateway:
-        [key] = re.findall(r"shown this once: (\S+)", gateway.await_banner())
-    kept = b"".join(path.read_bytes() for path in (tmp_path / "var").iterdir())
-    assert key.encode() not in kept
-    assert oct((tmp_path / "var" / "keys.json").stat().st_mode & 0o777) == "0o600"
+        admin_key, key = re.findall(r"shown this once: (\S+)", gateway.await_banner())
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "var").rglob("*") if path.is_file())
+    for secret in (admin_key, key):
+        assert secret.encode() not in kept and secret[19:].encode() not in kept
+    modes = {oct(path.stat().st_mode & 0o777) for path in (tmp_path / "var").rglob("*") if path.is_file()}
+    assert modes == {"0o600"}
     (tmp_path / "log").unlink()
     began = time.monotonic()
     with serving(tmp_path) as gateway:
         banner = gateway.await_banner()
         assert time.monotonic() - began < 3
-        assert "sk-gw-" not in banner and "$GATEWAY_KEY" in banner
+        assert "sk-gw-" not in banner and "ak-gw-" not in banner and "$GATEWAY_KEY" in banner
         assert ask(gateway, key, prompt="What is 2 + 3?").status_code == 200
 
 
@@ -237,6 +246,26 @@ def test_an_address_in_use_is_said_before_anything_is_made(tmp_path: Path) -> No
     assert ended.returncode == 1
     assert f"127.0.0.1:{port}" in ended.stderr and "in use" in ended.stderr and "Traceback" not in ended.stderr
     assert not (tmp_path / "var").exists()
+
+
+def test_several_workers_need_a_redis(tmp_path: Path) -> None:
+    ended = run("serve", "--workers", "2", GATEWAY_STATE_DIR=str(tmp_path / "var"))
+    assert ended.returncode == 1 and "GATEWAY_REDIS_URL" in ended.stderr and "2 workers" in ended.stderr
+    assert not (tmp_path / "var").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("GATEWAY_REDIS_URL", "redis://:hunter2@host:port", "Redis"),
+        ("GATEWAY_DATABASE_URL", "postgresql://u:hunter2@127.0.0.1:9/db", "127.0.0.1:9"),
+        ("GATEWAY_STATE_DIR", "/proc/nowhere", "/proc/nowhere"),
+    ],
+)
+def test_what_cannot_be_used_is_said_without_secrets(tmp_path: Path, variable: str, value: str, said: str) -> None:
+    ended = run("serve", "--port", str(free_port()), **{"GATEWAY_STATE_DIR": str(tmp_path), variable: value})
+    assert ended.returncode == 1
+    assert said in ended.stderr and "hunter2" not in ended.stderr and "Traceback" not in ended.stderr
 
 
 def test_version_and_check(tmp_path: Path) -> None:

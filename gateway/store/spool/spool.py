@@ -154,6 +154,11 @@ class Spool:
         return (len(self.segments) + len(self._spares)) * SIZE
 
     @property
+    def free(self) -> int:
+        """Bytes that may be written for sure, apart from what is set aside for ends, as last reckoned."""
+        return self._free
+
+    @property
     def room(self) -> int:
         """Bytes that may yet be written, apart from what is set aside for ends: where the disk is full, those that it
         has given already."""

@@ -20,6 +20,10 @@ from gateway.store.sql.schema import ledger, usage_days, usage_hours, usage_mode
 from gateway.store.sql.usage import read_usage
 
 
+RECENT = 5_000
+"""Entries among which a target's last are looked for."""
+
+
 class LedgerStore:
     """All of it raises RecordDown where the database cannot be asked."""
 
@@ -87,6 +91,16 @@ class LedgerStore:
         async with self._database.reading() as connection:
             found = await read_periods(connection, at_ms, subject)
         return found[0] if found else Period(subject, at_ms, 0, 0, 0)
+
+    async def last_of(self, target: str, most: int) -> list[tuple[int, int]]:
+        """Tokens of prompts and answers as this target has last reported them, the newest first."""
+        recent = select(ledger).order_by(ledger.c.id.desc()).limit(RECENT).subquery()
+        statement = select(recent.c.input, recent.c.output).where(
+            recent.c.target == target, recent.c.outcome == "ok", recent.c.estimated.is_(False), recent.c.calls == 1
+        )
+        async with self._database.reading() as connection:
+            rows = await connection.execute(statement.order_by(recent.c.id.desc()).limit(most))
+            return [(input, output) for input, output in rows]
 
     async def totals(self) -> tuple[int, int]:
         """How many entries there are, and their cost in nano-dollars. Reads all of them."""

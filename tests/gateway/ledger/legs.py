@@ -1,6 +1,7 @@
 """Legs for tests: of each, what is recorded when it begins and when it ends."""
 
 from gateway.ledger.entry import Begun, Ended, Entry
+from gateway.ledger.recovery import Likely
 
 
 def leg(place: int) -> str:
@@ -9,7 +10,12 @@ def leg(place: int) -> str:
 
 def begun(place: int, target: str = "openai/gpt-4.1", user: str = "") -> Begun:
     at = 1_790_000_000_000_000 + place
-    return Begun(leg(place), at, f"req-{place}", "team", "key", user, "gpt-4.1", target, 100, 20, 5000 + place)
+    return Begun(leg(place), at, f"req-{place}", "team", "key", user, "gpt-4.1", target, 400, 50)
+
+
+async def judge(begun: Begun) -> Likely:
+    """As the ledger would, of a leg that has begun and not ended."""
+    return Likely(begun.size // 4, 20, 5000 + int(begun.request.removeprefix("req-")))
 
 
 def entry(place: int, target: str = "openai/gpt-4.1", user: str = "", nth: int = 0) -> Entry:

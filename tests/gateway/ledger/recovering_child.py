@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.ledger.recovery import Recovery
 from gateway.limits.types import SettledUse
 from gateway.store.spool import Spool
+from tests.gateway.ledger.legs import judge
 from tests.gateway.ledger.stores import Table
 
 
@@ -17,7 +18,7 @@ async def main(state: Path) -> None:
     async def settle(uses: tuple[SettledUse, ...]) -> None:
         print("\n".join([use.id for use in uses]))
 
-    await Recovery(spool.folder, spool.alive, Table(state / "sql"), settle).once()
+    await Recovery(spool.folder, spool.alive, Table(state / "sql"), settle, judge).once()
     spool.close()
 
 

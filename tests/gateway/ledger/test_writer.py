@@ -18,7 +18,7 @@ from gateway.ledger.writer import Writer
 from gateway.limits.types import SettledUse, StoreDown
 from gateway.store.spool import Spool
 from tests.gateway.ledger import killed_child, recovering_child
-from tests.gateway.ledger.legs import begun, ended, entry, leg
+from tests.gateway.ledger.legs import begun, ended, entry, judge, leg
 from tests.gateway.ledger.stores import Table
 
 ROOT = Path(__file__).parents[3]
@@ -162,7 +162,7 @@ async def recovered(state: Path, table: Table) -> list[SettledUse]:
         uses.extend(more)
 
     spool = Spool(state, time.monotonic)
-    recovery = Recovery(spool.folder, spool.alive, table, settle)
+    recovery = Recovery(spool.folder, spool.alive, table, settle, judge)
     await recovery.once()
     assert await recovery.once() == 0
     spool.close()
@@ -211,10 +211,10 @@ async def test_an_interrupted_recovery_is_begun_again(tmp_path: Path, table: Tab
 
     other = Spool(tmp_path, time.monotonic)
     with pytest.raises(StoreDown):
-        await Recovery(other.folder, other.alive, table, settle).once()
+        await Recovery(other.folder, other.alive, table, settle, judge).once()
     table.away = True
     with pytest.raises(Exception, match="password"):
-        await Recovery(other.folder, other.alive, table, settle).once()
+        await Recovery(other.folder, other.alive, table, settle, judge).once()
     table.away = False
     other.close()
     assert len(await recovered(tmp_path, table)) == 2
@@ -233,7 +233,7 @@ async def test_of_two_only_one_takes_it_over(tmp_path: Path, table: Table) -> No
         settled.extend(use.id for use in uses)
 
     one, two = Spool(tmp_path, time.monotonic), Spool(tmp_path, time.monotonic)
-    counts = await asyncio.gather(*(Recovery(own.folder, own.alive, table, settle).once() for own in (one, two)))
+    counts = await asyncio.gather(*(Recovery(own.folder, own.alive, table, settle, judge).once() for own in (one, two)))
     assert sum(counts) == 20 and sorted(settled) == [leg(place) for place in range(20)]
     one.close()
     two.close()
@@ -261,7 +261,7 @@ async def test_the_living_are_left_alone(tmp_path: Path, table: Table) -> None:
     async def settle(uses: tuple[SettledUse, ...]) -> None:
         raise AssertionError
 
-    recovery = Recovery(other.folder, other.alive, table, settle, pause=0.005)
+    recovery = Recovery(other.folder, other.alive, table, settle, judge, pause=0.005)
     recovery.start()
     await asyncio.sleep(0.05)
     await recovery.close()
@@ -276,7 +276,7 @@ async def test_who_dies_later_is_found_later(tmp_path: Path, table: Table) -> No
 
     async def settle(uses: tuple[SettledUse, ...]) -> None: ...
 
-    recovery = Recovery(own.folder, own.alive, table, settle, pause=0.005)
+    recovery = Recovery(own.folder, own.alive, table, settle, judge, pause=0.005)
     recovery.start()
     await asyncio.sleep(0.02)
     assert recovery.entries == 0
