@@ -26,6 +26,11 @@ def binary() -> str:
     return found
 
 
+def speaks_tls() -> bool:
+    """The wheel's is built without."""
+    return shutil.which("redis-server") is not None
+
+
 def free_port(below: int = 55_536) -> int:
     """One that nobody listens on; of a node of a Cluster the one 10,000 above must be free too."""
     while True:

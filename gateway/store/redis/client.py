@@ -3,6 +3,7 @@
 from itertools import count
 from typing import Any, Protocol
 
+from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool, Redis, RedisCluster, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
@@ -56,9 +57,10 @@ class PoolClient:
         self._pool = self._redis.connection_pool
 
     async def call(self, *command: Word) -> Any:
+        packed = pack_command(command)  # type: ignore[arg-type]  # its stub knows one word only
         connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
-            await connection.send_packed_command(connection.pack_command(*command), check_health=False)
+            await connection.send_packed_command(packed, check_health=False)
             return await connection.read_response()
         finally:
             await self._pool.release(connection)

@@ -10,7 +10,7 @@ import trustme
 from gateway.limits.types import Granted, Limits, SettledUse, StoreDown
 from gateway.store.redis.store import RedisStore
 from tests.gateway.store.redising import ask, started, until, used
-from tests.servers.redis import RedisServer, Sentinels, cluster, say
+from tests.servers.redis import RedisServer, Sentinels, cluster, say, speaks_tls
 
 
 async def works(url: str) -> None:
@@ -74,6 +74,8 @@ async def test_a_user_who_may_do_what_a_gateway_needs(tmp_path: Path) -> None:
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[tuple[RedisServer, Path]]:
+    if not speaks_tls():
+        pytest.skip("needs a redis-server that is built with TLS: apt-get install redis-server")
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     ours, key, ca = tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "ca.pem"
