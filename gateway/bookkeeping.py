@@ -101,6 +101,7 @@ class Bookkeeping:
         self._writer.start()
         if self._redis is not None:
             await self._redis.start()
+            await self._count_in(self._redis)
         await self._recovery.once()
         if self._redis is None:
             await self._counters.seed_all(only_empty=False)
@@ -153,9 +154,13 @@ class Bookkeeping:
 
     async def _be_counted(self, redis: RedisStore) -> None:
         while True:
-            with suppress(StoreDown):
-                self._replicas = await redis.heartbeat(self.spool.alive.name, 3 * BEAT)
             await asyncio.sleep(BEAT)
+            await self._count_in(redis)
+
+    async def _count_in(self, redis: RedisStore) -> None:
+        """One more among the replicas, and how many they are."""
+        with suppress(StoreDown):
+            self._replicas = await redis.heartbeat(self.spool.alive.name, 3 * BEAT)
 
     async def _know_shares(self, counting: SharedCounting) -> None:
         """Where this replica's share of a budget begins, should Redis go away."""

@@ -93,14 +93,17 @@ class SharedCounting:
         if isinstance(verdict, Granted):
             for hold in ask.holds:
                 self._living[hold.id] = (self._shared.epoch, ask, verdict.at)
+            if self._policy == "local":
+                self._share.granted(ask, ALONE)  # what Redis has let in here is a part of this replica's share
         return verdict
 
     def settle(self, use: SettledUse) -> None:
         """What ends in one turn of the event loop is told together."""
         epoch, ask, at = self._living.pop(use.id, (None, None, 0))
         elsewhere = self._elsewhere.pop(use.id, None)
-        if elsewhere is not None:
+        if self._policy == "local":
             self._share.settled((use,))
+        if elsewhere is not None:
             use = with_subjects(use, *elsewhere)
         elif ask is not None and epoch != self._shared.epoch and self._shared.up:
             use = with_subjects(use, ask, at)  # counters that were rebuilt meanwhile do not have the hold

@@ -65,9 +65,30 @@ class LocalLimiter:
             fit = fit and account.fits(claim)
         if not fit:
             return self._refused(claims, accounts, now)
+        self._enter(ask, accounts, now, ttl)
+        requests, tokens = self._tightest(accounts, now)
+        passed: tuple[Standing, ...] = ()
+        for account in accounts:
+            if account.warns:
+                passed += tuple(soft(account, self._calendar, now))
+        return Granted(now, requests, tokens, passed)
+
+    def granted(self, ask: Ask, ttl: float) -> None:
+        """Enters what another store has let in."""
+        now = self._clock()
+        if now >= self._due:
+            self._tend(now)
+        accounts = [self._current(claim.subject) for claim in ask.claims]
+        for account, claim in zip(accounts, ask.claims, strict=True):
+            if account.limits is not claim.limits:
+                account.learn(claim.limits)
+            account.window.forget(now)
+        self._enter(ask, accounts, now, ttl)
+
+    def _enter(self, ask: Ask, accounts: list[Account], now: int, ttl: float) -> None:
         buckets = [
             account.take(claim.requests, claim.tokens, claim.nano, now)
-            for account, claim in zip(accounts, claims, strict=True)
+            for account, claim in zip(accounts, ask.claims, strict=True)
         ]
         expires = now + int(ttl * 1000)
         for hold in ask.holds:
@@ -79,12 +100,6 @@ class LocalLimiter:
             self._holds.add(hold.id, expires, ttl, shares)
         if expires < self._due:
             self._due = expires
-        requests, tokens = self._tightest(accounts, now)
-        passed: tuple[Standing, ...] = ()
-        for account in accounts:
-            if account.warns:
-                passed += tuple(soft(account, self._calendar, now))
-        return Granted(now, requests, tokens, passed)
 
     def spare(
         self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int, ttl: float
