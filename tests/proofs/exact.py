@@ -1,0 +1,194 @@
+"""Limits are exact: with many gateways on one Redis, and in a process alone. The provider's books are the judge."""
+
+import asyncio
+import time
+from typing import Any
+
+from msgspec import Struct
+
+from tests.faults.gateway import PRICE_IN, PRICE_OUT
+from tests.faults.judge import cost_of
+from tests.faults.load import CHAT, Answer, Client, Dead
+from tests.proofs.site import PROMPT, Site, body
+
+THIGGLE = "/v1/completion"
+
+
+class Wave(Struct):
+    """What came of many calls at once: the answers, and how long it took."""
+
+    admitted: list[Answer]
+    refused: list[Answer]
+    seconds: float
+
+
+async def wave(site: Site, key: str, calls: int, name: str, path: str = CHAT, **more: Any) -> Wave:
+    client = site.client(key)
+    began = time.monotonic()
+
+    async def one(number: int) -> Answer:
+        asked = body("m", f"{name}-{number}", **more)
+        if path == THIGGLE:
+            asked = {"model": "m", "user": asked["user"], "prompt": PROMPT, **more}
+        return await client.call(asked, path)
+
+    answers = await asyncio.gather(*[one(number) for number in range(calls)])
+    await client.close()
+    admitted = [answer for answer in answers if answer.status == 200]
+    return Wave(admitted, [answer for answer in answers if answer.status != 200], time.monotonic() - began)
+
+
+def of(site: Site, name: str) -> list[Any]:
+    """What the provider served of a wave."""
+    return [one for one in site.provider.served() if one.user.startswith(f"{name}-")]
+
+
+async def requests(site: Site, limit: int, calls: int, name: str = "rpm") -> Wave:
+    """A key of ``limit`` requests a minute."""
+    key = await site.gateways[0].new_key(rpm=limit)
+    await known(site, key)
+    # The call that made the key known counted as well, at each gateway: none of those was sent.
+    found = await wave(site, key, calls, name)
+    assert found.seconds < 55, f"too slow to prove anything about a minute: {found.seconds:.0f} s"
+    assert len(found.admitted) == limit, (len(found.admitted), statuses(found))
+    assert len(of(site, name)) == limit
+    for answer in found.refused:
+        throttled(answer, "requests", limit)
+    return found
+
+
+async def tokens(site: Site, limit: int, calls: int, name: str = "tpm", written: int = 40) -> Wave:
+    """A key of ``limit`` tokens a minute: never more, and all of it can be had."""
+    key = await site.gateways[0].new_key(tpm=limit)
+    await known(site, key)
+    found = await wave(site, key, calls, name, max_tokens=written)
+    for answer in found.refused:
+        throttled(answer, "tokens", limit)
+    assert found.admitted and found.refused
+    client, last = site.client(key), None
+    for number in range(limit):
+        last = await client.call(body("m", f"{name}-after-{number}", max_tokens=written))
+        if last.status != 200:
+            break
+    await client.close()
+    assert last is not None
+    throttled(last, "tokens", limit)
+    used = sum([one.input + one.output for one in of(site, name)])
+    wish = len(PROMPT) + 200 + written
+    assert limit - wish < used <= limit, f"{used} tokens of {limit}"
+    assert int(last.headers["x-ratelimit-remaining-tokens"]) == limit - used
+    return found
+
+
+async def dollars(site: Site, nano: int, calls: int, name: str = "usd", written: int = 40) -> Wave:
+    """A key with a budget: never more, in all dialects, and all of it can be had."""
+    key = await site.gateways[0].new_key(budget_usd=nano / 1e9, period="day")
+    await known(site, key)
+    found = await wave(site, key, calls, name, max_tokens=written)
+    for answer in found.refused:
+        exhausted(answer)
+    assert found.admitted and found.refused
+    client, last = site.client(key), None
+    for number in range(nano):
+        last = await client.call(body("m", f"{name}-after-{number}", max_tokens=written))
+        if last.status != 200:
+            break
+    await client.close()
+    assert last is not None
+    exhausted(last)
+    thiggle = await wave(site, key, 1, f"{name}-thiggle", THIGGLE, max_tokens=written)
+    assert [answer.status for answer in thiggle.refused] == [402], thiggle
+    assert thiggle.refused[0].headers["x-should-retry"] == "false"
+    used = sum([cost_of(one.input, one.output) for one in of(site, name)])
+    wish = (len(PROMPT) + 200) * PRICE_IN + written * PRICE_OUT
+    assert nano - wish < used <= nano, f"{used} of {nano} nano-dollars"
+    return found
+
+
+def statuses(found: Wave) -> dict[int, int]:
+    seen: dict[int, int] = {}
+    for answer in (*found.admitted, *found.refused):
+        seen[answer.status] = seen.get(answer.status, 0) + 1
+    return seen
+
+
+def throttled(answer: Answer, kind: str, limit: int) -> None:
+    said = (answer.status, answer.headers, answer.body)
+    assert answer.status == 429, said
+    assert 1 <= int(answer.headers["retry-after"]) <= 60, said
+    exact = int(answer.headers["retry-after-ms"])
+    assert 0 < exact <= 60_100, said
+    assert 0 <= int(answer.headers["retry-after"]) * 1000 - exact < 1000 or exact > 60_000, said
+    assert answer.headers[f"x-ratelimit-limit-{kind}"] == str(limit), said
+    assert answer.headers["x-ratelimit-scope"] == "key", said
+    assert answer.json["error"]["code"] == "rate_limit_exceeded", said
+
+
+def exhausted(answer: Answer) -> None:
+    said = (answer.status, answer.headers, answer.body)
+    assert answer.status == 429, said
+    assert answer.json["error"]["code"] == "insufficient_quota", said
+    assert answer.headers["x-should-retry"] == "false", said
+    assert "retry-after" not in answer.headers, said
+
+
+async def known(site: Site, key: str, seconds: float = 5.0) -> None:
+    """Waits until every gateway (and worker) knows the key: a call of an unknown model says so, and counts nowhere."""
+    deadline = time.monotonic() + seconds
+    for one in site.gateways:
+        good = 0
+        while good < (1 if one.workers == 1 else 8 * one.workers):
+            client = Client(one.port, key)  # a new connection: perhaps another worker
+            try:
+                answer = await client.call({"model": "no-such-model", "messages": [{"role": "user", "content": "x"}]})
+            except Dead:
+                answer = None
+            await client.close()
+            good = good + 1 if answer is not None and answer.status == 404 else 0
+            assert time.monotonic() < deadline, f"gateway {one.port} does not know the key: {answer}"
+            if not good:
+                await asyncio.sleep(0.02)
+
+
+# ------------------------------------------------------------------ all or none
+
+
+async def fan_out(site: Site, name: str = "fan") -> None:
+    """Four models where three fit: refused whole, whatever binds, and nothing stays reserved."""
+    four, three = ["a", "b", "c", "d"], ["a", "b", "c"]
+    first = site.gateways[0]
+    poor = await first.new_key(budget_usd=0.000000001, period="day")
+    await known(site, poor)
+    price = await wish(site, poor, four)
+    every: dict[str, dict[str, Any]] = {
+        "usd": {"budget_usd": (price * 3 // 4 + 7) / 1e9, "period": "day"},
+        "rpm": {"rpm": 3},
+        "concurrent": {"concurrent": 3},
+    }
+    for kind, limits in every.items():
+        key = await first.new_key(**limits)
+        await known(site, key)
+        client = site.client(key)
+        asked = f"{name}-{kind}"
+        refusals = await asyncio.gather(
+            *[client.call(body(four, f"{asked}-four-{number}", max_tokens=5)) for number in range(20)]
+        )
+        assert {answer.status for answer in refusals} == {429}, refusals[0]
+        assert of(site, asked) == []
+        report = await site.settled()
+        assert not report["drifts"]
+        answer = await client.call(body(three, f"{asked}-three", max_tokens=5))
+        assert answer.status == 200, (kind, answer)
+        assert [choice["model"] for choice in answer.json["choices"]] == three
+        assert len(of(site, asked)) == 3
+        await client.close()
+
+
+async def wish(site: Site, key: str, models: list[str]) -> int:
+    """What a call may cost, in nano-dollars, as its refusal says."""
+    client = site.client(key)
+    answer = await client.call(body(models, "wish-0", max_tokens=5))
+    await client.close()
+    assert answer.status == 429, answer
+    text = answer.json["error"]["message"].partition("it may cost $")[2].split()[0].rstrip(")")
+    return round(float(text.replace(",", "")) * 1e9)

@@ -1,0 +1,121 @@
+"""A whole installation for one proof: a provider that keeps books, servers, and gateways."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from tests.faults.gateway import ADMIN, KEY, Broken, Gateway, routing, running
+from tests.faults.judge import Finding, judged, ledger
+from tests.faults.load import Client, Dead
+from tests.faults.processes import Provider, provider
+from tests.servers.postgres import binaries, postgres
+
+Tick = Callable[[int], None]
+"""Told how far a proof has come, in steps of its own."""
+
+PROMPT = "a prompt of some words, which the provider has its own opinion of"
+
+__all__ = ["ADMIN", "KEY", "PROMPT", "Site", "Tick", "body", "no_tick", "site"]
+
+
+def no_tick(_: int) -> None:
+    pass
+
+
+def body(model: str | list[str], user: str, **more: Any) -> dict[str, Any]:
+    return {"model": model, "user": user, "messages": [{"role": "user", "content": PROMPT}], **more}
+
+
+class Site(Struct):
+    """``database`` is PostgreSQL's address, or the folder of SQLite's file."""
+
+    provider: Provider
+    gateways: list[Gateway]
+    database: str | Path
+
+    @property
+    def ports(self) -> list[int]:
+        return [one.port for one in self.gateways]
+
+    def client(self, key: str = KEY) -> Client:
+        """Its calls go to the gateways in turn."""
+        return Client(self.ports, key)
+
+    async def settled(self, seconds: float = 60.0) -> Any:
+        """Waits until nothing is under way and all is in SQL; the report of an audit, which must find no drift."""
+        await self.provider.quiet(seconds)
+        deadline = time.monotonic() + seconds
+        for one in self.gateways:
+            while True:
+                report = await self._audited(one, deadline)
+                if not any(report[what] for what in ("spooled", "in_flight_usd", "in_flight_tokens", "drifts")):
+                    break
+                assert time.monotonic() < deadline, f"an audit goes on to find: {report}\n{one.tail(8)}"
+                await asyncio.sleep(0.1)
+        return report
+
+    async def _audited(self, one: Gateway, deadline: float) -> Any:
+        while True:
+            try:
+                return await one.audit()
+            except (Broken, Dead):
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.1)
+
+    async def judged(self) -> Finding:
+        """The provider's books against the ledger."""
+        lines = await ledger(self.database)
+        return judged(self.provider.served(), lines)
+
+    async def proved(self, seconds: float = 60.0) -> Finding:
+        """Settled, and without any difference."""
+        report = await self.settled(seconds)
+        finding = await self.judged()
+        assert not finding.drift, finding.brief()
+        assert report["entries"] == finding.entries, (report, finding.entries)
+        return finding
+
+
+@asynccontextmanager
+async def site(
+    folder: Path,
+    models: dict[str, str | tuple[str, ...]],
+    *,
+    gateways: int = 1,
+    workers: int = 1,
+    sql: bool = False,
+    start: bool = True,
+    limits: str = "{}",
+    ledger: str = "{}",
+    database: str | None = None,
+    **settings: str,
+) -> AsyncIterator[Site]:
+    """``sql``: a new database of PostgreSQL where it is installed, else a file of SQLite, for all gateways.
+    ``database`` is another way to PostgreSQL's. ``settings`` are named as in the environment: ``redis_url``, ..."""
+    name = await postgres().create() if sql and binaries() else None
+    direct = postgres().url(name) if name else None
+    if sql:
+        file = f"sqlite:///{folder / 'record.sqlite3'}"
+        settings["database_url"] = database.format(name=name) if database else direct or file
+    os.makedirs(folder, exist_ok=True)
+    try:
+        async with provider(folder / "served.jsonl") as fake:
+            config = routing(fake.url, models, limits, ledger)
+            made = [
+                Gateway(folder / f"gateway{number}", config, workers=workers, **settings) for number in range(gateways)
+            ]
+            async with running(*(made if start else [])):
+                yield Site(fake, made, direct or (folder if sql else made[0].state))
+            for one in made:
+                if one.process is not None and one.process.returncode is None:
+                    await one.kill()
+    finally:
+        if name:
+            await postgres().drop(name)
