@@ -104,8 +104,8 @@ class LocalLimiter:
     def spare(
         self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int, ttl: float
     ) -> Granted | None:
-        """Lets one leg in if there is much room for it everywhere. None, and nothing is reserved, where it must be asked
-        for in full. Takes half as long."""
+        """Lets one leg in if there is much room for it everywhere. None, and nothing is reserved, where it must be
+        asked for in full. Takes half as long."""
         now = self._clock()
         if now >= self._due:
             self._tend(now)

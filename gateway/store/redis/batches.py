@@ -48,7 +48,7 @@ class Pending:
 
 class Batches:
     """Of every batch ``answered`` is told the server's epoch, or ``unanswered`` is called. ``time`` replaces the
-    server's clock, in milliseconds. Redis has ``seconds`` for each batch, from when it is sent."""
+    server's clock, in milliseconds. Redis must say something within ``seconds``."""
 
     def __init__(
         self,
@@ -67,6 +67,7 @@ class Batches:
         self._waiting: deque[Pending] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
+        self._heard = 0.0
 
     def submit(self, operation: Operation, rows: int = 1) -> asyncio.Future[Answer]:
         """The future raises StoreDown, or Unanswered if it was sent."""
@@ -117,7 +118,7 @@ class Batches:
         time = self._time() if self._time is not None else 0
         packed = msgspec.msgpack.encode((PREFIX, time, operations))
         try:
-            answer = await within(self._seconds, self._script.run(self._client, keys_of(operations), packed))
+            answer = await self._within(self._script.run(self._client, keys_of(operations), packed))
             at, epoch, answers = msgspec.msgpack.decode(answer)
         except asyncio.CancelledError:
             for pending in batch:
@@ -131,6 +132,32 @@ class Batches:
             if not pending.answered.done():
                 pending.answered.set_result((at, one))
 
+    async def _within(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """What comes of the work. Raises TimeoutError after so many seconds in which Redis has said nothing at all: one
+        that answers others is alive, if busy. A loop that was late itself, with other work or without a processor,
+        first reads what has arrived meanwhile, and allows for its own delay."""
+        loop, seconds = asyncio.get_running_loop(), self._seconds
+        task = loop.create_task(work)
+        try:
+            began = loop.time()
+            due = began + seconds
+            while True:
+                await asyncio.wait((task,), timeout=max(0.0, due - loop.time()))
+                for _ in range(TURNS):
+                    if task.done():
+                        self._heard = loop.time()
+                        return task.result()
+                    await asyncio.sleep(0)
+                now = loop.time()
+                late = now - due
+                due = max(self._heard + seconds, now + min(late, seconds) if late > LATE else 0.0)
+                if due <= now or now > began + MOST_SECONDS:
+                    raise TimeoutError
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
+
     def _failed(self, batch: list[Pending], error: Exception) -> None:
         """Those who wait fail with those who were sent: they would only wait as long again."""
         reason = reason_of(error)
@@ -141,29 +168,6 @@ class Batches:
         for pending in waiting:
             fail(pending, StoreDown(reason))
         self._unanswered()
-
-
-async def within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
-    """What comes of the work. Raises TimeoutError after so many seconds of Redis' time: a loop that was late itself, with
-    other work or without a processor, first reads what has arrived meanwhile, and allows for its own delay."""
-    loop = asyncio.get_running_loop()
-    task = loop.create_task(work)
-    try:
-        due, latest = loop.time() + seconds, loop.time() + MOST_SECONDS
-        while True:
-            await asyncio.wait((task,), timeout=max(0.0, due - loop.time()))
-            for _ in range(TURNS):
-                if task.done():
-                    return task.result()
-                await asyncio.sleep(0)
-            late = loop.time() - due
-            if late < LATE or loop.time() > latest:
-                raise TimeoutError
-            due = loop.time() + min(late, seconds)
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait((task,))
 
 
 def fail(pending: Pending, error: StoreDown) -> None:
