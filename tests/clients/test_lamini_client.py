@@ -67,7 +67,7 @@ async def run(home: Path, url: str, key: str, code: str, old: bool = False) -> A
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The whole gateway over its own model: its address and key."""
     with serving_process(tmp_path_factory.mktemp("gateway")) as gateway:
-        [key] = re.findall(r"shown this once: (\S+)\n", gateway.await_banner())
+        [key] = re.findall(r"key of team default, shown this once: (\S+)\n", gateway.await_banner())
         yield gateway.url, key
 
 
@@ -121,7 +121,7 @@ async def test_errors_are_the_clients_own_exceptions(demo: tuple[str, str], tmp_
         "offered": "UnavailableResourceError",
     }
     assert answer["model"][1].startswith("there is no model 'nope'")
-    assert answer["key"][1] == "the API key is not known"
+    assert answer["key"][1] == "the API key is not known, or it is disabled, revoked, or was replaced"
     assert answer["type"][1].startswith("output_type.age: must be")
     assert "limit" in answer["cut"][1]
 

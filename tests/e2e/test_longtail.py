@@ -86,7 +86,7 @@ def child_named(gateway: Gateway, module: str) -> int:
 @litellm
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_it_answers_as_soon_as_the_gateway_is_ready(
-    start: Callable[..., Gateway], provider: Provider, redis: RedisServer, workers: str
+    start: Callable[..., Gateway], provider: Provider, redis: RedisServer, tmp_path: Path, workers: str
 ) -> None:
     gateway = start("--workers", workers, GATEWAY_REDIS_URL=redis.url)
     try:

@@ -12,15 +12,16 @@ from adapters.embeddings.openai import OpenAIEmbedder
 from adapters.embeddings.types import Embed, Vectors
 from adapters.errors import Garbled, Rejected, Unavailable
 from adapters.types import Host, HttpRequest, HttpResponse, Usage
-from gateway.embedding import asking, attempt, embedded, first_expressible, parts
+from gateway.embedding import asking, attempt, embedded, first_expressible, leg_of, parts
 from gateway.errors import BadRequest, Unanswered
 from gateway.gate import Gate
-from gateway.types import Target
+from gateway.types import LegResult, Target
 from gateway.upstream.types import Feed
 from gateway.wire import embeddings, lamini, lamini_embedding
 from gateway.wire.body import read
 from gateway.wire.embeddings import EmbeddingRequest
-from tests.gateway.playing import Playing, fails, target
+from tests.gateway.notebook import Notebook
+from tests.gateway.playing import CLOCK, Playing, fails, target
 
 
 def decode(**fields: Any) -> EmbeddingRequest:
@@ -173,40 +174,66 @@ def asked(*items: str, **more: Any) -> EmbeddingRequest:
     return EmbeddingRequest("m", Embed("", items, **more))
 
 
+def measured(request: EmbeddingRequest, *targets: Target, book: Notebook | None = None) -> LegResult:
+    """A leg's result before anything has come of it, with a real meter."""
+    leg = leg_of(request, "m", targets)
+    return LegResult(leg, CLOCK.steady(), meter=(book or Notebook()).meter())
+
+
+async def attempted(target: Target, request: EmbeddingRequest, book: Notebook | None = None) -> Vectors:
+    made = asking(target, request.call)
+    return await attempt(made, measured(request, target, book=book))
+
+
+async def tried(
+    request: EmbeddingRequest, targets: tuple[Target, ...], book: Notebook | None = None
+) -> tuple[Vectors, Target, int]:
+    """As the route does it."""
+    first, rest = first_expressible(request, targets)
+    result = measured(request, first.target, *rest, book=book)
+    assert result.meter is not None
+    try:
+        return await embedded(request, first, rest, result)
+    finally:
+        result.meter.end(result)
+
+
 def firsts(vectors: Vectors) -> list[float]:
     return [msgspec.json.decode(row["embedding"])[0] for row in vectors.rows]
 
 
 @pytest.mark.parametrize("gate", [None, Gate(1, 8)])
 async def test_parts_are_put_together_in_order(gate: Gate | None) -> None:
-    upstream = Playing(a=answers())
-    made = asking(embedding_target(upstream, "a", gate=gate), asked(*"0123456").call)
-    vectors = await attempt(made)
+    upstream, book = Playing(a=answers()), Notebook()
+    vectors = await attempted(embedding_target(upstream, "a", gate=gate), asked(*"0123456"), book)
     assert firsts(vectors) == [0, 1, 2, 3, 4, 5, 6]
     assert vectors.usage == Usage(16, 0)
     assert upstream.asked == ["a"] * 4
+    assert len(book.begun) == 1  # the target is noted once, however many requests it takes
 
 
 async def test_usage_is_estimated_where_it_is_not_reported() -> None:
-    vectors = await attempt(asking(embedding_target(Playing(a=answers(None)), "a"), asked("1", "2", "30000").call))
+    vectors = await attempted(embedding_target(Playing(a=answers(None)), "a"), asked("1", "2", "30000"))
     assert vectors.usage == Usage(1 + 1 + 2, 0, estimated=True)
 
 
 async def test_one_failed_part_ends_the_others(caplog: pytest.LogCaptureFixture) -> None:
     upstream = Playing(a=fails(500))
     with pytest.raises(Unavailable):
-        await attempt(asking(embedding_target(upstream, "a"), asked(*"0123456789").call))
+        await attempted(embedding_target(upstream, "a"), asked(*"0123456789"))
     assert len(upstream.asked) <= 4
     gc.collect()
     assert not caplog.records  # asyncio speaks of failures that nobody has looked at
 
 
 async def test_the_next_target_is_asked_after_an_outage() -> None:
-    upstream = Playing(a=fails(500), b=answers())
+    upstream, book = Playing(a=fails(500), b=answers()), Notebook()
     targets = (embedding_target(upstream, "a"), embedding_target(upstream, "b"))
-    request = asked("5")
-    vectors, target, attempts = await embedded(request, *first_expressible(request, targets))
+    vectors, target, attempts = await tried(asked("5"), targets, book)
     assert (firsts(vectors), target.model, attempts, upstream.asked) == ([5], "b", 2, ["a", "b"])
+    assert [(entry.target, entry.outcome, entry.requests, entry.input) for entry in book.entries] == [
+        ("p/a", "failed", 0, 0), ("p/b", "ok", 1, 4),
+    ]  # fmt: skip
 
 
 async def test_after_an_outage_targets_without_words_are_passed_over() -> None:
@@ -219,10 +246,10 @@ async def test_after_an_outage_targets_without_words_are_passed_over() -> None:
     targets = (
         embedding_target(upstream, "a"), embedding_target(upstream, "b", Mute), embedding_target(upstream, "c"),
     )  # fmt: skip
-    vectors, target, attempts = await embedded(request, *first_expressible(request, targets))
+    vectors, target, attempts = await tried(request, targets)
     assert (firsts(vectors), target.model, attempts, upstream.asked) == ([5], "c", 2, ["a", "c"])
     with pytest.raises(Unanswered) as raised:  # and where none is left, the outage is told
-        await embedded(request, *first_expressible(request, targets[:2]))
+        await tried(request, targets[:2])
     assert (raised.value.status, raised.value.param) == (502, None)
 
 
@@ -231,15 +258,16 @@ async def test_after_an_outage_targets_without_words_are_passed_over() -> None:
     [(400, 400, ["a"]), (429, 429, ["a", "a"]), (500, 502, ["a", "a"]), (504, 504, ["a"] * 2)],
 )
 async def test_failures(status: int, told: int, called: list[str]) -> None:
-    upstream = Playing(a=fails(status, [(b"retry-after", b"7")]))
+    upstream, book = Playing(a=fails(status, [(b"retry-after", b"7")])), Notebook()
     targets = (embedding_target(upstream, "a"), embedding_target(upstream, "a"))
-    request = asked("5")
     with pytest.raises(Unanswered) as raised:
-        await embedded(request, *first_expressible(request, targets))
+        await tried(asked("5"), targets, book)
     assert raised.value.status == told
     assert upstream.asked == called
     assert raised.value.retry_after == (7 if told == 429 else None)
     assert [(leg.model, leg.index) for leg in raised.value.legs] == [("m", 0)]
+    assert [entry.outcome for entry in book.entries] == ["failed"] * len(called)
+    assert [entry.requests for entry in book.entries] == [0] * (len(called) - 1) + [1]
 
 
 async def test_targets_without_words_are_passed_over() -> None:
@@ -263,17 +291,16 @@ async def test_targets_without_words_are_passed_over() -> None:
 
 
 async def test_vectors_of_another_size_are_refused() -> None:
-    made = asking(embedding_target(Playing(a=answers(size=3)), "a"), asked("1", dimensions=2).call)
+    request = asked("1", dimensions=2)
     with pytest.raises(Rejected, match="this model's vectors have 3 numbers") as raised:
-        await attempt(made)
+        await attempted(embedding_target(Playing(a=answers(size=3)), "a"), request)
     assert raised.value.param == "dimensions"
-    assert await attempt(asking(embedding_target(Playing(a=answers(size=2)), "a"), asked("1", dimensions=2).call))
+    assert await attempted(embedding_target(Playing(a=answers(size=2)), "a"), request)
 
 
 async def test_floats_become_base64() -> None:
-    items = [str(i) for i in range(130)]
-    request = asked(*items, base64=True)
-    vectors = await attempt(asking(embedding_target(Playing(a=answers()), "a", OpenAIEmbedder), request.call))
+    request = asked(*[str(i) for i in range(130)], base64=True)
+    vectors = await attempted(embedding_target(Playing(a=answers()), "a", OpenAIEmbedder), request)
     assert len(vectors.rows) == 130
     assert vectors.rows[1]["embedding"] == Raw(b'"AACAPwAAAD8="')
 
@@ -283,7 +310,7 @@ async def test_vectors_that_cannot_be_read_are_the_providers_failure() -> None:
         return HttpResponse(200, [], b'{"data":[{"embedding":["x"]}]}')
 
     with pytest.raises(Garbled):
-        await attempt(asking(embedding_target(Playing(a=play), "a"), asked("1", base64=True).call))
+        await attempted(embedding_target(Playing(a=play), "a"), asked("1", base64=True))
 
 
 async def test_a_caller_who_leaves_ends_every_part() -> None:
@@ -291,10 +318,12 @@ async def test_a_caller_who_leaves_ends_every_part() -> None:
         await asyncio.sleep(60)
         raise AssertionError
 
-    upstream = Playing(a=play)
-    task = asyncio.create_task(attempt(asking(embedding_target(upstream, "a"), asked(*"0123456789").call)))
+    upstream, book = Playing(a=play), Notebook()
+    task = asyncio.create_task(tried(asked(*"0123456789"), (embedding_target(upstream, "a"),), book))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert upstream.cancelled == upstream.asked == ["a"] * 4
+    [entry] = book.entries
+    assert (entry.outcome, entry.calls) == ("cancelled", 4)
