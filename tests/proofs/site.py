@@ -95,12 +95,16 @@ async def site(
     limits: str = "{}",
     ledger: str = "{}",
     database: str | None = None,
-    **settings: str,
+    redis_url: str | None = None,
+    state_dir: str | None = None,
 ) -> AsyncIterator[Site]:
     """``sql``: a new database of PostgreSQL where it is installed, else a file of SQLite, for all gateways.
-    ``database`` is another way to PostgreSQL's. ``settings`` are named as in the environment: ``redis_url``, ..."""
+    ``database`` is another way to PostgreSQL's, with ``{name}`` for its name."""
     name = await postgres().create() if sql and binaries() else None
     direct = postgres().url(name) if name else None
+    settings = {
+        name: value for name, value in (("redis_url", redis_url), ("state_dir", state_dir)) if value is not None
+    }
     if sql:
         file = f"sqlite:///{folder / 'record.sqlite3'}"
         settings["database_url"] = database.format(name=name) if database else direct or file

@@ -1,0 +1,1 @@
+"""The proofs of tests/proofs at their whole length: ``python -m tools.soak``."""
