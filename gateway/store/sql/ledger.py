@@ -19,7 +19,6 @@ from gateway.store.sql.rollups import Rolled, roll
 from gateway.store.sql.schema import ledger, usage_days, usage_hours, usage_models, usage_teams, usage_users
 from gateway.store.sql.usage import read_usage
 
-
 RECENT = 5_000
 """Entries among which a target's last are looked for."""
 

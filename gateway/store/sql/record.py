@@ -15,8 +15,8 @@ from gateway.store.sql.reader import Reader
 from gateway.store.sql.rows import AdminRow, LimitsRow, SecretRow, TeamRow, limits_of, models_of
 from gateway.store.sql.schema import admins, audit, key_secrets, keys, limits, teams
 
-CHUNK = 20_000
-"""Secrets that are read at once: a few milliseconds of the event loop."""
+CHUNK = 5_000
+"""Keys that are read at once: some milliseconds of the event loop."""
 
 MOST_CHANGES = 500
 
@@ -54,12 +54,13 @@ class Snapshot:
         """In pieces, for there may be millions."""
         make, after = SecretMaker(), ""
         while True:
-            statement = secrets_of(key_secrets.c.digest > after).order_by(key_secrets.c.digest).limit(CHUNK)
-            rows = (await self._connection.execute(statement)).all()
-            if not rows:
+            page = select(keys.c.id).where(keys.c.id > after).order_by(keys.c.id).limit(CHUNK).subquery()
+            last = await self._connection.scalar(select(func.max(page.c.id)))
+            if last is None:
                 return
-            yield make.rows(rows)
-            after = rows[-1][0]
+            both = (keys.c.id > after, keys.c.id <= last, key_secrets.c.key > after, key_secrets.c.key <= last)
+            yield make.rows((await self._connection.execute(secrets_of().where(*both))).all())
+            after = last
 
 
 class Record:
@@ -157,16 +158,13 @@ async def read_limits(connection: AsyncConnection, own: set[tuple[Scope, str]]) 
 
 
 async def read_secrets(connection: AsyncConnection, *wanted: ColumnElement[bool]) -> list[SecretRow]:
-    return SecretMaker().rows((await connection.execute(secrets_of(*wanted))).all())
+    return SecretMaker().rows((await connection.execute(secrets_of().where(*wanted))).all())
 
 
-def secrets_of(*wanted: ColumnElement[bool]) -> Select[Any]:
-    columns = (key_secrets.c.digest, key_secrets.c.key, keys.c.team, key_secrets.c.expires, keys.c.expires)
-    return (
-        select(*columns, keys.c.disabled, keys.c.revoked, keys.c.models)
-        .join_from(key_secrets, keys, keys.c.id == key_secrets.c.key)
-        .where(*wanted)
-    )
+def secrets_of() -> Select[Any]:
+    key, secret = keys.c, key_secrets.c
+    columns = (secret.digest, key.id, key.team, secret.expires, key.expires, key.disabled, key.revoked, key.models)
+    return select(*columns).join_from(keys, key_secrets, secret.key == key.id)
 
 
 class SecretMaker:

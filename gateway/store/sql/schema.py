@@ -70,9 +70,10 @@ key_secrets = Table(
     "key_secrets",
     metadata,
     Column("digest", String(64), primary_key=True),  # hex SHA-256 of the whole key
-    Column("key", String(64), ForeignKey("keys.id"), nullable=False, index=True),
+    Column("key", String(64), ForeignKey("keys.id"), nullable=False),
     count("created"),
     Column("expires", BigInteger),  # None is the key's present secret
+    Index(None, "key", "expires", "digest"),  # all that is read of a secret, key by key
     sqlite_with_rowid=False,
 )
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import add
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, Table, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.control.types import UsageQuery, UsageRow
@@ -14,19 +16,20 @@ from gateway.store.sql.schema import COUNTS, usage_days, usage_hours, usage_mode
 MOST_SEEKS = 9_000
 """Hours of a year. A team's hours are looked for one by one up to here; beyond, all teams' are read."""
 
-FIELDS = {
-    "requests": "requests",
-    "calls": "calls",
-    "failed": "failed",
-    "input": "input_tokens",
-    "output": "output_tokens",
-    "cached": "cached_tokens",
-    "cache_write": "cache_write_tokens",
-    "reasoning": "reasoning_tokens",
-    "cost": "cost_nano",
-    "unpriced": "unpriced",
-    "estimated": "estimated",
-}
+FIELDS = (
+    "requests",
+    "calls",
+    "failed",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost_nano",
+    "unpriced",
+    "estimated",
+)
+"""What a report calls the counts, in their order."""
 
 
 class Span(Struct, frozen=True):
@@ -39,17 +42,16 @@ class Span(Struct, frozen=True):
 
 async def read_usage(connection: AsyncConnection, query: UsageQuery) -> list[UsageRow]:
     by = tuple(dict.fromkeys(query.by))
-    summed: dict[tuple[Any, ...], list[int]] = {}
+    width = len(by)
+    summed: dict[tuple[Any, ...], tuple[int, ...]] = {}
     for span in spans(query):
         for row in await connection.execute(grouped(span, query, by)):
-            place, sums = tuple(row[: len(by)]), row[len(by) :]
+            place, sums = row[:width], row[width:]
             if "day" in by and span.table is usage_hours:
-                place = tuple(part // 24 if name == "day" else part for name, part in zip(by, place, strict=True))
-            known = summed.get(place, [0] * len(COUNTS))
-            summed[place] = [a + int(b or 0) for a, b in zip(known, sums, strict=True)]
-    if not by and not summed:
-        summed[()] = [0] * len(COUNTS)
-    return [told(by, place, sums) for place, sums in sorted(summed.items())]
+                place = tuple([part // 24 if name == "day" else part for name, part in zip(by, place, strict=True)])
+            known = summed.get(place)
+            summed[place] = sums if known is None else tuple(map(add, known, sums))
+    return [told(by, place, summed[place]) for place in sorted(summed)]
 
 
 def spans(query: UsageQuery) -> Iterator[Span]:
@@ -81,7 +83,7 @@ def grouped(span: Span, query: UsageQuery, by: tuple[str, ...]) -> Select[Any]:
     unit = columns.hour if is_hours else columns.day
     names = ["hour" if name == "day" and is_hours else name for name in by]
     dimensions = [columns[name].label(f"by_{place}") for place, name in enumerate(names)]
-    sums = [func.sum(columns[name]) for name in COUNTS]
+    sums = [cast(func.coalesce(func.sum(columns[name]), 0), BigInteger) for name in COUNTS]
     filters = {"team": query.team, "key": query.key, "model": query.model}
     wanted = [columns[name] == value for name, value in filters.items() if value is not None]
     groups = [columns[name] for name in dict.fromkeys(names)]
@@ -99,15 +101,18 @@ def within(unit: ColumnElement[int], span: Span, seek: bool) -> Iterator[ColumnE
         yield unit < span.until
 
 
-def told(by: tuple[str, ...], place: tuple[Any, ...], sums: list[int]) -> UsageRow:
-    values: dict[str, Any] = {name: written(name, part) for name, part in zip(by, place, strict=True)}
-    values |= {FIELDS[name]: value for name, value in zip(COUNTS, sums, strict=True)}
+def told(by: tuple[str, ...], place: tuple[Any, ...], sums: tuple[int, ...]) -> UsageRow:
+    values: dict[str, Any] = dict(zip(FIELDS, sums, strict=True))
+    for name, part in zip(by, place, strict=True):
+        values[name] = day_of(part) if name == "day" else hour_of(part) if name == "hour" else part
     return UsageRow(**values)
 
 
-def written(dimension: str, value: Any) -> str:
-    if dimension == "day":
-        return f"{datetime.fromtimestamp(value * 86400, UTC):%Y-%m-%d}"
-    if dimension == "hour":
-        return f"{datetime.fromtimestamp(value * 3600, UTC):%Y-%m-%dT%H:00Z}"
-    return str(value)
+@lru_cache(maxsize=1000)
+def day_of(day: int) -> str:
+    return f"{datetime.fromtimestamp(day * 86400, UTC):%Y-%m-%d}"
+
+
+@lru_cache(maxsize=1000)
+def hour_of(hour: int) -> str:
+    return f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%dT%H:00Z}"

@@ -205,4 +205,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_key_secrets")),
         sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_key_secrets_key"), "key_secrets", ["key"], unique=False)
+    op.create_index(
+        op.f("ix_key_secrets_key_expires_digest"), "key_secrets", ["key", "expires", "digest"], unique=False
+    )
