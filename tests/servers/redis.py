@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import redis
 from redis.backoff import NoBackoff
@@ -51,7 +51,7 @@ class RedisServer:
     def __init__(self, folder: Path, *options: str, port: int | None = None, tls: bool = False) -> None:
         self.folder = folder
         self.port = port or free_port()
-        self._options = options
+        self.options = options
         self._tls = tls
         self._socket = folder / "redis.sock"
         self._process: subprocess.Popen[bytes] | None = None
@@ -109,7 +109,7 @@ class RedisServer:
     def _arguments(self) -> list[str]:
         ports = ["--port", "0", "--tls-port", str(self.port)] if self._tls else ["--port", str(self.port)]
         own = ["--bind", "127.0.0.1", "--unixsocket", str(self._socket), "--dir", str(self.folder)]
-        return [*ports, *own, "--save", "", "--appendonly", "no", "--daemonize", "no", *self._options]
+        return [*ports, *own, "--save", "", "--appendonly", "no", "--daemonize", "no", *self.options]
 
     def _is_up(self) -> bool:
         with self.client() as client:
@@ -182,7 +182,7 @@ class Sentinels:
                 raise RuntimeError("the Sentinels did not find each other")
 
 
-def say(client: redis.Redis, *command: str | int) -> object:
+def say(client: redis.Redis, *command: str | int) -> Any:
     return client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
@@ -212,3 +212,20 @@ def cluster(folder: Path) -> Iterator[list[RedisServer]]:
     finally:
         for node in nodes:
             node.stop()
+
+
+@contextlib.contextmanager
+def stand_in(master: RedisServer, folder: Path) -> Iterator[RedisServer]:
+    """One more node, to take the place of a master that dies."""
+    with RedisServer(folder, *master.options) as node, node.client() as client, master.client() as other:
+        name = say(other, "CLUSTER", "MYID")
+        say(client, "CLUSTER", "MEET", "127.0.0.1", master.port)
+        until = time.monotonic() + 20
+        while client.info("replication").get("master_link_status") != "up":
+            if client.info("replication")["role"] == "master":
+                with contextlib.suppress(redis.ResponseError):  # it does not know the master yet
+                    say(client, "CLUSTER", "REPLICATE", name)
+            if time.monotonic() > until:
+                raise RuntimeError("the node did not become a replica")
+            time.sleep(0.05)
+        yield node

@@ -19,7 +19,7 @@ PATIENCE = 2.0
 """Seconds to publish, or to subscribe."""
 PAUSE = 0.5
 """Seconds between two tries to listen."""
-SILENCE = 5.0
+SILENCE = 2.0
 """Seconds of silence, after which the other side is asked if it is there; and after as many again taken for gone."""
 
 

@@ -10,7 +10,7 @@ import trustme
 from gateway.limits.types import Granted, Limits, SettledUse, StoreDown
 from gateway.store.redis.store import RedisStore
 from tests.gateway.store.redising import ask, started, until, used
-from tests.servers.redis import RedisServer, Sentinels, cluster, say, speaks_tls
+from tests.servers.redis import RedisServer, Sentinels, cluster, say, speaks_tls, stand_in
 
 
 async def works(url: str) -> None:
@@ -63,7 +63,7 @@ async def test_a_password(tmp_path: Path) -> None:
 
 async def test_a_user_who_may_do_what_a_gateway_needs(tmp_path: Path) -> None:
     """Nothing but its own keys and channels, no administration."""
-    rules = "on >secret resetchannels ~{gw}:* &{gw}:* -@all +@fast +@read +@write +@scripting +@pubsub +@connection -@dangerous"
+    rules = "on >secret resetchannels ~{gw}:* &{gw}:* -@all +@fast +@read +@write +@scripting +@pubsub -@dangerous"
     with RedisServer(tmp_path) as server:
         with server.client() as client:
             say(client, "ACL", "SETUSER", "gateway", *rules.split())
@@ -153,14 +153,34 @@ async def test_the_node_of_a_cluster_stops(nodes: list[RedisServer]) -> None:
     await store.close()
 
 
+async def test_the_node_of_a_cluster_dies(tmp_path: Path) -> None:
+    """A replica takes its place."""
+    with cluster(tmp_path) as nodes:
+        store = await started("redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes))
+        [holding] = [node for node in nodes if dbsize(node)]
+        with stand_in(holding, tmp_path / "stand-in"), holding.client() as client:
+            await store.limiter.reserve(ask("a"), 60.0)
+            client.set("{gw}:mark", 1)
+            assert client.wait(1, 2000) == 1  # the replica has the mark, and all that came before
+            holding.stop()
+            with pytest.raises(StoreDown):
+                await store.limiter.reserve(ask("b"), 60.0)
+            await store.limiter.settle((SettledUse("a", 4, 4),))
+            await until(lambda: store.limiter.up and store.limiter.unsettled == 0, 20)
+            assert await used(store) == (4, 0)
+            await store.close()
+
+
 def dbsize(node: RedisServer) -> int:
     with node.client() as client:
         return int(client.dbsize())
 
 
-async def test_sentinels_and_a_failover(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["dies", "hangs"])
+async def test_sentinels_and_a_failover(tmp_path: Path, how: str) -> None:
     with Sentinels(tmp_path) as sentinels:
-        await works(sentinels.url)
+        if how == "dies":
+            await works(sentinels.url)
         with sentinels.master.client() as client:
             client.flushall()
         store = await started(sentinels.url)
@@ -171,7 +191,10 @@ async def test_sentinels_and_a_failover(tmp_path: Path) -> None:
         await store.limiter.reserve(ask("a"), 60.0)
         with sentinels.replica.client() as client:
             await until(lambda: client.hlen("{gw}:holds") == 1)
-        sentinels.master.stop()
+        if how == "dies":
+            sentinels.master.stop()
+        else:
+            sentinels.master.pause()
         with pytest.raises(StoreDown):
             await store.limiter.reserve(ask("b"), 60.0)
         await store.limiter.settle((SettledUse("a", 4, 4),))
@@ -182,6 +205,10 @@ async def test_sentinels_and_a_failover(tmp_path: Path) -> None:
         await until(lambda: heard == [b"after"])
         with sentinels.replica.client() as client:
             assert client.role()[0] in (b"master", "master")
+        if how == "hangs":
+            sentinels.master.resume()  # as somebody's replica
+            await store.limiter.reserve(ask("c"), 60.0)
+            assert await used(store) == (4, 10)
         await store.close()
 
 
