@@ -139,12 +139,16 @@ class Sentinels:
         return f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in self._ports)}/{self.service}"
 
     def __enter__(self) -> Self:
-        self.master.start()
-        self.replica.start()
-        for number in range(3):
-            self._ports.append(free_port())
-            self._start_sentinel(number)
-        self._wait()
+        try:
+            self.master.start()
+            self.replica.start()
+            for number in range(3):
+                self._ports.append(free_port())
+                self._start_sentinel(number)
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
