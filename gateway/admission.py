@@ -123,7 +123,7 @@ class Admission:
             raise Unrecorded("the gateway's disk has no room to note what calls use; none is made", retry_after=5)
         at = int(self._clock.wall() * 1_000_000)
         stem = f"{at:014x}-{request[:13]}"
-        user = user or caller.user
+        user = caller.user or user  # nobody takes another's name by writing it into the body
         limited = caller.limited
         if user and directory.users_limited and (found := directory.limited("user", f"{caller.team}/{user}")):
             limited = (*limited, found)

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -23,6 +23,7 @@ from gateway.admin import Admin
 from gateway.adminapi.routes import routes as admin_routes
 from gateway.admission import Admission, Rules
 from gateway.api import Api
+from gateway.bearer.settings import JwtSettings
 from gateway.beside import LONGTAIL_SOCKET
 from gateway.bookkeeping import Bookkeeping
 from gateway.completion import Completion
@@ -46,6 +47,9 @@ from gateway.wire import categorize, cfg, chat, completions, embeddings, lamini,
 from gateway.wire.dialect import Door, Only
 from gateway.wire.door import CompletionsDoor
 from gateway.wire.embeddings import EmbeddingDialect
+
+if TYPE_CHECKING:
+    from gateway.issuer import Issuer
 
 EMBEDDED_SOCKET = "GATEWAY_EMBEDDED_SOCKET"
 """Where the process that serves the embedded model listens; set by ``serve`` for its workers."""
@@ -90,7 +94,8 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     doors = Doors(config, settings.environ)
     router = doors.router(rng)
     books = Bookkeeping(config, settings, clock, router.rates)
-    known = Keys(books.directory, clock.wall)
+    issuer = None if config.jwt is None else issuer_of(config.jwt, clock)
+    known = Keys(books.directory, clock.wall, issuer)
     limits = config.limits
     rules = Rules(limits.output_tokens, limits.unknown_price == "allow", config.ledger.on_full == "allow")
     admission = Admission(books.directory, books.counting, books.accounts, books.spool, rules, clock)
@@ -104,11 +109,18 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     polling = Polling(completion, known, jobs, clock, **bounds)
     rest.router.routes.extend(polling.routes(admin.models))
     rest.router.routes.extend(admin_routes(Admins(books.directory, clock.wall).admin, books.control, clock.wall))
-    rest.router.lifespan_context = lifespan(admin, doors, jobs, books)
+    rest.router.lifespan_context = lifespan(admin, doors, jobs, books, issuer)
     routes = {path: api.Route(door, completion.complete) for path, door in generating().items()}
     embedding = Embedding(lambda: completion.router, known, admission, clock, **bounds)
     routes |= {path: api.Route(door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()}
     return Api(routes, rest, rng)
+
+
+def issuer_of(settings: JwtSettings, clock: Clock) -> "Issuer":
+    from gateway.issuer import Issuer  # here, since few need it, and what it takes is large
+    from gateway.upstream.fetching import document
+
+    return Issuer(settings, document, clock.wall)
 
 
 class Doors:
@@ -202,7 +214,7 @@ class Doors:
             await client.close()
 
 
-def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping) -> Any:
+def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping, issuer: "Issuer | None") -> Any:
     """Ready from now on; clients closed at the end."""
 
     @contextlib.asynccontextmanager
@@ -210,6 +222,8 @@ def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping) -> Any:
         bound = asyncio.create_task(leave_with(os.getppid())) if multiprocessing.parent_process() else None
         await books.start()
         await jobs.start()
+        if issuer is not None:
+            issuer.start()
         admin.ready = True
         try:
             yield
@@ -218,6 +232,8 @@ def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping) -> Any:
             if bound:
                 bound.cancel()
             await jobs.close()
+            if issuer is not None:
+                await issuer.close()
             await doors.close()
             await books.close()
 

@@ -14,6 +14,7 @@
     ├─ HeadTooLarge       431   the headers are over the limit
     ├─ Internal           500   a bug of ours
     ├─ Unanswered         4xx/5xx   no model answered, or too few; names each leg
+    ├─ Unverified         503   the token's issuer cannot be asked for its keys
     ├─ NotOffered         503   the model is configured, but its provider's key is not set
     └─ Unrecorded         503   what the call uses could not be counted or noted, so it is not let in
 
@@ -115,6 +116,11 @@ class HeadTooLarge(GatewayError):
 class Internal(GatewayError):
     status = 500
     code = "internal_error"
+
+
+class Unverified(GatewayError):
+    status = 503
+    code = "issuer_unavailable"
 
 
 class NotOffered(GatewayError):

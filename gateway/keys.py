@@ -34,7 +34,7 @@ class Tokens(Protocol):
         """Of one that was verified before, and still holds."""
 
     async def verify(self, token: bytes) -> Identity:
-        """Raises Unauthenticated."""
+        """Raises Unauthenticated, and Unverified while it cannot be known whether the token holds."""
 
 
 class Keys:
@@ -61,7 +61,8 @@ class Keys:
         return caller
 
     async def verified(self, authorization: bytes | None) -> Caller:
-        """Who holds the token of this header, for which ``caller`` has no answer. Raises Unauthenticated."""
+        """Who holds the token of this header, for which ``caller`` has no answer. Raises Unauthenticated and
+        Unverified."""
         assert authorization is not None and self._tokens is not None
         identity = await self._tokens.verify(authorization[7:].strip())
         return self._in_team(identity.team, identity.user, identity.expires)

@@ -42,6 +42,11 @@ class Source:
         self._running: asyncio.Task[None] | None = None
         self.problem: str | None = None
 
+    @property
+    def wait(self) -> float:
+        """Seconds until a token that comes then has them read again."""
+        return 1.0 if self._file is not None else max(0.0, self._tried + PAUSE - self._wall())
+
     def look(self) -> None:
         """Starts to read again in the background, if it is time. Needs a running loop."""
         if self._wall() >= self._next:
@@ -96,6 +101,8 @@ class Source:
             self.problem = str(exc)
         except Exception as exc:  # whatever a fetch may raise
             self.problem = f"the issuer's keys cannot be read: {type(exc).__name__}"
+            if str(exc):
+                self.problem += f" ({exc})"
         finally:
             if self.problem is not None:
                 self._next = min(self._next, self._wall() + PAUSE)

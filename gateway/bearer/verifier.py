@@ -41,6 +41,11 @@ class Verifier:
         """What went wrong when the issuer's keys were last read; None if nothing did."""
         return self._source.problem
 
+    @property
+    def wait(self) -> float:
+        """Seconds after which the issuer's keys are looked for again, where there are none."""
+        return self._source.wait
+
     async def start(self) -> None:
         """Reads the keys before the first token comes; see ``problem`` for how that went."""
         await self._source.refresh()

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from adapters import ADAPTERS
 from adapters.types import Mode
+from gateway.bearer.settings import JwtSettings, unusable
 from gateway.config import address
 from gateway.config.convert import Reading
 from gateway.config.model import (
@@ -91,6 +92,16 @@ def default_model(value: Config, path: Path, config: Reading) -> Found:
     name, known = value.defaults.model, [*config.names("models"), *config.names("aliases")]
     if name is not None and name not in known:
         yield ("defaults", "model"), f"no model '{shown(name)}' {hint(name, known)}"
+
+
+def jwt(value: JwtSettings, path: Path, config: Reading) -> Found:
+    if (wrong := unusable(value)) is not None:
+        yield (*path, "jwks"), wrong.removeprefix("jwks: ")
+    for name in ("audience", "algorithms"):
+        if not getattr(value, name) and (*path, name, 0) not in config.lines:
+            yield (*path, name), "at least one is needed"
+    if value.teams is not None and not value.teams:
+        yield (*path, "teams"), "names no team, so that no token would be accepted (leave it out, or name some)"
 
 
 def aliases(value: Config, path: Path, config: Reading) -> Found:
@@ -339,6 +350,7 @@ RULES: dict[type[Struct], tuple[Rule, ...]] = {
     ModelConfig: (targets,),
     TargetConfig: (target_provider, target_model, target_mode, target_typed_path, target_prices),
     Price: (price,),
+    JwtSettings: (jwt,),
     LimitsConfig: (whole_nano_dollars, soft_below_hard),
     AllLimits: (limited_names,),
 }

@@ -85,8 +85,9 @@ class Reading:
             return self._struct(node, bare, path)
         if get_origin(bare) is dict:
             return self._dict(node, get_args(bare)[1], path)
-        if get_origin(bare) is tuple:
-            return self._tuple(node, get_args(bare)[0], path)
+        listed = bare if get_origin(bare) is tuple else list_type(kind)
+        if listed is not None and (listed is bare or isinstance(node, yaml.SequenceNode)):
+            return self._tuple(node, get_args(listed)[0], path)
         return self._scalar(node, kind, path)
 
     def _count(self, line: int) -> None:
@@ -189,6 +190,18 @@ def bare_type(kind: Any) -> Any:
     return kind
 
 
+def list_type(kind: Any) -> Any:
+    """The list that a value may be beside something else; None if it may be none."""
+    if get_origin(kind) is tuple:
+        return kind
+    inner = [kind.__origin__] if get_origin(kind) is Annotated else get_args(kind) if is_union(kind) else ()
+    return next((found for part in inner if (found := list_type(part)) is not None), None)
+
+
+def is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, types.UnionType)
+
+
 def is_nothing(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and plain(node) is None
 
@@ -201,7 +214,7 @@ def explained(complaint: str, value: object) -> str:
     """What msgspec says, in the words of whoever writes YAML."""
     text = re.sub(
         r"`([\w |]+)`",
-        lambda match: WORDS.get(match[1].removesuffix(" | null"), match[1]),
+        lambda match: " or ".join([WORDS.get(word, word) for word in match[1].removesuffix(" | null").split(" | ")]),
         complaint[:1].lower() + complaint[1:],
     )
     advice = " (put it in quotes)" if "`str" in complaint and isinstance(value, int | float) else ""

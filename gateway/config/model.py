@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 from adapters import ADAPTERS
 from adapters.longtail import private
 from adapters.types import Host, Mode
+from gateway.bearer.settings import JwtSettings
 from gateway.upstream.types import Timeouts
 
 if TYPE_CHECKING:
@@ -397,6 +398,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
         AllLimits()
     )
     ledger: Annotated[LedgerConfig, Meta(description="The record of what was used.")] = LedgerConfig()
+    jwt: Annotated[
+        JwtSettings | None,
+        Meta(description="An identity provider whose tokens (JWT) are accepted in place of keys. By default none."),
+    ] = None
     providers: Annotated[dict[str, ProviderConfig], Meta(description="Hosts of models, by names of your choice.")] = (
         field(default_factory=dict)
     )

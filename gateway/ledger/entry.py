@@ -44,10 +44,10 @@ class Entry(Struct, frozen=True, array_like=True):
 
 
 class Begun(Struct, frozen=True, array_like=True):
-    """A leg that is about to ask its target: what is known if nobody comes to say how it ended. ``leg`` is the id of its
-    hold, and the beginning of its entries' ids; ``size`` is about how many bytes it says, ``most`` how many tokens its
-    answers may have (0 where nobody has bounded them). There is one for each target that the leg asks, and the names
-    are those of its entry. The ids of entries made from these end in ``.i0``, ``.i1``: no others may."""
+    """A leg that is about to ask its target: what is known if nobody comes to say how it ended. ``leg`` is the id of
+    its hold, and the beginning of its entries' ids; ``size`` is about how many bytes it says, ``most`` how many tokens
+    its answers may have (0 where nobody has bounded them). There is one for each target that the leg asks, and the
+    names are those of its entry. The ids of entries made from these end in ``.i0``, ``.i1``: no others may."""
 
     leg: str
     at: int

@@ -413,7 +413,10 @@ def test_mistakes_of_a_model(entry: str, told: str) -> None:
         ),
         (
             CORRECT + '"\\e[31m": 1\n',
-            ["9: \\x1b[31m: unknown section (known: defaults, server, providers, models, aliases)"],
+            [
+                "9: \\x1b[31m: unknown section "
+                "(known: defaults, server, limits, ledger, jwt, providers, models, aliases)"
+            ],
         ),
         ("a: 1\n\tb: 2\n", ["2:1: a tab where YAML wants spaces (indent with spaces)"]),
         (
@@ -462,6 +465,53 @@ def test_scalars_are_what_an_editor_takes_them_for() -> None:
     assert mistakes(CORRECT + "defaults: {max_tokens: 010}\n") == [
         "r.yaml:9: defaults.max_tokens: expected a whole number, got text"
     ]
+
+
+ISSUER = "issuer: https://id.example.org/, audience: gateway"
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("{}", ["issuer: is missing", "audience: is missing", "jwks: is missing"]),
+        (f"{{{ISSUER}, jwks: ''}}", ["jwks: expected text of length >= 1"]),
+        (
+            f"{{{ISSUER}, jwks: 'http://id.example.org/keys'}}",
+            [
+                "jwks: http://id.example.org/keys must begin with https:// "
+                "(keys that anyone on the way can change prove nothing)"
+            ],
+        ),
+        (
+            f"{{{ISSUER}, jwks: k.json, algorithms: [HS256]}}",
+            ["algorithms[0]: 'HS256' is not known (did you mean 'RS256'?)"],
+        ),
+        (f"{{{ISSUER}, jwks: k.json, algorithms: []}}", ["algorithms: at least one is needed"]),
+        ("{issuer: i, audience: [], jwks: k.json}", ["audience: at least one is needed"]),
+        ("{issuer: i, audience: [[]], jwks: k.json}", ["audience[0]: expected text, got a list"]),
+        ("{issuer: i, audience: {}, jwks: k.json}", ["audience: expected text or a list, got a section"]),
+        (
+            "{issuer: i, audience: 5, jwks: k.json}",
+            ["audience: expected text or a list, got a whole number (put it in quotes)"],
+        ),
+        (
+            f"{{{ISSUER}, jwks: k.json, teams: {{}}}}",
+            ["teams: names no team, so that no token would be accepted (leave it out, or name some)"],
+        ),
+        (f"{{{ISSUER}, jwks: k.json, leeway: 301}}", ["leeway: expected a number <= 300.0"]),
+    ],
+)
+def test_mistakes_about_an_identity_provider(section: str, told: list[str]) -> None:
+    assert mistakes(CORRECT + f"jwt: {section}\n") == [f"r.yaml:9: jwt.{line}" for line in told]
+
+
+def test_an_audience_is_one_or_several() -> None:
+    one, several = [
+        load(CORRECT + f"jwt: {{issuer: i, audience: {audience}, jwks: k.json}}\n").jwt for audience in ("a", "[a, b]")
+    ]
+    assert one is not None and several is not None
+    assert (one.audience, several.audience) == ("a", ("a", "b"))
+    assert load(CORRECT).jwt is None
 
 
 def test_at_most_a_page_of_mistakes() -> None:

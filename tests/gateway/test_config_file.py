@@ -137,10 +137,15 @@ def test_editors_find_the_schema() -> None:
 def test_every_field_is_explained() -> None:
     definitions = msgspec.json.decode(json_schema())["$defs"]
     assert definitions.keys() == {
+        "AllLimits",
         "Config",
         "Defaults",
+        "JwtSettings",
+        "LedgerConfig",
+        "LimitsConfig",
         "ModelConfig",
         "ParamDefaults",
+        "Price",
         "ProviderConfig",
         "ServerConfig",
         "TargetConfig",

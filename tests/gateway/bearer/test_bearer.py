@@ -392,7 +392,10 @@ async def test_a_missing_file(tmp_path: Path) -> None:
     settings = JwtSettings(issuer=ISSUER, audience=AUDIENCE, jwks=str(tmp_path / "none.json"))
     verifier = Verifier(settings, None, Host().wall)
     await verifier.start()
-    assert verifier.problem == "the issuer's keys cannot be read: FileNotFoundError"
+    assert verifier.problem is not None
+    assert verifier.problem.startswith("the issuer's keys cannot be read: FileNotFoundError (")
+    assert "none.json" in verifier.problem
+    assert verifier.wait == 1
     assert await refused(verifier, token()) == "unavailable"
 
 
