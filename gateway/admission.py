@@ -22,7 +22,6 @@ from gateway.limits.types import (
     Granted,
     Hold,
     Limits,
-    SettledUse,
     Share,
     StoreDown,
     Subject,
@@ -45,23 +44,25 @@ Wish = tuple[Subject, Limits, Sequence[int]]
 class Counting(Protocol):
     """Who keeps the counters. ``now`` answers at once, or says that it must be asked with ``later``."""
 
-    def spare(self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int) -> Granted | None:
-        """Lets one leg in at once, if every limit has room to spare; None, and nothing is reserved, otherwise."""
+    def spare(
+        self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int, now: int
+    ) -> Granted | None:
+        """Lets one leg in at once, if every limit has room to spare; None, and nothing is reserved, otherwise. ``now``
+        is in milliseconds since 1970."""
 
     def now(self, ask: Ask) -> Verdict | None: ...
     async def later(self, ask: Ask) -> Verdict:
         """Raises StoreDown."""
 
-    def settle(self, use: SettledUse) -> None:
-        """Without waiting, whatever the state of the store."""
+    def settle(self, hold: str, tokens: int, nano: int) -> None:
+        """What a leg came to. Without waiting, whatever the state of the store."""
 
 
 class Spooling(Protocol):
     """Where legs are noted."""
 
-    @property
-    def free(self) -> int:
-        """Bytes that may be written for sure."""
+    free: int
+    """Bytes that may be written for sure."""
 
     @property
     def room(self) -> int:
@@ -131,7 +132,7 @@ class Admission:
             return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
         if len(plan) == 1 and not directory.models_limited and (rough := roughly(plan[0], at)) is not None:
             hold = f"{stem}.0"
-            granted = self._counting.spare(hold, limited, *rough)
+            granted = self._counting.spare(hold, limited, *rough, at // 1000)
             if granted is not None:
                 meter = LegMeter(
                     self._accounts, caller.team, caller.key, user, request, hold, granted.at * 1000, plan[0].name, True
@@ -156,7 +157,7 @@ class Admission:
             raise Unrecorded("limits cannot be looked up now, and no call is let in without", retry_after=1) from exc
         except asyncio.CancelledError:
             for hold in ask.holds:  # the caller has left; what was asked for may yet be granted
-                self._counting.settle(SettledUse(hold.id, 0, 0))
+                self._counting.settle(hold.id, 0, 0)
             raise
 
     def _meters(

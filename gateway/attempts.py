@@ -41,37 +41,33 @@ AT_ONCE = 4
 async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     """Asks the leg's targets in turn and leaves the answer, or the last reason why there is none, in ``result``. What
     was used is noted, however it ends."""
-    try:
-        await ask_targets(result, clock, emit)
-    finally:
-        if result.meter is not None:
-            result.meter.end(result)
-
-
-async def ask_targets(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     leg = result.leg
     outcome: Outcome | None = None
     half: Half | None = None
-    for target in leg.targets:
-        asked = leg.first if target is leg.targets[0] else expressible(result, target)
-        if asked is None:
-            continue  # this target has no words for the call; why the others failed is what counts
-        result.target = target
-        outcome = await try_target(result, target, asked, emit)
-        if isinstance(outcome, Rejected) and outcome.param == REFUSED and leg.keeping is not None:
-            outcome = await on_weaker_paths(result, target, asked, emit, outcome)
-        if isinstance(outcome, Reply) and result.broken:
-            half = half or Half(outcome, target, result.path, result.broken, result.kept)
-        elif isinstance(outcome, Reply) or not outcome.fall_back:
-            break
-        if any(result.sent):
-            break  # what the caller has read cannot be unsaid
-    assert outcome is not None
-    if half is not None and (result.broken or not isinstance(outcome, Reply)):
-        outcome = half.restored(result)
-    if result.whole and emit is not None and isinstance(outcome, Reply):
-        await told(result, outcome, emit)
-    close(result, outcome, clock)
+    try:
+        for target in leg.targets:
+            asked = leg.first if target is leg.targets[0] else expressible(result, target)
+            if asked is None:
+                continue  # this target has no words for the call; why the others failed is what counts
+            result.target = target
+            outcome = await try_target(result, target, asked, emit)
+            if isinstance(outcome, Rejected) and outcome.param == REFUSED and leg.keeping is not None:
+                outcome = await on_weaker_paths(result, target, asked, emit, outcome)
+            if isinstance(outcome, Reply) and result.broken:
+                half = half or Half(outcome, target, result.path, result.broken, result.kept)
+            elif isinstance(outcome, Reply) or not outcome.fall_back:
+                break
+            if any(result.sent):
+                break  # what the caller has read cannot be unsaid
+        assert outcome is not None
+        if half is not None and (result.broken or not isinstance(outcome, Reply)):
+            outcome = half.restored(result)
+        if result.whole and emit is not None and isinstance(outcome, Reply):
+            await told(result, outcome, emit)
+        close(result, outcome, clock)
+    finally:
+        if result.meter is not None:
+            result.meter.end(result)
 
 
 class Half(Struct):

@@ -28,18 +28,14 @@ class LocalCounting:
 
     def __init__(self, limiter: LocalLimiter) -> None:
         self._limiter = limiter
-
-    def spare(self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int) -> Granted | None:
-        return self._limiter.spare(hold, limited, tokens, nano, ALONE)
+        self.spare = limiter.spare
+        self.settle = limiter.spent
 
     def now(self, ask: Ask) -> Verdict | None:
         return self._limiter.admit(ask, ALONE)
 
     async def later(self, ask: Ask) -> Verdict:
         raise AssertionError("the answer is always there at once")
-
-    def settle(self, use: SettledUse) -> None:
-        self._limiter.settled((use,))
 
 
 class Shared(Protocol):
@@ -74,7 +70,9 @@ class SharedCounting:
         self._telling: set[asyncio.Task[None]] = set()
         self._renewing: asyncio.Task[None] | None = None
 
-    def spare(self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int) -> Granted | None:
+    def spare(
+        self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int, now: int
+    ) -> Granted | None:
         """Redis is always asked in full."""
         return None
 
@@ -97,9 +95,10 @@ class SharedCounting:
                 self._share.granted(ask, ALONE)  # what Redis has let in here is a part of this replica's share
         return verdict
 
-    def settle(self, use: SettledUse) -> None:
+    def settle(self, hold: str, tokens: int, nano: int) -> None:
         """What ends in one turn of the event loop is told together."""
-        epoch, ask, at = self._living.pop(use.id, (None, None, 0))
+        use = SettledUse(hold, tokens, nano)
+        epoch, ask, at = self._living.pop(hold, (None, None, 0))
         elsewhere = self._elsewhere.pop(use.id, None)
         if self._policy == "local":
             self._share.settled((use,))

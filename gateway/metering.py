@@ -16,7 +16,6 @@ from adapters.types import Call, Chat, Reply, Usage, summed
 from gateway.estimates import Guess
 from gateway.ledger.cost import cost
 from gateway.ledger.entry import Begun, Ended, Entry, Outcome
-from gateway.limits.types import SettledUse
 from gateway.store.spool import SpoolFull
 from gateway.types import Clock, LegResult, Sending, Target
 
@@ -36,11 +35,12 @@ class Book(Protocol):
 
 
 class Accounts(Struct, frozen=True, eq=False):
-    """What all meters share. ``settle`` ends a leg's hold. ``strict``: what cannot be noted is not asked."""
+    """What all meters share. ``settle`` ends a leg's hold, with the tokens and
+    nano-dollars that it came to. ``strict``: what cannot be noted is not asked."""
 
     clock: Clock
     book: Book
-    settle: Callable[[SettledUse], None]
+    settle: Callable[[str, int, int], None]
     strict: bool = True
 
 
@@ -91,14 +91,19 @@ class LegMeter(Struct, eq=False):
             return
         self.ended = True
         entries = self._entries(result)
+        tokens = nano = 0
         if entries:
             self.accounts.book.end(Ended(self.hold, entries))
-        if self.held:
-            tokens = nano = 0
             for entry in entries:
                 tokens += entry.input + entry.output
-                nano += entry.cost or 0
-            self.accounts.settle(SettledUse(self.hold, tokens, nano))
+                if entry.cost is None:
+                    self.cost = None
+                else:
+                    nano += entry.cost
+            if self.cost is not None:
+                self.cost = nano
+        if self.held:
+            self.accounts.settle(self.hold, tokens, nano)
 
     # ------------------------------------------------------------------ before
 
@@ -123,33 +128,27 @@ class LegMeter(Struct, eq=False):
     def _entries(self, result: LegResult) -> tuple[Entry, ...]:
         """One for each target that was reached. The leg counts as a request at the last of them."""
         tries, now = self.tries, self.accounts.clock.steady()
-        if len(tries) > 1 or not (tries and tries[0].noted):
-            tries = [tried for tried in tries if any(sending.reached for sending in tried.sendings)]
-            if not tries:
-                return ()
-        last = tries[-1]
-        entries = tuple([self._entry(i, tried, result, tried is last, now) for i, tried in enumerate(tries)])
-        if len(entries) == 1:
-            self.cost = entries[0].cost
-        else:
-            costs = [entry.cost for entry in entries]
-            self.cost = None if None in costs else sum([price for price in costs if price is not None])
-        return entries
+        if len(tries) == 1 and tries[0].noted:
+            return (self._entry(0, tries[0], result, True, now),)
+        tries = [tried for tried in tries if any(sending.reached for sending in tried.sendings)]
+        return tuple([self._entry(i, tried, result, tried is tries[-1], now) for i, tried in enumerate(tries)])
 
     def _entry(self, place: int, tried: Try, result: LegResult, last: bool, now: float) -> Entry:
-        target, sendings = tried.target, tried.sendings
+        target, sendings, began = tried.target, tried.sendings, tried.began
         if len(sendings) == 1:
-            usage, paid = used(sendings[0], target), 1 if answered(sendings[0]) else 0
+            [sending] = sendings
+            usage, paid = used(sending, target), 1 if sending.failure is None or answered(sending) else 0
         else:
             sendings = [sending for sending in sendings if sending.reached]
             usage = summed([used(sending, target) for sending in sendings])
             paid = sum([answered(sending) for sending in sendings])
-        first, began = sendings[0].first, tried.began
+        first, rates = sendings[0].first, target.rates
+        outcome: Outcome = "ok" if last and isinstance(result.outcome, Reply) else outcome_of(result, last, sendings)
         return Entry(
             f"{self.hold}.{place}", self.at, self.request, self.team, self.key, self.user, self.model, target.name,
-            outcome_of(result, last, sendings), 1 if last else 0, len(sendings), usage.input, usage.output,
+            outcome, 1 if last else 0, len(sendings), usage.input, usage.output,
             usage.cached, usage.cache_write, usage.reasoning,
-            None if target.rates is None else cost(target.rates.at(self.at), usage, paid), usage.estimated,
+            None if rates is None else cost(rates.at(self.at), usage, paid), usage.estimated,
             int((now - began) * 1000), int((first - began) * 1000) if first else None,
         )  # fmt: skip
 
@@ -197,10 +196,9 @@ def read_of(sending: Sending, target: Target) -> int:
 
 
 def outcome_of(result: LegResult, last: bool, sendings: list[Sending]) -> Outcome:
+    """How it ended at a target that gave no answer, or not the last one."""
     outcome = result.outcome
     if last:
-        if isinstance(outcome, Reply):
-            return "ok"
         if outcome is None:
             return "lost" if result.given_up else "cancelled"
         if isinstance(outcome, ProviderError):

@@ -87,10 +87,14 @@ def cost(rates: Rates | None, usage: Usage, calls: int = 1) -> int | None:
         return None
     if rates.tiers:
         rates = rates.holding(usage.input)
+    of_input, of_output = rates.input, rates.output
+    if not (usage.cached or usage.cache_write or usage.reasoning) and of_input is not None and of_output is not None:
+        plain = usage.input * of_input + usage.output * of_output  # as most are
+        total = (plain + MILLION // 2) // MILLION + rates.request * calls
+        return total if total < MOST else MOST
     cached = min(usage.cached or 0, usage.input)
     cache_write = min(usage.cache_write or 0, usage.input - cached)
     reasoning = min(usage.reasoning or 0, usage.output)
-    of_input, of_output = rates.input, rates.output
     total = 0
     for tokens, own, usual in (
         (usage.input - cached - cache_write, of_input, of_input),
@@ -112,12 +116,29 @@ def dearest(rates: Rates | None, input: int, output: int, calls: int = 1) -> int
     comes to; None if a price is missing that it may take."""
     if rates is None:
         return None
+    if not rates.tiers:
+        top = at_most(rates, input, output)
+        return None if top is None else min(-(-top // MILLION) + rates.request * calls, MOST)
     most = 0
     for above in (0, *[tier.above + 1 for tier in rates.tiers if tier.above < input]):
-        held = rates.holding(above)
-        if (input and held.input is None) or (output and held.output is None):
+        top = at_most(rates.holding(above), input, output)
+        if top is None:
             return None
-        of_input = max(held.input or 0, held.cached or 0, held.cache_write or 0)
-        of_output = max(held.output or 0, held.reasoning or 0)
-        most = max(most, input * of_input + output * of_output)
+        most = max(most, top)
     return min(-(-most // MILLION) + rates.request * calls, MOST)
+
+
+def at_most(rates: Rates, input: int, output: int) -> int | None:
+    """Millionths of nano-dollars, each token at the dearest of its prices."""
+    of_input, of_output = rates.input, rates.output
+    if of_input is None or of_output is None:
+        if (input and of_input is None) or (output and of_output is None):
+            return None
+        of_input, of_output = of_input or 0, of_output or 0
+    if rates.cached is not None and rates.cached > of_input:
+        of_input = rates.cached
+    if rates.cache_write is not None and rates.cache_write > of_input:
+        of_input = rates.cache_write
+    if rates.reasoning is not None and rates.reasoning > of_output:
+        of_output = rates.reasoning
+    return input * of_input + output * of_output

@@ -28,6 +28,8 @@ class Holds:
     """Living holds in one queue for each time to live, so that the first of a queue is the first to expire."""
 
     def __init__(self) -> None:
+        self.kept: dict[str, list[Reserved]] = {}
+        """Of holds that live as long as this process."""
         self._queues: dict[float, dict[str, Held]] = {}
         self._expired: dict[str, Held] = {}
         self._told: dict[str, int] = {}
@@ -38,8 +40,13 @@ class Holds:
             queue = self._queues[ttl] = {}
         queue[id] = Held(id, until, ttl, shares)
 
+    def keep(self, id: str, shares: list[Reserved]) -> None:
+        self.kept[id] = shares
+
     def pop(self, id: str) -> Held | None:
         """The living hold, which lives no longer."""
+        if (shares := self.kept.pop(id, None)) is not None:
+            return Held(id, 0, 0.0, shares)
         for queue in self._queues.values():
             held = queue.pop(id, None)
             if held is not None:

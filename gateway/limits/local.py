@@ -18,6 +18,7 @@ from gateway.limits.types import (
     Subject,
     Verdict,
 )
+from gateway.limits.windows import SPAN
 
 PORTION = 64
 """How many expired holds, or accounts that may be idle, are looked at in one call."""
@@ -102,11 +103,10 @@ class LocalLimiter:
             self._due = expires
 
     def spare(
-        self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int, ttl: float
+        self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int, now: int
     ) -> Granted | None:
         """Lets one leg in if there is much room for it everywhere. None, and nothing is reserved, where it must be
-        asked for in full. Takes half as long."""
-        now = self._clock()
+        asked for in full. Takes half as long. ``now`` is the clock's time; the hold does not expire."""
         if now >= self._due:
             self._tend(now)
         day = self._calendar.day
@@ -117,7 +117,7 @@ class LocalLimiter:
                 account.learn(limits)
             if account.day.number != day:
                 account.turn(self._calendar)
-            if account.by_minute:
+            if account.by_minute and (buckets := account.window.buckets) and buckets[0].last + SPAN <= now:
                 account.window.forget(now)
             if account.warns or not account.spares(tokens, nano):
                 return None
@@ -127,11 +127,17 @@ class LocalLimiter:
             account.places += 1
             bucket = account.take(1, tokens, nano, now)
             shares.append((account, bucket, account.day, account.month, tokens, nano))
-        expires = now + int(ttl * 1000)
-        self._holds.add(hold, expires, ttl, shares)
-        if expires < self._due:
-            self._due = expires
-        return Granted(now, *self._tightest(accounts, now))
+        self._holds.keep(hold, shares)
+        requests, left = self._tightest(accounts, now)
+        return Granted(now, requests, left)
+
+    def spent(self, hold: str, tokens: int, nano: int) -> None:
+        """What a leg that was let in here came to."""
+        held = self._holds.kept.pop(hold, None)
+        if held is None:
+            self.settled((SettledUse(hold, tokens, nano),))
+        else:
+            release(held, tokens, nano)
 
     def settled(self, uses: tuple[SettledUse, ...]) -> None:
         now = self._clock()
@@ -141,7 +147,7 @@ class LocalLimiter:
             told = bool(use.subjects) and self._holds.is_told(use.id)
             tokens, nano = (0, 0) if told else (use.tokens, use.nano)
             if (held := self._holds.pop(use.id)) is not None:
-                release(held, tokens, nano)
+                release(held.shares, tokens, nano)
             elif (held := self._holds.pop_expired(use.id)) is not None:
                 for account, bucket, day, month, _, _ in held.shares:
                     if bucket is not None:
@@ -298,9 +304,9 @@ def give_back(held: Held) -> None:
             bucket.change(-tokens)
 
 
-def release(held: Held, used_tokens: int, used_nano: int) -> None:
+def release(shares: list[Reserved], used_tokens: int, used_nano: int) -> None:
     """What was used stays, the rest is given back."""
-    for account, bucket, day, month, tokens, nano in held.shares:
+    for account, bucket, day, month, tokens, nano in shares:
         account.places -= 1
         day.reserved_tokens -= tokens
         day.reserved_nano -= nano

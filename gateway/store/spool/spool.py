@@ -80,7 +80,8 @@ class Spool:
         self._failed: OSError | None = None
         self._retry = 0.0
         self._warned = False
-        self._free = 0
+        self.free = 0
+        """Bytes that may be written for sure, apart from what is set aside for ends, as last reckoned."""
         self._reckon()
         self._make_ahead()
 
@@ -99,10 +100,10 @@ class Spool:
         leg = begun.leg
         if size > MOST_BEGUN or len(leg) > MOST_LEG:
             raise ValueError(f"a leg's names take {size} bytes, its id {len(leg)}: {MOST_BEGUN} and {MOST_LEG} may")
-        if self._free < size + more:
+        if self.free < size + more:
             self._find_room(size + more)
         self._append(BEGUN | length, payload)
-        self._free -= size + more
+        self.free -= size + more
         self._reserved += more
         before = self._open.get(leg)
         if before is None:
@@ -123,10 +124,10 @@ class Spool:
         if size > reserved:
             if size > MOST_RECORD:
                 raise ValueError(f"the end of a leg takes {size} bytes: {MOST_RECORD} may")
-            if self._free < size - reserved:
+            if self.free < size - reserved:
                 self._find_room(size - reserved)
         self._append(ENDED | length, payload)
-        self._free += reserved - size
+        self.free += reserved - size
         self._reserved -= reserved
         if held is not None:
             del self._open[ended.leg]
@@ -154,11 +155,6 @@ class Spool:
         return (len(self.segments) + len(self._spares)) * SIZE
 
     @property
-    def free(self) -> int:
-        """Bytes that may be written for sure, apart from what is set aside for ends, as last reckoned."""
-        return self._free
-
-    @property
     def room(self) -> int:
         """Bytes that may yet be written, apart from what is set aside for ends: where the disk is full, those that it
         has given already."""
@@ -166,7 +162,7 @@ class Spool:
         if self._failed is not None and self._clock() >= self._retry:
             self._make_ahead()
         ahead = 0 if self._failed is not None else max(0, self.most_bytes - self.size) // SIZE * USABLE
-        return max(0, self._free + ahead)
+        return max(0, self.free + ahead)
 
     # ------------------------------------------------------------------ for the reader
 
@@ -227,12 +223,12 @@ class Spool:
         """What is free for sure, beyond what is set aside. Between two reckonings the figure may be too low, never too
         high."""
         rest = max(0, SIZE - self.at - MOST_RECORD)
-        self._free = rest + len(self._spares) * USABLE - self._reserved
+        self.free = rest + len(self._spares) * USABLE - self._reserved
 
     def _find_room(self, need: int) -> None:
         """Waits for what is being allocated, a fraction of a millisecond, if there was more to do than expected."""
         self._reckon()
-        while self._free < need:
+        while self.free < need:
             self._make_ahead()
             making, self._making = self._making, None
             if making is None:
@@ -252,7 +248,7 @@ class Spool:
             return
         self._making = None
         self._watch()
-        if self._free >= USABLE or self.size + SIZE > self.most_bytes or self._clock() < self._retry:
+        if self.free >= USABLE or self.size + SIZE > self.most_bytes or self._clock() < self._retry:
             return
         self._numbers += 1
         self._making = self._thread.submit(self._make, self._numbers)
@@ -283,16 +279,16 @@ class Spool:
         for leg in self._first_of(oldest):
             payloads, reserved, _ = self._open[leg]
             size = sum(map(len, payloads)) + 8 * len(payloads)
-            if self._free < size:
+            if self.free < size:
                 self._reckon()
-                if self._free < size:
+                if self.free < size:
                     return False
             del self._open[leg]
             self._append(BEGUN | len(payloads[0]), payloads[0])
             newest = self._current
             for payload in payloads[1:]:
                 self._append(BEGUN | len(payload), payload)
-            self._free -= size
+            self.free -= size
             oldest.open -= 1
             newest.open += 1
             self._open[leg] = (payloads, reserved, newest)

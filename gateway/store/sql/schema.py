@@ -142,7 +142,6 @@ ledger = Table(
     Column("estimated", Boolean, nullable=False),
     count("duration"),
     Column("first_token", BigInteger),
-    Index(None, "team", "at"),
     sqlite_with_rowid=False,  # ids grow with time, so rows are appended either way
 )
 """The columns are the fields of ``gateway.ledger.entry.Entry``, in their order."""

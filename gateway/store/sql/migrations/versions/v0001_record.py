@@ -61,7 +61,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger")),
         sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_ledger_team_at"), "ledger", ["team", "at"], unique=False)
     op.create_table(
         "limits",
         sa.Column("scope", sa.String(length=16), nullable=False),
