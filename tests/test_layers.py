@@ -46,6 +46,24 @@ adapters.embeddings
 gateway
 gateway.census  gateway.errors  gateway.gate  gateway.memory  gateway.prices  gateway.settings  gateway.tokens
 gateway.turns  gateway.upstream.types
+gateway.limits.calendar  gateway.limits.types  gateway.limits.windows  gateway.prices.dollars  gateway.prices.hosts
+gateway.ledger.cost  gateway.ledger.entry  gateway.limits.accounts  gateway.limits.words
+gateway.limits.holds
+gateway.limits.local
+gateway.ledger  gateway.limits
+gateway.estimates.calibration  gateway.estimates.patterns  gateway.estimates.size  gateway.estimates.texts
+gateway.estimates.types
+gateway.estimates.estimator  gateway.estimates.gguf
+gateway.estimates.via_tokenizers
+gateway.estimates.via_tiktoken
+gateway.estimates.loading
+gateway.estimates
+gateway.bearer.settings  gateway.bearer.types
+gateway.bearer.keyset
+gateway.bearer.source  gateway.bearer.token
+gateway.bearer.verifier
+gateway.bearer
+gateway.issuer
 gateway.agreement.leaves   gateway.agreement.types
 gateway.agreement.forms
 gateway.agreement.sets
@@ -94,10 +112,18 @@ gateway.wire.door  gateway.wire.lamini_embedding
 gateway.wire
 gateway.openapi.operation
 gateway.openapi.answers  gateway.openapi.requests  gateway.openapi.routes
+gateway.openapi.admin
 gateway.openapi
-gateway.keys  gateway.merge  gateway.routing
+gateway.merge  gateway.routing
+gateway.control.secrets  gateway.control.types
+gateway.control.names    gateway.control.roles
+gateway.control.amounts
+gateway.adminapi.numbers  gateway.adminapi.times
+gateway.adminapi.given    gateway.adminapi.told
+gateway.adminapi.limits   gateway.adminapi.refusals  gateway.adminapi.reports
 gateway.upstream.alarm  gateway.upstream.failures  gateway.upstream.origin  gateway.upstream.peer
 gateway.upstream.tls
+gateway.upstream.control  gateway.upstream.fetching
 gateway.upstream.framing  gateway.upstream.inflate
 gateway.upstream.push
 gateway.upstream.connection
@@ -109,12 +135,49 @@ gateway.attempts
 gateway.fanout
 gateway.store.alive
 gateway.store.jobs
+gateway.store.spool.frames
+gateway.store.spool.segments
+gateway.store.spool.adopting  gateway.store.spool.spool
+gateway.store.spool.reading
+gateway.store.spool
+gateway.store.redis.address  gateway.store.redis.breaker  gateway.store.redis.kept  gateway.store.redis.living
+gateway.store.redis.words
+gateway.store.redis.client
+gateway.store.redis.script
+gateway.store.redis.batches
+gateway.store.redis.bus  gateway.store.redis.census  gateway.store.redis.limiter
+gateway.store.redis.store
+gateway.store.redis
+gateway.store.sql.migrations.env  gateway.store.sql.migrations.versions.v0001_record
+gateway.store.sql.migrations  gateway.store.sql.migrations.versions
+gateway.store.sql.batch    gateway.store.sql.engine  gateway.store.sql.rows     gateway.store.sql.schema
+gateway.store.sql.migrate  gateway.store.sql.reader  gateway.store.sql.periods  gateway.store.sql.rollups
+gateway.store.sql.usage
+gateway.store.sql.change   gateway.store.sql.drift   gateway.store.sql.mending
+gateway.store.sql.ledger   gateway.store.sql.record
+gateway.store.sql
 gateway.store
+gateway.ledger.writer
+gateway.ledger.recovery
+gateway.control.bootstrap  gateway.control.conservation  gateway.control.desk
+gateway.control.admins     gateway.control.keys          gateway.control.limits  gateway.control.reports
+gateway.control.teams
+gateway.control.local
+gateway.control
+gateway.directory
+gateway.config.rules  gateway.counting  gateway.keys  gateway.metering
+gateway.accounting    gateway.admission
+gateway.bookkeeping
 gateway.exchange  gateway.jobs
 gateway.asgi  gateway.explain
 gateway.streaming
 gateway.completion  gateway.embedding
 gateway.admin  gateway.api
+gateway.adminapi.guard
+gateway.adminapi.people
+gateway.adminapi.records
+gateway.adminapi.routes
+gateway.adminapi
 gateway.lamini
 gateway.protocol
 gateway.embedded  gateway.longtail
@@ -123,6 +186,13 @@ gateway.beside  gateway.longtail.failures
 gateway.app  gateway.banner  gateway.longtail.serving
 gateway.longtail.__main__
 gateway.serve
+gateway.commands.failed
+gateway.commands.local
+gateway.commands.session
+gateway.commands.options  gateway.commands.show
+gateway.commands.admins   gateway.commands.audit  gateway.commands.keys  gateway.commands.limits
+gateway.commands.teams    gateway.commands.usage
+gateway.commands
 gateway.cli
 gateway.__main__
 """
@@ -132,14 +202,18 @@ ADAPTER_ROW = RANK["adapters.cohere"]
 
 DOORS = ("gateway.upstream", "gateway.store")
 INWARD = {("gateway.banner", "http.client")}  # asks this very gateway, through its own port
-NETWORK = (
+NETWORK = (  # and what opens records
     "aiohttp",
+    "aiosqlite",
+    "asyncpg",
     "http.client",
     "httpcore",
     "httpx",
     "httpx2",
     "redis",
     "requests",
+    "sqlalchemy",
+    "sqlite3",
     "urllib.request",
     "urllib3",
 )
