@@ -20,7 +20,6 @@ KEY = "sk-bootstrap-0123456789-0123456789-0123456789"
 ADMIN = "ak-bootstrap-0123456789-0123456789-0123456789"
 
 ROUTING = """
-defaults: {{model: m}}
 limits: {limits}
 ledger: {ledger}
 providers:

@@ -75,8 +75,9 @@ class Finding(Struct):
     reported is entered with other figures. ``unfounded``: entered as answered, and never served. These four must be
     empty.
 
-    ``interrupted`` were served or begun, and the gateway died before it knew how they ended; ``unsent`` of them never
-    reached the provider: the gateway died between noting and sending."""
+    ``interrupted`` were served or begun, and the gateway died before it knew how they ended; ``unsent`` never reached
+    the provider: the gateway died, or the connection broke, between noting and sending. ``calls``, ``input`` and
+    ``output`` are the ledger's sums."""
 
     served: int = 0
     entries: int = 0
@@ -90,6 +91,9 @@ class Finding(Struct):
     unfounded: list[str] = field(default_factory=list)
     served_cost: int = 0
     ledger_cost: int = 0
+    calls: int = 0
+    input: int = 0
+    output: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -118,6 +122,9 @@ def compare(finding: Finding, where: tuple[str, str], calls: list[Served], lines
     name = " at ".join(where)
     finding.served_cost += sum([cost_of(one.input, one.output) for one in calls])
     finding.ledger_cost += sum([line.cost or 0 for line in lines])
+    finding.calls += sum([line.calls for line in lines])
+    finding.input += sum([line.input for line in lines])
+    finding.output += sum([line.output for line in lines])
     finding.outcomes.update([line.outcome for line in lines])
     if len(lines) > 1:
         finding.twice.append(f"{name}: {[line.id for line in lines]}")

@@ -82,6 +82,49 @@ async def kills(
         await asyncio.sleep(0.3)
     assert not tally.bad, tally.bad[:5]
     assert tally.statuses[200] > 0, tally
+    finding = await site.proved()
+    await site.reported(finding)
+    return finding
+
+
+async def stops(site: Site, times: int, callers: int = 24, seed: int = 9, tick: Tick = no_tick) -> Finding:
+    """Stopped in order under load, and started again: what is under way is answered, and nothing is interrupted."""
+    chance = random.Random(seed)
+    async with loaded(site, callers, f"stop{seed}", seed) as tally:
+        for number in range(times):
+            victim = chance.choice(site.gateways)
+            await asyncio.sleep(chance.random() * 0.5)
+            await victim.stop()
+            await victim.start()
+            tick(number + 1)
+    assert not tally.bad, tally.bad[:5]
+    finding = await site.proved()
+    assert not finding.interrupted, finding
+    return finding
+
+
+async def provider_breaks(site: Site, proxy: Proxy, times: int, callers: int = 24, seed: int = 10) -> Finding:
+    """The way to the provider breaks in every manner, in the middle of everything."""
+    chance = random.Random(seed)
+    async with loaded(site, callers, f"broken{seed}", seed, (*STATUSES, 504)) as tally:
+        for _ in range(times):
+            await asyncio.sleep(0.1 + chance.random() * 0.2)
+            match chance.choice(("reset", "half", "refuse", "hole")):
+                case "reset":
+                    proxy.reset()
+                case "half":
+                    proxy.half_close()
+                case "refuse":
+                    proxy.set("refuse")
+                    proxy.reset()
+                    await asyncio.sleep(0.1)
+                case _:
+                    proxy.set("hole")
+                    await asyncio.sleep(0.1)
+                    proxy.reset()
+            proxy.set("pass")
+        await asyncio.sleep(0.2)
+    assert not tally.bad, tally.bad[:5]
     return await site.proved()
 
 
@@ -231,7 +274,7 @@ async def budget_lost(site: Site, lose: Callable[[], Any], nano: int, callers: i
     assert not tally.bad, tally.bad[:5]
     client = site.client(key)
     refusals = 0
-    for number in range(10_000):
+    for number in range(nano):
         answer = await client.call(body("m", f"lost-after-{number}", max_tokens=8))
         refusals = refusals + 1 if answer.status == 429 else 0
         if refusals == 10:

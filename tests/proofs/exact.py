@@ -150,6 +150,56 @@ async def known(site: Site, key: str, seconds: float = 5.0) -> None:
                 await asyncio.sleep(0.02)
 
 
+async def places(site: Site, limit: int, calls: int, name: str = "places") -> int:
+    """Never more at once than a key has places, and no place is lost: returns how many were served."""
+    key = await site.gateways[0].new_key(concurrent=limit)
+    await known(site, key)
+    for turn in range(3):
+        found = await wave(site, key, calls, f"{name}-{turn}")
+        assert len(found.admitted) >= limit, statuses(found)
+        for answer in found.refused:
+            said = (answer.status, answer.headers, answer.body)
+            assert (answer.status, answer.headers["x-gateway-limit"]) == (429, "concurrent"), said
+            assert int(answer.headers["retry-after"]) >= 1, said
+    served = of(site, name)
+    moments = sorted([(one.began, 1) for one in served] + [(one.ended, -1) for one in served])
+    at_once = most = 0
+    for _, change in moments:
+        at_once += change
+        most = max(most, at_once)
+    assert most <= limit, f"{most} at once where {limit} may be"
+    await site.settled()
+    found = await wave(site, key, limit, f"{name}-last")
+    assert len(found.admitted) == limit, statuses(found)
+    return len(served)
+
+
+async def scopes(site: Site, calls: int, team_rpm: int = 50, key_rpm: int = 40, user_rpm: int = 12) -> None:
+    """A team of two keys and five users, each with a limit, and what binds is the sum: exact in every one. ``user_rpm``
+    is what ``routing.yaml`` says."""
+    first, team = site.gateways[0], f"scopes{calls}"
+    await first.admin("teams", {"name": team, "rpm": team_rpm})
+    keys = [await first.new_key(team, rpm=key_rpm) for _ in range(2)]
+    for key in keys:
+        await known(site, key)
+
+    async def one(number: int) -> tuple[int, int, Answer]:
+        client, user = site.client(keys[number % 2]), number % 5
+        answer = await client.call(body("m", f"scopes-{user}"))
+        await client.close()
+        return number % 2, user, answer
+
+    answers = await asyncio.gather(*[one(number) for number in range(calls)])
+    admitted = [(key, user) for key, user, answer in answers if answer.status == 200]
+    assert len(admitted) == team_rpm, len(admitted)
+    for which in range(2):
+        assert sum([key == which for key, _ in admitted]) <= key_rpm
+    for which in range(5):
+        assert sum([user == which for _, user in admitted]) <= user_rpm
+    binding = {answer.headers["x-ratelimit-scope"] for _, _, answer in answers if answer.status == 429}
+    assert "team" in binding and binding <= {"team", "key", "user"}, binding
+
+
 # ------------------------------------------------------------------ all or none
 
 

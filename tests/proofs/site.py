@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tests.faults.gateway import ADMIN, KEY, Broken, Gateway, routing, running
 from tests.faults.judge import Finding, judged, ledger
 from tests.faults.load import Client, Dead
 from tests.faults.processes import Provider, provider
+from tests.faults.proxy import Proxy, proxied
 from tests.servers.postgres import binaries, postgres
 
 Tick = Callable[[int], None]
@@ -38,6 +39,8 @@ class Site(Struct):
     provider: Provider
     gateways: list[Gateway]
     database: str | Path
+    proxy: Proxy | None = None
+    """Before the provider, where one was wanted."""
 
     @property
     def ports(self) -> list[int]:
@@ -47,7 +50,7 @@ class Site(Struct):
         """Its calls go to the gateways in turn."""
         return Client(self.ports, key)
 
-    async def settled(self, seconds: float = 60.0) -> Any:
+    async def settled(self, seconds: float = 30.0) -> Any:
         """Waits until nothing is under way and all is in SQL; the report of an audit, which must find no drift."""
         await self.provider.quiet(seconds)
         deadline = time.monotonic() + seconds
@@ -74,13 +77,21 @@ class Site(Struct):
         lines = await ledger(self.database)
         return judged(self.provider.served(), lines)
 
-    async def proved(self, seconds: float = 60.0) -> Finding:
+    async def proved(self, seconds: float = 30.0) -> Finding:
         """Settled, and without any difference."""
         report = await self.settled(seconds)
         finding = await self.judged()
         assert not finding.drift, finding.brief()
         assert report["entries"] == finding.entries, (report, finding.entries)
         return finding
+
+    async def reported(self, finding: Finding) -> None:
+        """The command line says the same as the ledger, from roll-ups."""
+        [row] = await self.gateways[0].command("usage", "--since", "1d")
+        said = (row["calls"], round(row["cost_usd"] * 1e9), row["input_tokens"], row["output_tokens"])
+        assert said == (finding.calls, finding.ledger_cost, finding.input, finding.output), (row, finding)
+        report = await self.gateways[0].command("audit")
+        assert report["drifts"] == [] and report["entries"] == finding.entries, (report, finding)
 
 
 @asynccontextmanager
@@ -97,6 +108,7 @@ async def site(
     database: str | None = None,
     redis_url: str | None = None,
     state_dir: str | None = None,
+    proxied_provider: bool = False,
 ) -> AsyncIterator[Site]:
     """``sql``: a new database of PostgreSQL where it is installed, else a file of SQLite, for all gateways.
     ``database`` is another way to PostgreSQL's, with ``{name}`` for its name."""
@@ -110,13 +122,15 @@ async def site(
         settings["database_url"] = database.format(name=name) if database else direct or file
     os.makedirs(folder, exist_ok=True)
     try:
-        async with provider(folder / "served.jsonl") as fake:
-            config = routing(fake.url, models, limits, ledger)
+        async with provider(folder / "served.jsonl") as fake, AsyncExitStack() as stack:
+            proxy = await stack.enter_async_context(proxied(fake.port)) if proxied_provider else None
+            address = fake.url if proxy is None else f"http://127.0.0.1:{proxy.port}/v1"
+            config = routing(address, models, limits, ledger)
             made = [
                 Gateway(folder / f"gateway{number}", config, workers=workers, **settings) for number in range(gateways)
             ]
             async with running(*(made if start else [])):
-                yield Site(fake, made, direct or (folder if sql else made[0].state))
+                yield Site(fake, made, direct or (folder if sql else made[0].state), proxy)
             for one in made:
                 if one.process is not None and one.process.returncode is None:
                     await one.kill()

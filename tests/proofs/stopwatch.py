@@ -52,6 +52,7 @@ async def measured(place: Site, what: str, limits: dict[str, Any], calls: int) -
             assert answer.status == 200, f"call {number}: {answer}"
             await asyncio.sleep(APART)
         answer, received = await ask(100)
+        assert answer.status == 429, f"a window that is full is not: {answer.headers}"
         first = told(answer)
         await sleep_until(received + first - EARLY)
         answer, again = await ask(101)
@@ -74,7 +75,7 @@ async def measured(place: Site, what: str, limits: dict[str, Any], calls: int) -
 
 
 def told(answer: Answer) -> float:
-    assert answer.status == 429, f"not refused: {answer}"
+    assert answer.status == 429, f"not refused: {answer.status} {answer.headers}"
     exact, rounded = int(answer.headers["retry-after-ms"]) / 1000, int(answer.headers["retry-after"])
     assert exact <= rounded < exact + 1 or rounded == 60, f"Retry-After is {rounded}, exactly {exact}"
     return exact

@@ -22,6 +22,17 @@ async def test_kill_nine_at_random_moments(tmp_path: Path) -> None:
         assert finding.interrupted > 0 and finding.equal > 100, finding
 
 
+async def test_stopped_in_order(tmp_path: Path) -> None:
+    async with site(tmp_path, deaths.MODELS) as place:
+        await deaths.stops(place, 2)
+
+
+async def test_the_way_to_the_provider_breaks(tmp_path: Path) -> None:
+    async with site(tmp_path, deaths.MODELS, proxied_provider=True) as place:
+        assert place.proxy is not None
+        await deaths.provider_breaks(place, place.proxy, 8)
+
+
 async def test_kill_nine_of_one_gateway_of_two(tmp_path: Path, redis: RedisServer) -> None:
     async with site(tmp_path, deaths.MODELS, gateways=2, redis_url=redis.url, sql=True) as place:
         await deaths.kills(place, 3, seed=2)

@@ -21,8 +21,14 @@ async def test_eight_gateways_on_one_redis(tmp_path: Path, redis: RedisServer) -
         await exact.requests(place, limit=100, calls=2000)
         await exact.tokens(place, limit=10_000, calls=1000)
         await exact.dollars(place, nano=10_000_000, calls=1000)
+        await exact.places(place, limit=7, calls=300)
         await exact.fan_out(place)
         await place.proved()
+
+
+async def test_every_scope_at_once(tmp_path: Path, redis: RedisServer) -> None:
+    async with site(tmp_path, MODELS, gateways=3, redis_url=redis.url, sql=True, limits="{user: {rpm: 12}}") as place:
+        await exact.scopes(place, 600)
 
 
 async def test_workers_of_one_gateway_on_one_redis(tmp_path: Path, redis: RedisServer) -> None:
