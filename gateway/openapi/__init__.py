@@ -5,13 +5,19 @@ from typing import Any
 import msgspec
 
 from gateway import __version__
-from gateway.openapi import answers, requests
+from gateway.openapi import admin, answers, requests
 from gateway.openapi.routes import OPERATIONS
 
 INTRODUCTION = (
     "One endpoint for all of an organisation's language models. Fields that are not described here go to the provider "
     "as they are, where a route's own API has such fields, or are refused by name."
 )
+
+KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A team's key (sk-gw-...), or a token of the identity provider that the gateway trusts, if it does.",
+}
 
 to_json = msgspec.json.Encoder().encode
 
@@ -23,7 +29,7 @@ def document() -> bytes:
 
 def described() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
+    for operation in (*OPERATIONS, *admin.OPERATIONS):
         paths.setdefault(operation.path, {})[operation.method] = operation.document()
     return {
         "openapi": "3.1.0",
@@ -31,7 +37,7 @@ def described() -> dict[str, Any]:
         "security": [{"key": []}],
         "paths": paths,
         "components": {
-            "schemas": {**requests.components(), **answers.components()},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A team's key."}},
+            "schemas": {**requests.components(), **answers.components(), **admin.components()},
+            "securitySchemes": {"key": KEY, "admin": admin.SECURITY},
         },
     }

@@ -14,28 +14,55 @@ TEXT = "text/plain"
 
 WHY: dict[int, str] = {
     400: "The request is wrong; the message says where, and what would be right. Or the provider refuses it.",
-    401: "No key, or one that is not known.",
+    401: "No key or token, or one that is not known or has expired.",
+    402: "A budget has no room for this call, or the price of a model is not known under one.",
+    403: "The key may not ask this model.",
     404: "There is nothing of this name.",
     413: "The body is larger than the gateway takes.",
     415: "The body is not said to be JSON.",
     422: "The answer does not keep what it was to be like.",
-    429: "Too many requests, here or at every provider that was asked.",
+    429: "A limit is reached, which the message names, or every provider that was asked refuses more. To OpenAI's "
+    "clients also that a budget has no room for this call: code insufficient_quota.",
     502: "No provider answered.",
-    503: "The model is not offered for now, or every queue is full.",
+    503: "The model is not offered for now, or every queue is full, or what the call uses could not be counted or "
+    "noted, or the issuer of the token cannot be asked for its keys.",
     504: "No provider answered in time.",
     524: "No provider answered in time.",
     594: "No model of this name.",
 }
 
+LIMITS = {
+    f"X-RateLimit-{what}-{of}": f"{said} of the {of} that the tightest limit allows in a {span}."
+    for of, span in (("Requests", "minute"), ("Tokens", "minute or day"))
+    for what, said in (("Limit", "How many"), ("Remaining", "How many are left"), ("Reset", "When all are free again"))
+}
+"""Where limits hold for the caller."""
+
+BINDING = {
+    "X-RateLimit-Scope": "Whose limit binds: organisation, team, key, user or model.",
+    "X-Gateway-Limit": "Which: requests/min, tokens/min, tokens/day, concurrent, USD/day or USD/month.",
+    "X-Should-Retry": "false where trying again soon does not help.",
+    **LIMITS,
+}
+
 HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": "How to authenticate: Bearer."},
-    429: {"Retry-After": "Seconds after which to try again."},
+    402: BINDING,
+    429: {
+        "Retry-After": "Whole seconds after which to try again, 60 at most, where that helps.",
+        "Retry-After-Ms": "The same in milliseconds: who comes back exactly then is let in, if nobody else came.",
+        **BINDING,
+    },
     503: {"Retry-After": "Seconds after which to try again, where that may help."},
 }
 
 ASKED = {
     "X-Gateway-Target": "The providers and models that answered.",
     "X-Gateway-Attempts": "How many were asked in all.",
+    "X-Gateway-Cost-Usd": "Dollars that the call has cost, where all prices are known; not at the head of a stream.",
+    "X-Gateway-Budget-Warning": "The soft budgets that are passed.",
+    "X-Gateway-Degraded": "limits: they were kept without the store that all replicas share.",
+    **LIMITS,
 }
 
 

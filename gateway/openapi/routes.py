@@ -5,13 +5,16 @@ from gateway.openapi.operation import TEXT, Operation
 HEAD = (400, 401, 413, 415)
 """What every route that takes a body can refuse."""
 
-ASKING = (*HEAD, 404, 429, 502, 503, 504)
-LAMINI = (*HEAD, 422, 429, 503, 524, 594)
+ASKING = (*HEAD, 403, 404, 429, 502, 503, 504)
+LAMINI = (*HEAD, 402, 403, 422, 429, 503, 524, 594)
 """Those that ask models, in the statuses of each family of clients."""
 
-BEGUN = (*HEAD, 422, 429, 503, 594)
-FETCHED = (400, 401, 404, 422, 429, 503, 524)
+BEGUN = (*HEAD, 403, 422, 429, 503, 594)
+FETCHED = (400, 401, 402, 404, 422, 429, 503, 524)
 """Those of jobs. A job that has failed is answered as its request would have been."""
+
+NO_ISSUER = {503: ("AnyError", "The issuer of the token cannot be asked for its keys.")}
+"""Only where tokens of an identity provider are accepted."""
 
 CHUNKS = "Server-sent events: chunks of the answer, each a JSON object, then [DONE]."
 
@@ -37,7 +40,7 @@ def thiggle(path: str, summary: str, asks: str, answers: str, streams: str | Non
         tag="thiggle",
         asks=asks,
         answers=answers,
-        refuses=(*ASKING, 422),
+        refuses=(*ASKING, 402, 422),
         error="FlatError",
         streams=streams,
         exchange=True,
@@ -58,7 +61,9 @@ def lamini(path: str, summary: str, answers: str, refuses: tuple[int, ...], asks
 
 
 def reading(path: str, summary: str, answers: str, *refuses: int) -> Operation:
-    return Operation(path=path, summary=summary, tag="Models", method="get", answers=answers, refuses=refuses)
+    return Operation(
+        path=path, summary=summary, tag="Models", method="get", answers=answers, refuses=refuses, also=NO_ISSUER
+    )
 
 
 def operating(path: str, summary: str, answers: str, media: str = "application/json") -> Operation:
@@ -74,7 +79,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="OpenAI",
         asks="AnyCompletionRequest",
         answers="AnyCompletion",
-        refuses=(*ASKING, 422, 524, 594),
+        refuses=(*ASKING, 402, 422, 524, 594),
         error="ErrorOfAnyForm",
         streams=CHUNKS,
         exchange=True,
@@ -114,7 +119,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/streaming_completions",
         "Begin a job, or with server ask for what there is of it.",
         "OldJobResult",
-        (*BEGUN, 404, 524),
+        (*BEGUN, 402, 404, 524),
         "OldLaminiRequest",
     ),
     lamini("/v1/reservation", "Reserve room for a batch; always granted.", "Reservation", HEAD, "ReservationRequest"),

@@ -24,15 +24,18 @@ from schemathesis.specs.openapi.checks import (
 from starlette.routing import Route
 
 from gateway import openapi
-from gateway.openapi.operation import Operation
+from gateway.openapi import admin
+from gateway.openapi.operation import HEADERS, LIMITS, Operation
 from gateway.openapi.requests import EXAMPLES
 from gateway.openapi.routes import HEAD, OPERATIONS
 from tests.provider import Provider, Script
-from tests.serving import AUTH, application, serving
+from tests.serving import ADMIN_KEY, AUTH, application, serving
 
 MODELS = ("demo", "demo-creative", "wrong", "refused", "throttled", "late", "slow")
 ROUTING = """
 server: {{max_body_bytes: 16384}}
+limits:
+  models: {{dear: {{usd_per_month: 0.5}}, counted: {{rpm: 2, tpm: 5000, usd_per_day: 1, soft_usd_per_day: 0.0001}}}}
 providers:
   v: {{adapter: local, engine: vllm, base_url: "{url}"}}
   dead: {{adapter: local, engine: vllm, base_url: "http://127.0.0.1:9/v1"}}
@@ -40,6 +43,8 @@ providers:
 models:
   down: {{targets: [{{provider: dead, model: x}}]}}
   unset: {{targets: [{{provider: keyless, model: x}}]}}
+  dear: {{targets: [{{provider: v, model: demo, price: {{input: 0, output: 0, request: 1}}}}]}}
+  counted: {{targets: [{{provider: v, model: demo, price: {{input: 1, output: 1, request: 0.001}}}}]}}
 """ + "".join(f"  {name}: {{{{targets: [{{{{provider: v, model: {name}}}}}]}}}}\n" for name in MODELS)
 
 SCRIPTS = {
@@ -68,13 +73,32 @@ CONSTRAINTS: dict[str, dict[str, Any]] = {
 }
 """What makes an answer wrong, where the example has no constraint itself."""
 
-BY_MODEL = {404: "nope", 429: "throttled", 502: "down", 503: "unset", 504: "late", 524: "late", 594: "nope"}
+BY_MODEL = {
+    402: "dear",
+    404: "nope",
+    429: "throttled",
+    502: "down",
+    503: "unset",
+    504: "late",
+    524: "late",
+    594: "nope",
+}
 
 
 class Running(Struct):
+    """``narrow`` is the key of a team that may ask one model alone."""
+
     client: httpx.Client
+    narrow: str
     provider: Provider
     app: Any
+
+
+async def narrow_key(url: str) -> str:
+    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as operator:
+        await operator.post("/admin/teams", json={"name": "narrow", "models": ["slow"]})
+        key: str = (await operator.post("/admin/keys", json={"team": "narrow"})).json()["key"]
+        return key
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +114,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         await provider.start()
         app = application(state, provider.url, ROUTING)
         async with serving(app) as url:
-            started.put(Running(httpx.Client(base_url=url, headers=AUTH, timeout=20), provider, app))
+            narrow = await narrow_key(url)
+            started.put(Running(httpx.Client(base_url=url, headers=AUTH, timeout=20), narrow, provider, app))
             await asyncio.to_thread(over.wait)
         await provider.close()
 
@@ -129,7 +154,7 @@ def test_it_is_valid(described: Any) -> None:
     described.validate()
     document = openapi.described()
     ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
-    assert len(ids) == len(set(ids)) == len(OPERATIONS)
+    assert len(ids) == len(set(ids)) == len(OPERATIONS) + len(admin.OPERATIONS)
     assert set(references(document)) == {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
 
 
@@ -148,9 +173,10 @@ def test_it_has_every_route_and_no_other(gateway: Running) -> None:
     """Both tables of the application: those that ask models, and the rest."""
     served = {("post", path) for path in gateway.app._routes if not path.endswith("/")}
     for route in gateway.app._rest.routes:
-        assert isinstance(route, Route) and route.methods
-        served |= {(method.lower(), route.path.replace(":path", "")) for method in route.methods - {"HEAD"}}
-    assert {(operation.method, operation.path) for operation in OPERATIONS} == served
+        assert isinstance(route, Route)
+        methods = route.methods or set()  # what says of a path below /admin/ that it is none takes all of them
+        served |= {(method.lower(), route.path.replace(":path", "")) for method in methods - {"HEAD"}}
+    assert {(operation.method, operation.path) for operation in (*OPERATIONS, *admin.OPERATIONS)} == served
 
 
 def example(operation: Operation, status: int = 200) -> dict[str, Any]:
@@ -180,8 +206,10 @@ def provoke(gateway: Running, operation: Operation, status: int) -> httpx.Respon
         return client.post(path, content=b"{}", headers={"content-type": "text/plain"})
     if status == 400:
         return client.post(path, content=b"[1", headers={"content-type": "application/json"})
-    body = example(operation, status)
-    if path == "/v1/streaming_completions" and status in (404, 524):
+    body = example(operation, 524 if status == 402 else status)
+    if status == 403:
+        return client.post(path, json=body, headers={"Authorization": f"Bearer {gateway.narrow}"})
+    if path == "/v1/streaming_completions" and status in (402, 404, 524):
         return watched(client, body, status)
     if status == 422:
         wrong = {"prompt": 1} if operation.tag == "Lamini" else CONSTRAINTS.get(path, {}) | {"model": "wrong"}
@@ -193,7 +221,7 @@ def fetched(client: httpx.Client, path: str, status: int) -> httpx.Response:
     """The end of a job."""
     if status == 404:
         return client.get(path.replace("{id}", "nope"))
-    models = {200: "demo", 400: "refused", 422: "wrong", 429: "throttled", 503: "down", 524: "late"}
+    models = {200: "demo", 400: "refused", 402: "dear", 422: "wrong", 429: "throttled", 503: "down", 524: "late"}
     begun = client.post(path.removesuffix("/{id}/result"), json=with_model(EXAMPLES["LaminiRequest"], models[status]))
     return until_over(lambda: client.get(path.replace("{id}", begun.json()["id"])))
 
@@ -203,7 +231,8 @@ def watched(client: httpx.Client, body: dict[str, Any], status: int) -> httpx.Re
     path = "/v1/streaming_completions"
     if status == 404:
         return client.post(path, json=body | {"server": "nope"})
-    begun = client.post(path, json=with_model(body, "late") | {"output_type": {"value": "int"}}).json()["server"]
+    model = BY_MODEL[status]
+    begun = client.post(path, json=with_model(body, model) | {"output_type": {"value": "int"}}).json()["server"]
     return until_over(lambda: client.post(path, json=body | {"server": begun}))
 
 
@@ -236,6 +265,28 @@ def test_every_status_occurs_and_is_as_described(
     assert response.status_code == status, response.text
     assert status == 200 or status in operation.refuses
     described[operation.path][operation.method].validate_response(response)
+
+
+def test_what_is_described_of_limits_is_told(gateway: Running, described: Any) -> None:
+    """Every header, in one answer or another."""
+    client, asked = gateway.client, {"model": "counted", "prompt": "x", "max_tokens": 4}
+    first, second, over = [client.post("/v1/completion", json=asked) for _ in range(3)]
+    for response in (first, second, over):
+        described["/v1/completion"]["post"].validate_response(response)
+    assert [first.status_code, second.status_code, over.status_code] == [200, 200, 429]
+    assert not [name for name in LIMITS if name not in first.headers or name not in over.headers]
+    assert float(first.headers["x-gateway-cost-usd"]) == 0.001 + (7 + 4) / 1e6
+    assert second.headers["x-gateway-budget-warning"] == "model 'counted' has passed $0.0001 per day"
+    told = [name for name in (*HEADERS[429], "x-ratelimit-scope") if name in over.headers]
+    assert set(HEADERS[429]) - set(told) == {"X-Should-Retry"}  # it may well
+    assert (over.headers["x-ratelimit-scope"], over.headers["x-gateway-limit"]) == ("model", "requests/min")
+    dear = client.post("/v1/completion", json=asked | {"model": "dear"})
+    assert (dear.status_code, dear.headers["x-should-retry"], dear.headers["x-gateway-limit"]) == (
+        402, "false", "USD/month",
+    )  # fmt: skip
+    quota = client.post("/v1/completions", json=asked | {"model": "dear"})
+    assert (quota.status_code, quota.json()["error"]["code"]) == (429, "insufficient_quota")
+    described["/v1/completions"]["post"].validate_response(quota)
 
 
 def test_it_is_not_ready_before_it_has_started(gateway: Running, tmp_path: Path, described: Any) -> None:

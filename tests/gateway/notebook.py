@@ -17,7 +17,7 @@ class Notebook:
         self.begun: list[Begun] = []
         self.ended: list[Ended] = []
         self.settled: list[SettledUse] = []
-        self.accounts = Accounts(clock, self, self.settled.append, strict)
+        self.accounts = Accounts(clock, self, self._settle, strict)
 
     def begin(self, begun: Begun) -> None:
         if self.full:
@@ -26,6 +26,9 @@ class Notebook:
 
     def end(self, ended: Ended) -> None:
         self.ended.append(ended)
+
+    def _settle(self, hold: str, tokens: int, nano: int) -> None:
+        self.settled.append(SettledUse(hold, tokens, nano))
 
     @property
     def entries(self) -> list[Entry]:
