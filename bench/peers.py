@@ -115,15 +115,19 @@ NGINX = Peer(
 PEERS = {peer.name: peer for peer in (NGINX,)}
 
 ROUTING = """
+limits:
+  team: {usd_per_month: 100000000}
+  key: {rpm: 100000000, tpm: 1000000000000, concurrent: 10000, usd_per_month: 1000000}
 providers:
   mock: {adapter: gpt, base_url: "http://127.0.0.1:${mock}/v1", key_env: MOCK_KEY}
 models:
-  m1: {targets: [{provider: mock, model: m1}]}
-  m2: {targets: [{provider: mock, model: m2}]}
-  m3: {targets: [{provider: mock, model: m3}]}
-  paced: {targets: [{provider: mock, model: m1--d%d}]}
-  typed: {targets: [{provider: mock, model: m1--t}]}
+  m1: {targets: [{provider: mock, model: m1, price: {input: 2.5, output: 10}}]}
+  m2: {targets: [{provider: mock, model: m2, price: {input: 2.5, output: 10}}]}
+  m3: {targets: [{provider: mock, model: m3, price: {input: 2.5, output: 10}}]}
+  paced: {targets: [{provider: mock, model: m1--d%d, price: {input: 2.5, output: 10}}]}
+  typed: {targets: [{provider: mock, model: m1--t, price: {input: 2.5, output: 10}}]}
 """
+"""Every call is counted under four limits and two budgets, and entered in the ledger with its cost."""
 
 
 def gateway(key: str, root: Path) -> Peer:

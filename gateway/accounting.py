@@ -120,9 +120,7 @@ class Counters:
     async def counters(self) -> tuple[Count, ...]:
         """Of all who have limits, and have used something in this day or month."""
         await self._writer.flush(FLUSH)
-        subjects = [p.subject for p in await self._ledger.periods(self.now_ms())]
-        limited = [one for one in subjects if self._directory.limited(one.scope, one.name) is not None]
-        return await self._limiter.counts(tuple(limited))
+        return await self._limiter.counts(tuple([period.subject for period in await self.periods()]))
 
     async def in_flight(self) -> InFlight:
         """Of the scope in which the most is reserved: a call is reserved in each that has limits."""
@@ -141,8 +139,10 @@ class Counters:
         await self._limiter.seed(await self.periods(), only_empty=only_empty)
 
     async def periods(self) -> tuple[Period, ...]:
-        """What everybody has used in this day and month, as the ledger has it. Raises RecordDown."""
-        return tuple(await self._ledger.periods(self.now_ms()))
+        """What all who have limits have used in this day and month, as the ledger has it. Raises RecordDown."""
+        limited = self._directory.limited
+        found = await self._ledger.periods(self.now_ms())
+        return tuple([one for one in found if limited(one.subject.scope, one.subject.name) is not None])
 
     async def seed_these(self, subjects: set[Subject]) -> None:
         """The same of those whose limits are new. What is under way meanwhile is found by ``raise_up``."""

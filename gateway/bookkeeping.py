@@ -37,6 +37,9 @@ CHANNEL = "changes"
 BEAT = 5.0
 """Seconds between two heartbeats of a replica."""
 
+PATIENCE = 5.0
+"""Seconds that a start waits for counters in Redis that are being rebuilt."""
+
 LAG = 0.5
 """Seconds that entries of other replicas may be under way to SQL."""
 
@@ -100,8 +103,7 @@ class Bookkeeping:
         await self._follower.start()
         self._writer.start()
         if self._redis is not None:
-            await self._redis.start()
-            await self._count_in(self._redis)
+            await self._shared_counters(self._redis)
         await self._recovery.once()
         if self._redis is None:
             await self._counters.seed_all(only_empty=False)
@@ -147,15 +149,30 @@ class Bookkeeping:
                 await self._redis.publish(CHANNEL, b"")
 
     async def _rebuild(self) -> None:
-        """Redis has come back empty. Entries of other replicas are given time to reach the ledger."""
-        await asyncio.sleep(LAG)
+        """Redis has come back empty. Entries of other replicas are given time to reach the ledger; what is in it need
+        not be told."""
+        assert self._redis is not None
+        await self._count_in(self._redis)
+        if self._replicas > 1:
+            await asyncio.sleep(LAG)
+        untold = self._redis.limiter.untold()
         await self._writer.flush(FLUSH)
         await self._counters.seed_all(only_empty=True)
+        self._redis.limiter.forget(untold)
 
     async def _be_counted(self, redis: RedisStore) -> None:
         while True:
             await asyncio.sleep(BEAT)
             await self._count_in(redis)
+
+    async def _shared_counters(self, redis: RedisStore) -> None:
+        """They are whole when this returns, if Redis is there at all."""
+        if await redis.start():
+            await self._count_in(redis)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    while not redis.limiter.up:  # noqa: ASYNC110 - it is rebuilt by others as well as by us
+                        await asyncio.sleep(0.01)
 
     async def _count_in(self, redis: RedisStore) -> None:
         """One more among the replicas, and how many they are."""

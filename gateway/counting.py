@@ -6,14 +6,20 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from gateway.limits.calendar import calendar_at
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Claim, Granted, Limits, Period, SettledUse, StoreDown, Subject, Verdict
+from gateway.limits.types import Ask, Granted, Limits, Period, SettledUse, StoreDown, Subject, Verdict
 
 LIFE = 60.0
 """Seconds after which a hold in Redis expires that nobody has settled or renewed."""
 
 ALONE = 30 * 86_400.0
 """The same in process, where holds end with the process at the latest."""
+
+MARGIN = 8
+"""One part in so many of what is left of a budget is not shared out."""
+
+UNKNOWN: Any = object()
 
 AT_ONCE = 500
 """Holds renewed by one command."""
@@ -43,18 +49,16 @@ class Shared(Protocol):
 
     @property
     def up(self) -> bool: ...
-    @property
-    def epoch(self) -> str | None:
-        """Which life of its counters this is."""
-
     async def reserve(self, ask: Ask, ttl: float) -> Verdict: ...
     async def settle(self, uses: tuple[SettledUse, ...]) -> None: ...
     async def renew(self, holds: tuple[str, ...], ttl: float) -> None: ...
 
 
 class SharedCounting:
-    """Counters in Redis. While it is away ``policy`` holds: ``local`` keeps this replica's share of every limit, out of
-    ``replicas`` alike; what is let in meanwhile is told to Redis later."""
+    """Counters in Redis. While it is away ``policy`` holds. ``local`` keeps this replica's share of every limit: of
+    requests and tokens per minute one part in ``replicas``, in which what Redis has let in here counts as well; of
+    budgets one part of what was left when Redis was last heard, less a margin. What is let in meanwhile is told to
+    Redis later."""
 
     def __init__(
         self, shared: Shared, policy: Policy, clock_ms: Callable[[], int], replicas: Callable[[], int]
@@ -64,8 +68,10 @@ class SharedCounting:
         self._clock_ms = clock_ms
         self._replicas = replicas
         self._share = LocalLimiter(clock_ms)
-        self._living: dict[str, tuple[str | None, Ask, int]] = {}
+        self._gone: dict[Subject, Period] = {}
+        self._living: dict[str, None] = {}
         self._elsewhere: dict[str, tuple[Ask, int]] = {}
+        self._spending: set[Subject] = set()
         self._uses: list[SettledUse] = []
         self._telling: set[asyncio.Task[None]] = set()
         self._renewing: asyncio.Task[None] | None = None
@@ -90,35 +96,31 @@ class SharedCounting:
             return self._without(ask)
         if isinstance(verdict, Granted):
             for hold in ask.holds:
-                self._living[hold.id] = (self._shared.epoch, ask, verdict.at)
+                self._living[hold.id] = None
             if self._policy == "local":
-                self._share.granted(ask, ALONE)  # what Redis has let in here is a part of this replica's share
+                self._share.noticed(ask)
+                for period in verdict.gone:
+                    self._note_gone(period)
         return verdict
 
     def settle(self, hold: str, tokens: int, nano: int) -> None:
         """What ends in one turn of the event loop is told together."""
         use = SettledUse(hold, tokens, nano)
-        epoch, ask, at = self._living.pop(hold, (None, None, 0))
-        elsewhere = self._elsewhere.pop(use.id, None)
-        if self._policy == "local":
-            self._share.settled((use,))
+        elsewhere = self._elsewhere.pop(hold, None)
         if elsewhere is not None:
+            self._share.settled((use,))
             use = with_subjects(use, *elsewhere)
-        elif ask is not None and epoch != self._shared.epoch and self._shared.up:
-            use = with_subjects(use, ask, at)  # counters that were rebuilt meanwhile do not have the hold
+        elif self._living.pop(hold, UNKNOWN) is None and self._policy == "local":
+            self._share.over(hold, tokens)
         if not self._uses:
             asyncio.get_running_loop().call_soon(self._tell)
         self._uses.append(use)
 
-    def _tell(self) -> None:
-        uses, self._uses = self._uses, []
-        task = asyncio.get_running_loop().create_task(self._shared.settle(tuple(uses)))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
-
     def known(self, periods: tuple[Period, ...]) -> None:
-        """What the ledger says was used until now: where a share of a budget begins, should Redis go away."""
-        self._share.seeded(periods, only_empty=False)
+        """What the ledger says was used until now. Redis may have said more already, since it was reserved."""
+        for period in periods:
+            before = self._gone.get(period.subject)
+            self._gone[period.subject] = period if before is None else later_of(before, period)
 
     def start(self) -> None:
         self._renewing = asyncio.create_task(self._renew())
@@ -133,6 +135,19 @@ class SharedCounting:
             self._renewing.cancel()
             await asyncio.wait([self._renewing])
 
+    def _note_gone(self, period: Period) -> None:
+        subject = period.subject
+        self._gone[subject] = period
+        if subject in self._spending:  # what was spent without Redis is in what it says now
+            self._spending.discard(subject)
+            self._share.seeded((Period(subject, period.at, 0, 0, 0),), only_empty=False)
+
+    def _tell(self) -> None:
+        uses, self._uses = self._uses, []
+        task = asyncio.get_running_loop().create_task(self._shared.settle(tuple(uses)))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
     def _without(self, ask: Ask) -> Verdict:
         if self._policy == "allow":
             verdict: Verdict = Granted(self._clock_ms(), degraded=True)
@@ -141,18 +156,16 @@ class SharedCounting:
         if isinstance(verdict, Granted):
             for hold in ask.holds:
                 self._elsewhere[hold.id] = (ask, verdict.at)
+            self._spending.update([claim.subject for claim in ask.claims])
         return verdict
 
     def _portion(self, ask: Ask) -> Ask:
         """The same wish, of this replica's share of every limit."""
-        replicas = max(1, self._replicas())
-        if replicas == 1:
-            return ask
-        counts = self._share.counted(tuple([claim.subject for claim in ask.claims]))
-        claims = [
-            replace(claim, limits=portion(claim, count.used, replicas))
-            for claim, count in zip(ask.claims, counts, strict=True)
-        ]
+        replicas, now = max(1, self._replicas()), self._clock_ms()
+        claims = []
+        for claim in ask.claims:
+            gone = self._gone.get(claim.subject) or Period(claim.subject, now, 0, 0, 0)
+            claims.append(replace(claim, limits=portion(claim.limits, of_now(gone, now), replicas)))
         return Ask(tuple(claims), ask.holds)
 
     async def _renew(self) -> None:
@@ -166,6 +179,31 @@ class SharedCounting:
                     break
 
 
+def later_of(before: Period, after: Period) -> Period:
+    """What is gone by either account; of a day or month that has begun since, by the later one."""
+    then, now = of_now(before, after.at), after
+    return Period(
+        after.subject,
+        after.at,
+        max(then.tokens_day, now.tokens_day),
+        max(then.nano_day, now.nano_day),
+        max(then.nano_month, now.nano_month),
+    )
+
+
+def of_now(period: Period, now: int) -> Period:
+    """What of it counts in the day and month of this moment."""
+    then, today = calendar_at(period.at), calendar_at(now)
+    same_day, same_month = then.day == today.day, then.month == today.month
+    return Period(
+        period.subject,
+        now,
+        period.tokens_day if same_day else 0,
+        period.nano_day if same_day else 0,
+        period.nano_month if same_month else 0,
+    )
+
+
 def with_subjects(use: SettledUse, ask: Ask, at: int) -> SettledUse:
     """The use with all in whom it counts, for a store that does not know its hold."""
     [hold] = [hold for hold in ask.holds if hold.id == use.id]
@@ -173,16 +211,17 @@ def with_subjects(use: SettledUse, ask: Ask, at: int) -> SettledUse:
     return SettledUse(use.id, use.tokens, use.nano, subjects, at)
 
 
-def portion(claim: Claim, used: Period, replicas: int) -> Limits:
-    """One replica's share: at least one request, and of what a budget has left its part."""
-    limits = claim.limits
+def portion(limits: Limits, gone: Period, replicas: int) -> Limits:
+    """One replica's share: at least one request, and of what a budget has left its part, less a margin for what others
+    have used since it was heard of."""
     changes: dict[str, Any] = {}
     for name in ("rpm", "tpm", "concurrent"):
         most = getattr(limits, name)
         if most is not None:
             changes[name] = max(1, most // replicas)
-    for name, gone in (("tpd", used.tokens_day), ("usd_day", used.nano_day), ("usd_month", used.nano_month)):
+    for name, used in (("tpd", gone.tokens_day), ("usd_day", gone.nano_day), ("usd_month", gone.nano_month)):
         most = getattr(limits, name)
         if most is not None:
-            changes[name] = min(most, gone + max(0, most - gone) // replicas)
+            left = max(0, most - used)
+            changes[name] = (left - left // MARGIN) // replicas if replicas > 1 else left
     return replace(limits, **changes)

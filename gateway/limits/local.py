@@ -18,7 +18,7 @@ from gateway.limits.types import (
     Subject,
     Verdict,
 )
-from gateway.limits.windows import SPAN
+from gateway.limits.windows import SPAN, Bucket
 
 PORTION = 64
 """How many expired holds, or accounts that may be idle, are looked at in one call."""
@@ -39,6 +39,7 @@ class LocalLimiter:
         self._calendar = calendar_at(clock_ms())
         self._accounts: dict[Subject, Account] = {}
         self._holds = Holds()
+        self._noticed: dict[str, list[tuple[Account, Bucket, int]]] = {}
         self._unswept: list[Subject] = []
         self._sweep_at = 0
         self._due = 0
@@ -74,17 +75,26 @@ class LocalLimiter:
                 passed += tuple(soft(account, self._calendar, now))
         return Granted(now, requests, tokens, passed)
 
-    def granted(self, ask: Ask, ttl: float) -> None:
-        """Enters what another store has let in."""
+    def noticed(self, ask: Ask) -> None:
+        """Another store has let this in: it counts in the last minute, and holds its places, but no money."""
         now = self._clock()
         if now >= self._due:
             self._tend(now)
         accounts = [self._current(claim.subject) for claim in ask.claims]
+        buckets = []
         for account, claim in zip(accounts, ask.claims, strict=True):
-            if account.limits is not claim.limits:
-                account.learn(claim.limits)
             account.window.forget(now)
-        self._enter(ask, accounts, now, ttl)
+            buckets.append(account.window.add(now, claim.requests, claim.tokens))
+        for hold in ask.holds:
+            self._noticed[hold.id] = [(accounts[one.claim], buckets[one.claim], one.tokens) for one in hold.shares]
+            for one in hold.shares:
+                accounts[one.claim].places += 1
+
+    def over(self, hold: str, tokens: int) -> None:
+        """Such a hold has come to so many tokens."""
+        for account, bucket, reserved in self._noticed.pop(hold, ()):
+            account.places -= 1
+            bucket.change(tokens - reserved)
 
     def _enter(self, ask: Ask, accounts: list[Account], now: int, ttl: float) -> None:
         buckets = [
@@ -157,6 +167,9 @@ class LocalLimiter:
                 then = calendar_at(min(use.at, now))
                 for subject in use.subjects:
                     self._commit(subject, then.day, then.month, tokens, nano)
+                    if use.at + SPAN > now:
+                        self._accounts[subject].window.forget(now)
+                        self._accounts[subject].window.add(now, 1, tokens)
             if use.subjects and not told:
                 self._holds.note(use.id, now)
 

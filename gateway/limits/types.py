@@ -90,13 +90,15 @@ class Standing(Struct, frozen=True):
 class Granted(Struct, frozen=True):
     """``at`` is the store's time in milliseconds since 1970: the days and months that the call counts in are those of
     this moment. ``requests`` and ``tokens`` are the limits per minute or day with the smallest share left; ``soft`` are
-    soft budgets that this call has passed or found passed. ``degraded``: decided without the store that all share."""
+    soft budgets that this call has passed or found passed. ``degraded``: decided without the store that all share,
+    which otherwise says what is ``gone``, used or reserved, of days and months that have a limit."""
 
     at: int
     requests: Standing | None = None
     tokens: Standing | None = None
     soft: tuple[Standing, ...] = ()
     degraded: bool = False
+    gone: "tuple[Period, ...]" = ()
 
 
 class Refused(Struct, frozen=True):

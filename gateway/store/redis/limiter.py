@@ -118,6 +118,13 @@ class RedisLimiter:
             counts += [words.count(subject, at, row) for subject, row in zip(some, rows, strict=True)]
         return tuple(counts)
 
+    def untold(self) -> tuple[SettledUse, ...]:
+        """What waits for Redis now. Who rebuilds the counters from a ledger that has all of this says ``forget``."""
+        return self._kept.first(len(self._kept))
+
+    def forget(self, uses: tuple[SettledUse, ...]) -> None:
+        self._kept.remove(uses)
+
     # ------------------------------------------------------------------ its own life
 
     async def start(self) -> bool:

@@ -320,6 +320,20 @@ local function passed(claims)
   return soft
 end
 
+-- What is gone of day and month, reserved or used, where there is a limit to it.
+local function gone(claims)
+  local all = {}
+  for place, claim in ipairs(claims) do
+    if claim.tpd or claim.usd_day or claim.usd_month then
+      local c = claim.counters
+      all[#all + 1] = {
+        place - 1, c.tokens + c.reserved_tokens, c.nano + c.reserved_nano, c.month_nano + c.month_reserved,
+      }
+    end
+  end
+  return all
+end
+
 local function reserve(operation)
   local claims, found = {}, {}
   for place, c in ipairs(operation[3]) do
@@ -353,7 +367,7 @@ local function reserve(operation)
     call('ZADD', EXPIRY, expires, hold[1])
   end
   local requests, tokens = tightest(claims)
-  return {1, requests, tokens, passed(claims)}
+  return {1, requests, tokens, passed(claims), gone(claims)}
 end
 
 -------------------------------------------------------------------------------- the rest
@@ -380,7 +394,10 @@ local function settle(operation)
         end
       elseif #subjects > 0 and not told then
         local period = calendar(math.min(use[5], now))
-        for _, subject in ipairs(subjects) do commit(subject, period.day, period.month, tokens, nano) end
+        for _, subject in ipairs(subjects) do
+          commit(subject, period.day, period.month, tokens, nano)
+          if use[5] + SPAN > now then enter(window_of(subject), 1, tokens) end
+        end
       else
         known = false
       end

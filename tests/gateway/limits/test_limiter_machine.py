@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Claim, Granted, Hold, Limits, Period, SettledUse, Share, Subject
+from gateway.limits.types import Ask, Claim, Count, Granted, Hold, Limits, Period, SettledUse, Share, Subject
 from gateway.store.redis.address import parse
 from gateway.store.redis.client import open_client
 from gateway.store.redis.limiter import RedisLimiter
@@ -93,7 +93,12 @@ class Both(RuleBasedStateMachine):
         claims = tuple(Claim(subject, data.draw(limits), *wanted[subject]) for subject in subjects)
         ask = Ask(claims, tuple(holds))
         verdict = self.run(self.redis.reserve(ask, ttl))
-        assert verdict == self.local.admit(ask, ttl)
+        here = self.local.admit(ask, ttl)
+        if isinstance(verdict, Granted):
+            counts = self.local.counted(tuple([period.subject for period in verdict.gone]))
+            assert verdict.gone == tuple([gone(count, verdict.at) for count in counts])
+            verdict = msgspec.structs.replace(verdict, gone=())
+        assert verdict == here
         self.reap()
         if isinstance(verdict, Granted):
             for hold in holds:
@@ -214,4 +219,16 @@ def test_any_sequence(redis_server: RedisServer) -> None:
         settings=settings(
             max_examples=EXAMPLES, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
+    )
+
+
+def gone(count: Count, at: int) -> Period:
+    """What is used or reserved."""
+    used = count.used
+    return Period(
+        used.subject,
+        at,
+        used.tokens_day + count.reserved_tokens_day,
+        used.nano_day + count.reserved_nano_day,
+        used.nano_month + count.reserved_nano_month,
     )
