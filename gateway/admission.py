@@ -14,6 +14,7 @@ from adapters.types import Call, Chat, Params
 from gateway.directory import Directory
 from gateway.errors import Exhausted, Unrecorded
 from gateway.estimates import Guess, output_bound
+from gateway.estimates.size import has_parts
 from gateway.ledger.cost import dearest
 from gateway.limits.types import (
     NANO,
@@ -36,6 +37,9 @@ ROOM = 8192
 
 ROUGHLY = 600
 """Tokens that a request may cost beyond a token for each of its bytes: what templates and hidden instructions add."""
+
+SHOWN = 512
+"""Tokens by which a model is told what is wrong with its answer, beside the answer."""
 
 Wish = tuple[Subject, Limits, Sequence[int]]
 """Whose limits count, and for which legs."""
@@ -80,8 +84,8 @@ class Rules(Struct, frozen=True):
 
 class Need(Struct, frozen=True):
     """What one leg may come to. ``open`` says that the caller has set no bound: then tokens are reserved as far as a
-    limit goes, and no farther. ``nano`` is None where a price is not known. ``guess`` is what its first request is
-    taken to come to."""
+    limit goes, and no farther, but no less than is ``read`` for sure. ``nano`` is None where a price is not known.
+    ``guess`` is what its only request is taken to come to; None where it begins with several."""
 
     tokens: int
     read: int
@@ -199,28 +203,33 @@ class Admission:
     def _claim(self, place: int, wish: Wish, needs: list[Need], plan: Plan, shares: list[list[Share]]) -> Claim:
         subject, limits, legs = wish
         budgeted = limits.usd_day is not None or limits.usd_month is not None
-        tokens = nano = 0
-        for i in legs:
+        tokens = within([needs[i] for i in legs], limits)
+        nano = 0
+        for i, mine in zip(legs, tokens, strict=True):
             need = needs[i]
             if need.nano is None and budgeted and not self._rules.unpriced:
                 raise unpriced(plan[i])
-            mine, cost = within(need, limits), need.nano or 0
-            shares[i].append(Share(place, mine, cost))
-            tokens += mine
-            nano += cost
-        return Claim(subject, limits, len(legs), tokens, nano)
+            shares[i].append(Share(place, mine, need.nano or 0))
+            nano += need.nano or 0
+        return Claim(subject, limits, len(legs), sum(tokens), nano)
 
     def _need(self, leg: Leg, at: int) -> Need:
-        call, targets = leg.call, leg.targets
-        rounds = 1 if leg.keeping is None else 1 + leg.keeping.rounds
+        call, targets, params = leg.call, leg.targets, leg.call.params
         guess = guessed(targets[0], leg.first[0].call if len(leg.first) == 1 else call)
-        read = (guess.input if guess and len(leg.first) <= 1 else read_by(targets[0], leg)) * rounds
-        params = call.params
+        read = guess.input if guess and len(leg.first) <= 1 else read_by(targets[0], leg)
+        choices, times = most_choices(call), max(1, len(leg.first))
         bound = output_bound(params, longest(targets, leg), call.prompts)
-        written = (self._rules.output_tokens * most_choices(call) if bound is None else bound) * rounds
-        times = max(1, len(leg.first)) * rounds
-        dearest_of_all = price_of(targets, at, read, written, times)
-        return Need(read + written, read, dearest_of_all, params.max_tokens is None, guess)
+        written = self._rules.output_tokens * choices if bound is None else bound
+        more = 0
+        if leg.keeping is not None:  # each choice may be asked for again, with what was wrong in the prompt
+            rounds, hint = leg.keeping.rounds, len((leg.keeping.hint or "").encode())
+            once = guess.input if guess else read
+            more = rounds * (once * choices // call.prompts + written + choices * (SHOWN + hint))
+            times += rounds * choices
+            written += rounds * written
+        dearest_of_all = price_of(targets, at, read + more, written, times)
+        one = guess if len(leg.first) == 1 else None  # what several requests come to together says little of the first
+        return Need(read + more + written, read, dearest_of_all, params.max_tokens is None, one)
 
 
 def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
@@ -230,10 +239,12 @@ def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
     params, said = call.params, call.input
     if params.max_tokens is None or leg.keeping is not None or len(leg.first) != 1 or params.best_of is not None:
         return None
+    if params.suffix is not None or (call.fields is not None and not PLAIN.issuperset(call.fields)):
+        return None
     if isinstance(said, str):
         read = ROUGHLY + (len(said) if said.isascii() else 4 * len(said))
-    elif isinstance(said, Chat) and (call.fields is None or PLAIN.issuperset(call.fields)):
-        read = ROUGHLY + len(bytes(said.messages))
+    elif isinstance(said, Chat) and not has_parts(raw := bytes(said.messages)):  # a picture is more than its address
+        read = ROUGHLY + len(raw)
     else:
         return None
     written = params.max_tokens * params.n
@@ -242,7 +253,7 @@ def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
 
 
 PLAIN = frozenset(Params.__struct_fields__) | {"max_completion_tokens", "user", "stream_options", "metadata", "store"}
-"""Fields of a chat that nobody reads as a part of the prompt."""
+"""Fields that nobody reads as a part of the prompt."""
 
 
 def guessed(target: Target, call: Call) -> Guess | None:
@@ -280,15 +291,18 @@ def price_of(targets: tuple[Target, ...], at: int, read: int, written: int, time
     return dear
 
 
-def within(need: Need, limits: Limits) -> int:
-    """The tokens to reserve of a subject. A call that nobody has bounded may take all that a limit ever allows: it
-    would otherwise never be let in, however short its answer."""
-    tokens = need.tokens
-    if need.open:
-        for limit in (limits.tpm, limits.tpd):
-            if limit is not None and need.read <= limit < tokens:
-                tokens = limit
-    return tokens
+def within(needs: Sequence[Need], limits: Limits) -> list[int]:
+    """The tokens to reserve of a subject, for each of a call's legs. Those that nobody has bounded may together take
+    all that a limit ever allows: the call would otherwise never be let in, however short its answers."""
+    tokens = [need.tokens for need in needs]
+    most = min([limit for limit in (limits.tpm, limits.tpd) if limit is not None], default=None)
+    if most is None or sum(tokens) <= most:
+        return tokens
+    least = [need.read if need.open else need.tokens for need in needs]
+    room, unbounded = most - sum(least), sum(tokens) - sum(least)
+    if room < 0 or not unbounded:
+        return tokens
+    return [low + room * (all - low) // unbounded for low, all in zip(least, tokens, strict=True)]
 
 
 def unpriced(leg: Leg) -> Exhausted:
