@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import multiprocessing
 import os
 import random
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
 
 EMBEDDED_SOCKET = "GATEWAY_EMBEDDED_SOCKET"
 """Where the process that serves the embedded model listens; set by ``serve`` for its workers."""
+
+COLLECTING = (5_000, 20, 20)
+"""How often the collector of cycles looks: requests leave none behind."""
 
 EMBEDDING: dict[str, tuple[Door, EmbeddingDialect]] = {
     "/v1/embeddings": (Only(completions), embeddings),
@@ -224,6 +228,8 @@ def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping, issuer:
         await jobs.start()
         if issuer is not None:
             issuer.start()
+        gc.freeze()  # what is there now stays: nobody need look through it again and again
+        gc.set_threshold(*COLLECTING)
         admin.ready = True
         try:
             yield

@@ -91,6 +91,9 @@ class LegMeter(Struct, eq=False):
             return
         self.ended = True
         entries = self._entries(result)
+        for tried in self.tries:
+            for sending in tried.sendings:
+                sending.reach = None
         tokens = nano = 0
         if entries:
             self.accounts.book.end(Ended(self.hold, entries))
@@ -122,6 +125,7 @@ class LegMeter(Struct, eq=False):
                     raise Unnoted("the gateway cannot note what the call uses, and so does not make it") from full
             current.noted = True
         sending.reached = True
+        sending.reach = None  # it would refer to itself, and wait for the collector
 
     # ------------------------------------------------------------------ after
 

@@ -10,7 +10,7 @@ constraint. ``cancelled``: the caller left, or the deadline passed. ``lost``: an
 answered. ``interrupted``: the gateway died meanwhile; what the leg came to is an estimate. ``hit``: from the cache."""
 
 
-class Entry(Struct, frozen=True, array_like=True):
+class Entry(Struct, frozen=True, array_like=True, gc=False):
     """What one leg came to at one target.
 
     ``at`` is when the leg was admitted, in microseconds since 1970; days, months and hours are those of this moment,
@@ -43,7 +43,7 @@ class Entry(Struct, frozen=True, array_like=True):
     first_token: int | None
 
 
-class Begun(Struct, frozen=True, array_like=True):
+class Begun(Struct, frozen=True, array_like=True, gc=False):
     """A leg that is about to ask its target: what is known if nobody comes to say how it ended. ``leg`` is the id of
     its hold, and the beginning of its entries' ids; ``size`` is about how many bytes it says, ``most`` how many tokens
     its answers may have (0 where nobody has bounded them). There is one for each target that the leg asks, and the
@@ -61,7 +61,7 @@ class Begun(Struct, frozen=True, array_like=True):
     most: int
 
 
-class Ended(Struct, frozen=True, array_like=True):
+class Ended(Struct, frozen=True, array_like=True, gc=False):
     """A leg that has ended, with its entries: one for each target that it reached."""
 
     leg: str

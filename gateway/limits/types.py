@@ -18,7 +18,7 @@ NANO = 10**9
 """Nano-dollars in a dollar. Money is whole nano-dollars everywhere."""
 
 
-class Limits(Struct, frozen=True, omit_defaults=True):
+class Limits(Struct, frozen=True, omit_defaults=True, gc=False):
     """What one subject may use; None where there is no such limit.
 
     ``rpm`` and ``tpm`` are requests and tokens in any 60 seconds; ``tpd`` tokens of a day, ``usd_day`` and
@@ -36,7 +36,7 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     soft_usd_month: int | None = None
 
 
-class Subject(Struct, frozen=True):
+class Subject(Struct, frozen=True, gc=False):
     """Who or what is limited: a team by its name, a key by its id, an end user as ``team/user``, a model by its name in
     ``routing.yaml``. The organisation has no name."""
 
@@ -44,7 +44,7 @@ class Subject(Struct, frozen=True):
     name: str = ""
 
 
-class Claim(Struct, frozen=True):
+class Claim(Struct, frozen=True, gc=False):
     """What one call wants of one subject, all its legs together. ``limits`` has at least one limit."""
 
     subject: Subject
@@ -54,7 +54,7 @@ class Claim(Struct, frozen=True):
     nano: int
 
 
-class Share(Struct, frozen=True):
+class Share(Struct, frozen=True, gc=False):
     """A hold's part in the claim at this place of the ask. A hold is always one request."""
 
     claim: int
@@ -62,21 +62,21 @@ class Share(Struct, frozen=True):
     nano: int
 
 
-class Hold(Struct, frozen=True):
+class Hold(Struct, frozen=True, gc=False):
     """One leg's reservation. Its id is the leg's, and never used twice."""
 
     id: str
     shares: tuple[Share, ...]
 
 
-class Ask(Struct, frozen=True):
+class Ask(Struct, frozen=True, gc=False):
     """One call's wish: granted whole or refused whole. The shares of the holds add up to the claims."""
 
     claims: tuple[Claim, ...]
     holds: tuple[Hold, ...]
 
 
-class Standing(Struct, frozen=True):
+class Standing(Struct, frozen=True, gc=False):
     """How it stands with one limit. ``remaining`` is never negative; ``reset`` is in seconds: until a window is empty
     again if nothing more is used, or until the day or month ends. Money is nano-dollars."""
 
@@ -87,7 +87,7 @@ class Standing(Struct, frozen=True):
     reset: float
 
 
-class Granted(Struct, frozen=True):
+class Granted(Struct, frozen=True, gc=False):
     """``at`` is the store's time in milliseconds since 1970: the days and months that the call counts in are those of
     this moment. ``requests`` and ``tokens`` are the limits per minute or day with the smallest share left; ``soft`` are
     soft budgets that this call has passed or found passed. ``degraded``: decided without the store that all share,
@@ -101,7 +101,7 @@ class Granted(Struct, frozen=True):
     gone: "tuple[Period, ...]" = ()
 
 
-class Refused(Struct, frozen=True):
+class Refused(Struct, frozen=True, gc=False):
     """``standing`` is the limit that binds: of all that stand in the way, the one that will do so longest. ``wait`` is
     in seconds: who comes back exactly then is let in, if nobody else came meanwhile; None where waiting for it is no
     advice: budgets, tokens of a day, and ``never``, a wish larger than the limit itself. ``requests`` and ``tokens``
@@ -118,7 +118,7 @@ class Refused(Struct, frozen=True):
 Verdict = Granted | Refused
 
 
-class Period(Struct, frozen=True):
+class Period(Struct, frozen=True, gc=False):
     """What one subject has used of its calendar counters, as the ledger has it: in the day and month of ``at``
     (milliseconds since 1970)."""
 
@@ -129,7 +129,7 @@ class Period(Struct, frozen=True):
     nano_month: int
 
 
-class Count(Struct, frozen=True):
+class Count(Struct, frozen=True, gc=False):
     """What a limiter's calendar counters of one subject hold: committed, and reserved for holds."""
 
     used: Period
@@ -142,7 +142,7 @@ class StoreDown(Exception):
     """The store of counters cannot be asked now, or did not answer in time; what was asked may yet happen there."""
 
 
-class SettledUse(Struct, frozen=True):
+class SettledUse(Struct, frozen=True, gc=False):
     """What a leg came to, counted the same in every subject of its hold. ``subjects`` and ``at`` (milliseconds) are
     given where the hold was never made in this store: then it is committed there all the same, once."""
 
