@@ -2,10 +2,10 @@
 
     python -m tests.faults.provider LOG
 
-speaks OpenAI's wire, on a port that it prints. What it does is said by the name of the model that it is asked:
-``x+p10+o5+d20`` reads 10 tokens, answers with 5, and takes 20 milliseconds before it begins. The words are those of
-``Behaviour``. For every request that reached it one line of JSON, a ``Served``, is appended to LOG when the request has
-ended, however it did. ``GET /stats`` tells how many are open and how many have ended.
+speaks OpenAI's wire (completions, chats, embeddings), on a port that it prints. What it does is said by the name of the
+model that it is asked: ``x+p10+o5+d20`` reads 10 tokens, answers with 5, and takes 20 milliseconds before it begins.
+The words are those of ``Behaviour``. For every request that reached it one line of JSON, a ``Served``, is appended to
+LOG when the request has ended, however it did. ``GET /stats`` tells how many are open and how many have ended.
 """
 
 import asyncio
@@ -91,8 +91,8 @@ class Asked(Struct):
     stream: bool = False
     stream_options: dict[str, Any] | None = None
     max_tokens: int | None = None
-    response_format: Any = None
-    messages: Any = None
+    n: int = 1
+    input: Any = None
 
 
 class Books:
@@ -114,15 +114,19 @@ class Books:
 class Exchange:
     """One request, from its last byte to its line in the books."""
 
-    def __init__(self, asked: Asked, chat: bool, books: Books) -> None:
+    def __init__(self, asked: Asked, path: bytes, books: Books) -> None:
         self.asked = asked
-        self.chat = chat
+        self.chat = path.endswith(b"/chat/completions")
+        self.embeds = path.endswith(b"/embeddings")
         self.does = behaviour(asked.model)
         self.books = books
         more = 1 + crc32(asked.user.encode()) % 100 / 100 if self.does.w else 1
         self.input, self.output = int(self.does.p * more), int(self.does.o * more)
         if asked.max_tokens is not None:
             self.output = min(self.output, asked.max_tokens)
+        self.output *= asked.n
+        if self.embeds:
+            self.output = 0
         self.pieces = 0
         self.began = time.time()
         self.entered = False
@@ -156,7 +160,7 @@ class Exchange:
 
     def text(self) -> str:
         if not self.does.bad:
-            return PIECE * self.output
+            return PIECE * (self.output // self.asked.n)
         before = self.books.wrong.get(self.asked.user, 0)
         self.books.wrong[self.asked.user] = before + 1
         return WRONG if before < self.does.bad else VALID
@@ -169,14 +173,18 @@ class Exchange:
         }
 
     def answer(self) -> bytes:
+        if self.embeds:
+            data: list[Any] = [{"object": "embedding", "index": 0, "embedding": [0.5, 1.0]}]
+            told: dict[str, Any] = {"object": "list", "data": data, "model": self.asked.model, "usage": self.usage()}
+            return whole_answer(200, msgspec.json.encode(told))
         text = self.text()
         said: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if self.chat else {"text": text}
-        told: dict[str, Any] = {
+        told = {
             "id": "x",
             "object": "chat.completion" if self.chat else "text_completion",
             "created": 1,
             "model": self.asked.model,
-            "choices": [{"index": 0, "finish_reason": "stop", **said}],
+            "choices": [{"index": index, "finish_reason": "stop", **said} for index in range(self.asked.n)],
         }
         if not self.does.q:
             told["usage"] = self.usage()
@@ -247,7 +255,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(whole_answer(200, msgspec.json.encode(told)))
             return
         asked = msgspec.json.decode(b"".join(self._body), type=Asked)
-        self._exchange = exchange = Exchange(asked, self._path.endswith(b"/chat/completions"), self._books)
+        self._exchange = exchange = Exchange(asked, self._path, self._books)
         does = exchange.does
         if does.d or (asked.stream and does.g):
             self._task = asyncio.get_running_loop().create_task(self._later(exchange))

@@ -5,7 +5,7 @@ import time
 
 from tests.faults.gateway import PRICE_IN, PRICE_OUT, target
 from tests.faults.judge import Line, ledger
-from tests.faults.load import Client
+from tests.faults.load import CHAT, Client
 from tests.faults.provider import Served
 from tests.proofs.site import Site, body
 
@@ -16,6 +16,7 @@ MODELS: dict[str, str | tuple[str, ...]] = {
     "told": f"told+p11+o{PIECES}+g{GAP}",
     "quiet": f"quiet+p11+o{PIECES}+g{GAP}+q",
     "fast": "fast+p10+o4+d30",
+    "embedding": "embedding+p6",
     "late": "late+p10+o4+d400",
     "later": "later+p10+o4+d2000",
     "never": "never+p10+o4+d8000",
@@ -97,8 +98,11 @@ async def of_every_kind(site: Site) -> None:
     """Losers, deadlines, repair rounds, refusals, breaks and fallbacks: each call's entries, one by one."""
     client = site.client()
 
-    async def ask(user: str, model: str | list[str], wanted: int, **more: object) -> None:
-        answer = await client.call(body(model, user, **more))
+    async def ask(user: str, model: str | list[str], wanted: int, path: str = CHAT, **more: object) -> None:
+        asked = body(model, user, **more)
+        if path != CHAT:
+            del asked["messages"]
+        answer = await client.call(asked, path)
         assert answer.status == wanted, (user, answer)
 
     first = {"mode": "first"}
@@ -106,7 +110,10 @@ async def of_every_kind(site: Site) -> None:
     await ask("warm", "fast", 200)
     await asyncio.gather(
         ask("first", ["fast", "later"], 200, fanout=first),
-        ask("first-stream", ["fast", "later"], 200, fanout=first, stream_=0),
+        ask("thiggle", ["fast", "later"], 200, "/v1/completion", prompt="Say something.", fanout=first),
+        ask("several", "fast", 200, n=3, max_tokens=3),
+        ask("texts", "fast", 200, "/v1/completions", prompt="Once"),
+        ask("vectors", "embedding", 200, "/v1/embeddings", input="a text"),
         ask("quorum", ["fast", "late", "later"], 200, fanout={"mode": "quorum", "min_success": 2}),
         ask("deadline", ["fast", "later"], 200, fanout={"deadline_ms": 300}),
         ask("typed", "typed", 200, response_format=AGE),
@@ -131,6 +138,10 @@ async def of_every_kind(site: Site) -> None:
         return {line.asked.split("+")[0]: (line.outcome, line.requests, line.calls, line.output) for line in mine}
 
     assert of("first") == {"fast": ("ok", 1, 1, 4), "later": ("lost", 1, 1, 0)}
+    assert of("thiggle") == {"fast": ("ok", 1, 1, 4), "later": ("lost", 1, 1, 0)}
+    assert of("several") == {"fast": ("ok", 1, 1, 9)}
+    assert of("texts") == {"fast": ("ok", 1, 1, 4)}
+    assert of("vectors") == {"embedding": ("ok", 1, 1, 0)}
     assert of("quorum") == {"fast": ("ok", 1, 1, 4), "late": ("ok", 1, 1, 4), "later": ("lost", 1, 1, 0)}
     assert of("deadline") == {"fast": ("ok", 1, 1, 4), "later": ("cancelled", 1, 1, 0)}
     assert of("typed") == {"typed": ("ok", 1, 3, 18)}

@@ -62,7 +62,8 @@ async def tokens(site: Site, limit: int, calls: int, name: str = "tpm", written:
     key = await site.gateways[0].new_key(tpm=limit)
     await known(site, key)
     found = await wave(site, key, calls, name, max_tokens=written)
-    for answer in found.refused:
+    several = await wave(site, key, calls // 4, f"{name}-several", max_tokens=written, n=3)
+    for answer in (*found.refused, *several.refused):
         throttled(answer, "tokens", limit)
     assert found.admitted and found.refused
     client, last = site.client(key), None

@@ -78,10 +78,14 @@ class Site(Struct):
         return judged(self.provider.served(), lines)
 
     async def proved(self, seconds: float = 30.0) -> Finding:
-        """Settled, and without any difference."""
-        report = await self.settled(seconds)
-        finding = await self.judged()
+        """Settled, and without any difference. An audit tells of the spool of the worker that answers it: what others
+        have not yet brought to SQL is waited for here."""
+        deadline = time.monotonic() + seconds
+        await self.settled(seconds)
+        while (finding := await self.judged()).drift and time.monotonic() < deadline:
+            await asyncio.sleep(0.2)
         assert not finding.drift, finding.brief()
+        report = await self.settled(seconds)
         assert report["entries"] == finding.entries, (report, finding.entries)
         return finding
 
