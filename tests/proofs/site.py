@@ -82,8 +82,10 @@ class Site(Struct):
         have not yet brought to SQL is waited for here."""
         deadline = time.monotonic() + seconds
         await self.settled(seconds)
-        while (finding := await self.judged()).drift and time.monotonic() < deadline:
+        finding = await self.judged()
+        while finding.drift and time.monotonic() < deadline:
             await asyncio.sleep(0.2)
+            finding = await self.judged()
         assert not finding.drift, finding.brief()
         report = await self.settled(seconds)
         assert report["entries"] == finding.entries, (report, finding.entries)
