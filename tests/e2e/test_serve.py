@@ -263,7 +263,8 @@ def test_several_workers_need_a_redis(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_used_is_said_without_secrets(tmp_path: Path, variable: str, value: str, said: str) -> None:
-    ended = run("serve", "--port", str(free_port()), **{"GATEWAY_STATE_DIR": str(tmp_path), variable: value})
+    environ: Any = {"GATEWAY_STATE_DIR": str(tmp_path), variable: value}
+    ended = run("serve", "--port", str(free_port()), **environ)
     assert ended.returncode == 1
     assert said in ended.stderr and "hunter2" not in ended.stderr and "Traceback" not in ended.stderr
 
