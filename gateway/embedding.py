@@ -13,7 +13,7 @@ from msgspec import Struct
 from adapters.embeddings.form import in_form, length
 from adapters.embeddings.types import Embed, Embedder, Vectors
 from adapters.errors import ProviderError, Rejected
-from adapters.types import Call, Fields, HttpRequest, Params, Prompts, Reply, Usage, summed
+from adapters.types import Asked, Call, Fields, HttpRequest, Params, Prompts, Reply, Usage, summed
 from gateway.admission import Admission
 from gateway.attempts import at_once
 from gateway.errors import BadRequest, GatewayError, LegFailure
@@ -89,7 +89,7 @@ class Embedding:
         name, targets = self._router().candidates(request.model, caller)
         first, rest = first_expressible(request, targets)
         exchange.cancel_when_left(current_task())
-        leg = leg_of(request, name, (first.target, *rest))
+        leg = leg_of(request, name, first, rest)
         admitted = await self._admission.admit(caller, request.user, (leg,), exchange.id)
         result = LegResult(leg, self._clock.steady(), meter=admitted.meters[0])
         try:
@@ -104,9 +104,14 @@ class Embedding:
         await exchange.answer(200, headers + admitted.told(), wire.encode(request, vectors))
 
 
-def leg_of(request: EmbeddingRequest, name: str, targets: tuple[Target, ...]) -> Leg:
-    """The call as far as it is counted: what is read, and nothing that is written."""
-    return Leg(request.model, Call("", Prompts(request.call.items), READ_ONLY), targets, 0, (), None, name)
+def leg_of(request: EmbeddingRequest, name: str, first: Asking, rest: tuple[Target, ...]) -> Leg:
+    """The call as far as it is counted: what is read, in how many requests, and nothing that is written."""
+    asked = tuple([Asked(reading(part.call), part.request) for part in first.parts])
+    return Leg(request.model, reading(request.call), (first.target, *rest), 0, asked, None, name)
+
+
+def reading(call: Embed) -> Call:
+    return Call(call.model, Prompts(call.items), READ_ONLY)
 
 
 def first_expressible(request: EmbeddingRequest, targets: tuple[Target, ...]) -> tuple[Asking, tuple[Target, ...]]:
@@ -198,7 +203,7 @@ async def one(asked: Asking, part: Part, meter: Meter) -> Vectors:
 
 async def exchanged(asked: Asking, part: Part, meter: Meter) -> Vectors:
     target = asked.target
-    sending = meter.sending(Call(target.model, Prompts(part.call.items), READ_ONLY))
+    sending = meter.sending(reading(part.call))
     try:
         response = await target.upstream.fetch(part.request, target.timeouts, sending.reach)
         vectors = asked.embedder.decode(part.call, response)

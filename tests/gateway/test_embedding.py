@@ -12,9 +12,12 @@ from adapters.embeddings.openai import OpenAIEmbedder
 from adapters.embeddings.types import Embed, Vectors
 from adapters.errors import Garbled, Rejected, Unavailable
 from adapters.types import Host, HttpRequest, HttpResponse, Usage
-from gateway.embedding import asking, attempt, embedded, first_expressible, leg_of, parts
+from gateway.embedding import Asking, asking, attempt, embedded, first_expressible, leg_of, parts
 from gateway.errors import BadRequest, Unanswered
-from gateway.gate import Gate
+from gateway.estimates import Estimator
+from gateway.gate import Gate as Bounded
+from gateway.ledger.cost import Rates, RateTable
+from gateway.limits.types import Limits
 from gateway.types import LegResult, Target
 from gateway.upstream.types import Feed
 from gateway.wire import embeddings, lamini, lamini_embedding
@@ -22,6 +25,7 @@ from gateway.wire.body import read
 from gateway.wire.embeddings import EmbeddingRequest
 from tests.gateway.notebook import Notebook
 from tests.gateway.playing import CLOCK, Playing, fails, target
+from tests.gateway.test_admission import Gate
 
 
 def decode(**fields: Any) -> EmbeddingRequest:
@@ -174,15 +178,17 @@ def asked(*items: str, **more: Any) -> EmbeddingRequest:
     return EmbeddingRequest("m", Embed("", items, **more))
 
 
-def measured(request: EmbeddingRequest, *targets: Target, book: Notebook | None = None) -> LegResult:
+def measured(
+    request: EmbeddingRequest, first: Asking, rest: tuple[Target, ...] = (), book: Notebook | None = None
+) -> LegResult:
     """A leg's result before anything has come of it, with a real meter."""
-    leg = leg_of(request, "m", targets)
+    leg = leg_of(request, "m", first, rest)
     return LegResult(leg, CLOCK.steady(), meter=(book or Notebook()).meter())
 
 
 async def attempted(target: Target, request: EmbeddingRequest, book: Notebook | None = None) -> Vectors:
     made = asking(target, request.call)
-    return await attempt(made, measured(request, target, book=book))
+    return await attempt(made, measured(request, made, book=book))
 
 
 async def tried(
@@ -190,7 +196,7 @@ async def tried(
 ) -> tuple[Vectors, Target, int]:
     """As the route does it."""
     first, rest = first_expressible(request, targets)
-    result = measured(request, first.target, *rest, book=book)
+    result = measured(request, first, rest, book)
     assert result.meter is not None
     try:
         return await embedded(request, first, rest, result)
@@ -202,8 +208,8 @@ def firsts(vectors: Vectors) -> list[float]:
     return [msgspec.json.decode(row["embedding"])[0] for row in vectors.rows]
 
 
-@pytest.mark.parametrize("gate", [None, Gate(1, 8)])
-async def test_parts_are_put_together_in_order(gate: Gate | None) -> None:
+@pytest.mark.parametrize("gate", [None, Bounded(1, 8)])
+async def test_parts_are_put_together_in_order(gate: Bounded | None) -> None:
     upstream, book = Playing(a=answers()), Notebook()
     vectors = await attempted(embedding_target(upstream, "a", gate=gate), asked(*"0123456"), book)
     assert firsts(vectors) == [0, 1, 2, 3, 4, 5, 6]
@@ -327,3 +333,17 @@ async def test_a_caller_who_leaves_ends_every_part() -> None:
     assert upstream.cancelled == upstream.asked == ["a"] * 4
     [entry] = book.entries
     assert (entry.outcome, entry.calls) == ("cancelled", 4)
+
+
+async def test_each_part_of_a_long_call_is_a_request_that_is_reserved_for() -> None:
+    rates = RateTable(((0, Rates(input=0, output=0, request=1000)),))
+    one = embedding_target(Playing(a=answers()), "a", rates=rates, estimator=Estimator())
+    request = asked(*"0123456789")
+    gate = Gate({"team/red": Limits(usd_month=5000)})
+    leg = leg_of(request, "m", *first_expressible(request, (one,)))
+    admitted = await gate.admit(leg)
+    assert gate.count("team", "red")[1] == 5000
+    result = LegResult(leg, CLOCK.steady(), meter=admitted.meters[0])
+    await embedded(request, *first_expressible(request, (one,)), result)
+    admitted.meters[0].end(result)
+    assert [(entry.calls, entry.cost) for entry in gate.book.entries] == [(5, 5000)]
