@@ -22,6 +22,7 @@ from tests.faults.processes import until
 from tests.faults.proxy import Proxy
 from tests.proofs.exact import known
 from tests.proofs.site import PROMPT, Site, Tick, body, no_tick
+from tests.servers.redis import RedisServer
 
 MODELS: dict[str, str | tuple[str, ...]] = {
     "quick": "quick+p12+o6+w",
@@ -33,6 +34,9 @@ MODELS: dict[str, str | tuple[str, ...]] = {
     "failing": "failing+s503+d5",
 }
 """What a load asks for: answers at once and late, whole and in pieces, with and without a report of usage."""
+
+LIMITS = "{organisation: {usd_per_day: 1000, tpd: 1000000000}, team: {rpm: 1000000, usd_per_month: 1000}}"
+"""None of them binds: they are there to be counted, and for the counters to be held against the ledger."""
 
 STREAMED = ("pieces", "whispering")
 STATUSES = (200, 502, 503)
@@ -101,6 +105,23 @@ async def stops(site: Site, times: int, callers: int = 24, seed: int = 9, tick: 
     finding = await site.proved()
     assert not finding.interrupted, finding
     return finding
+
+
+async def everything_dies(
+    site: Site, redis: RedisServer, times: int, callers: int = 24, seed: int = 11, tick: Tick = no_tick
+) -> Finding:
+    """All gateways are killed at once, and Redis with them, which comes back empty."""
+    chance = random.Random(seed)
+    async with loaded(site, callers, f"all{seed}", seed) as tally:
+        for number in range(times):
+            await asyncio.sleep(0.3 + chance.random() * 0.7)
+            await asyncio.gather(*[one.kill() for one in site.gateways])
+            await asyncio.to_thread(redis.stop)
+            await asyncio.to_thread(redis.start)
+            await asyncio.gather(*[one.start() for one in site.gateways])
+            tick(number + 1)
+    assert not tally.bad, tally.bad[:5]
+    return await site.proved()
 
 
 async def provider_breaks(site: Site, proxy: Proxy, times: int, callers: int = 24, seed: int = 10) -> Finding:

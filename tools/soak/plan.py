@@ -58,6 +58,9 @@ def proofs(sizes: Sizes) -> list[Proof]:
         Proof("aborts and other ends", sizes.rounds, ends(sizes)),
         Proof("kill -9, SQLite", sizes.kills, killed(sizes.kills, 1, redis=False)),
         Proof("kill -9, 3 gateways, Redis", sizes.kills // 4, killed(sizes.kills // 4, 3), postgresql=True),
+        Proof("kill -9 of all, and of Redis", sizes.kills // 10, all_killed(sizes.kills // 10)),
+        Proof("stopped in order", sizes.kills // 10, stopped(sizes.kills // 10)),
+        Proof("breaks to the provider", 1, breaks(sizes.kills)),
         Proof("kill -9 of workers", sizes.kills // 10, workers(sizes.kills // 10)),
         *[Proof(name, 1, sql_away(name, sizes.outage), postgresql=True) for name in outages],
         Proof("sqlite locked", 1, sql_away("sqlite locked", sizes.outage)),
@@ -87,6 +90,7 @@ async def every_limit(place: Site, calls: int, name: str) -> None:
     await exact.requests(place, 100, calls, f"{name}-rpm")
     await exact.tokens(place, 10_000, calls // 2, f"{name}-tpm")
     await exact.dollars(place, 10_000_000, calls // 2, f"{name}-usd")
+    await exact.places(place, 7, calls // 4, f"{name}-places")
     await exact.fan_out(place, f"{name}-fan")
 
 
@@ -128,7 +132,9 @@ def killed(times: int, gateways: int, redis: bool = True) -> Callable[[Path, Tic
     async def run(folder: Path, tick: Tick) -> str:
         async with (
             redis_for(folder, redis) as url,
-            site(folder, deaths.MODELS, gateways=gateways, sql=gateways > 1, redis_url=url) as place,
+            site(
+                folder, deaths.MODELS, limits=deaths.LIMITS, gateways=gateways, sql=gateways > 1, redis_url=url
+            ) as place,
         ):
             return told(await deaths.kills(place, times, seed=time.time_ns() % 1_000_000, tick=tick))
 
@@ -137,8 +143,41 @@ def killed(times: int, gateways: int, redis: bool = True) -> Callable[[Path, Tic
 
 def workers(times: int) -> Callable[[Path, Tick], Awaitable[str]]:
     async def run(folder: Path, tick: Tick) -> str:
-        async with redis_for(folder) as url, site(folder, deaths.MODELS, workers=3, redis_url=url) as place:
+        async with (
+            redis_for(folder) as url,
+            site(folder, deaths.MODELS, limits=deaths.LIMITS, workers=3, redis_url=url) as place,
+        ):
             return told(await deaths.worker_deaths(place, times, tick=tick))
+
+    return run
+
+
+def all_killed(times: int) -> Callable[[Path, Tick], Awaitable[str]]:
+    async def run(folder: Path, tick: Tick) -> str:
+        with RedisServer(folder / "redis") as server:
+            async with site(
+                folder, deaths.MODELS, gateways=3, redis_url=server.url, sql=True, limits=deaths.LIMITS
+            ) as place:
+                return told(await deaths.everything_dies(place, server, times, tick=tick))
+
+    return run
+
+
+def stopped(times: int) -> Callable[[Path, Tick], Awaitable[str]]:
+    async def run(folder: Path, tick: Tick) -> str:
+        async with site(folder, deaths.MODELS, limits=deaths.LIMITS) as place:
+            return told(await deaths.stops(place, times, tick=tick))
+
+    return run
+
+
+def breaks(times: int) -> Callable[[Path, Tick], Awaitable[str]]:
+    async def run(folder: Path, tick: Tick) -> str:
+        async with site(folder, deaths.MODELS, limits=deaths.LIMITS, proxied_provider=True) as place:
+            assert place.proxy is not None
+            finding = await deaths.provider_breaks(place, place.proxy, times)
+        tick(1)
+        return told(finding)
 
     return run
 
@@ -157,12 +196,12 @@ def sql_away(how: str, seconds: float) -> Callable[[Path, Tick], Awaitable[str]]
 @asynccontextmanager
 async def record(how: str, folder: Path) -> AsyncIterator[tuple[Site, deaths.Outage]]:
     if how == "sqlite locked":
-        async with site(folder, MODELS) as place:
+        async with site(folder, MODELS, limits=deaths.LIMITS) as place:
             yield place, deaths.Locked(place.gateways[0].state / "record.sqlite3")
         return
     async with proxied(postgres().port) as proxy:
         url = f"postgresql://gateway:{PASSWORD}@127.0.0.1:{proxy.port}/{{name}}"
-        async with site(folder, MODELS, sql=True, database=url) as place:
+        async with site(folder, MODELS, limits=deaths.LIMITS, sql=True, database=url) as place:
             yield place, outage_of(how, proxy)
 
 
@@ -179,7 +218,7 @@ def redis_away(how: str, seconds: float) -> Callable[[Path, Tick], Awaitable[str
                 "paused": (server.pause, server.resume),
                 "killed": (server.stop, server.start),
             }
-            async with site(folder, MODELS, gateways=2, redis_url=server.url, sql=True) as place:
+            async with site(folder, MODELS, limits=deaths.LIMITS, gateways=2, redis_url=server.url, sql=True) as place:
                 found = await deaths.away(place, deaths.Stopped(*ways[how]), seconds)
                 tick(1)
                 return told(found.finding)
@@ -198,7 +237,9 @@ def budgets(rounds: int) -> Callable[[Path, Tick], Awaitable[str]]:
                     time.sleep(0.5)
                     server.start()
 
-                async with site(folder / str(number), MODELS, gateways=2, redis_url=server.url, sql=True) as place:
+                async with site(
+                    folder / str(number), MODELS, limits=deaths.LIMITS, gateways=2, redis_url=server.url, sql=True
+                ) as place:
                     spent.append(await deaths.budget_lost(place, lose, nano=40_000_000))
             tick(number + 1)
         return f"of $0.04 were spent: {', '.join([f'${nano / 1e9:.6f}' for nano in spent])}"
@@ -208,7 +249,7 @@ def budgets(rounds: int) -> Callable[[Path, Tick], Awaitable[str]]:
 
 async def full_disk(folder: Path, tick: Tick) -> str:
     with deaths.small_disk(folder / "disk", 16 << 20) as disk:
-        async with site(folder, MODELS, state_dir=str(disk)) as place:
+        async with site(folder, MODELS, limits=deaths.LIMITS, state_dir=str(disk)) as place:
             finding = await deaths.no_room(place, [deaths.Filler(disk)])
     tick(1)
     return told(finding)
