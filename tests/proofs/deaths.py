@@ -86,7 +86,7 @@ async def kills(
         await asyncio.sleep(0.3)
     assert not tally.bad, tally.bad[:5]
     assert tally.statuses[200] > 0, tally
-    finding = await site.proved()
+    finding = await site.proved(free=False)
     await site.reported(finding)
     return finding
 
@@ -162,7 +162,7 @@ async def worker_deaths(site: Site, times: int, callers: int = 24, seed: int = 2
             tick(number + 1)
         await gateway.ready()
     assert not tally.bad, tally.bad[:5]
-    return await site.proved()
+    return await site.proved(free=False)
 
 
 def children(gateway: Gateway) -> list[int]:
@@ -274,7 +274,7 @@ async def away(
             await site.gateways[0].start()
         await asyncio.sleep(0.5)
     assert not tally.bad, tally.bad[:5]
-    return Away(await site.proved(), tally)
+    return Away(await site.proved(free=not kill), tally)
 
 
 async def budget_lost(site: Site, lose: Callable[[], Any], nano: int, callers: int = 16) -> int:

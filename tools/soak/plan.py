@@ -136,7 +136,8 @@ def killed(times: int, gateways: int, redis: bool = True) -> Callable[[Path, Tic
                 folder, deaths.MODELS, limits=deaths.LIMITS, gateways=gateways, sql=gateways > 1, redis_url=url
             ) as place,
         ):
-            return told(await deaths.kills(place, times, seed=time.time_ns() % 1_000_000, tick=tick))
+            await deaths.kills(place, times, seed=time.time_ns() % 1_000_000, tick=tick)
+            return told(await place.proved(90))
 
     return run
 
@@ -147,7 +148,8 @@ def workers(times: int) -> Callable[[Path, Tick], Awaitable[str]]:
             redis_for(folder) as url,
             site(folder, deaths.MODELS, limits=deaths.LIMITS, workers=3, redis_url=url) as place,
         ):
-            return told(await deaths.worker_deaths(place, times, tick=tick))
+            await deaths.worker_deaths(place, times, tick=tick)
+            return told(await place.proved(90))
 
     return run
 
