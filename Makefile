@@ -25,7 +25,7 @@ UV      = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3
           --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run litellm test lint bench schema prices model lock clean
+.PHONY: help run litellm test lint bench soak schema prices model lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ lint: $(VENV)/dev  ## formatting, rules and types
 
 bench: $(VENV)/dev  ## measure the gateway (ARGS="--help")
 	$(BIN)/python -m bench $(ARGS)
+
+soak: $(VENV)/dev  ## prove on real servers that limits are exact and nothing is lost, in half an hour (ARGS="--quick")
+	$(BIN)/python -m tools.soak $(ARGS)
 
 schema: $(VENV)/dev  ## write what an editor needs to check routing.yaml
 	$(BIN)/python -c 'import sys, gateway.config; sys.stdout.buffer.write(gateway.config.json_schema())' \
