@@ -26,6 +26,10 @@ EXACT: dict[str, str | tuple[str, ...]] = {
 MODELS: dict[str, str | tuple[str, ...]] = deaths.MODELS | {"m": "m+p10+o8+d5"}
 
 
+LOSSES = ("emptied", "flushed", "set back")
+"""Killed and started empty; told to forget all; killed and started with what it had saved before."""
+
+
 class Sizes(Struct, frozen=True):
     """``outage`` is in seconds."""
 
@@ -66,7 +70,7 @@ def proofs(sizes: Sizes) -> list[Proof]:
         Proof("sqlite locked", 1, sql_away("sqlite locked", sizes.outage)),
         Proof("redis paused", 1, redis_away("paused", sizes.outage)),
         Proof("redis killed", 1, redis_away("killed", sizes.outage)),
-        Proof("budget across a lost Redis", sizes.rounds, budgets(sizes.rounds)),
+        *[Proof(f"budget across a Redis {how}", sizes.rounds, budgets(how, sizes.rounds)) for how in LOSSES],
         Proof("disk full", 1, full_disk),
     ]
     return [proof for proof in found if binaries() or not proof.postgresql]
@@ -228,25 +232,30 @@ def redis_away(how: str, seconds: float) -> Callable[[Path, Tick], Awaitable[str
     return run
 
 
-def budgets(rounds: int) -> Callable[[Path, Tick], Awaitable[str]]:
+def budgets(how: str, rounds: int) -> Callable[[Path, Tick], Awaitable[str]]:
     async def run(folder: Path, tick: Tick) -> str:
         spent = []
         for number in range(rounds):
             with RedisServer(folder / f"redis{number}") as server:
-
-                def lose(server: RedisServer = server) -> None:
-                    server.stop()
-                    time.sleep(0.5)
-                    server.start()
-
+                if how == "set back":
+                    server.client().save()
                 async with site(
                     folder / str(number), MODELS, limits=deaths.LIMITS, gateways=2, redis_url=server.url, sql=True
                 ) as place:
-                    spent.append(await deaths.budget_lost(place, lose, nano=40_000_000))
+                    spent.append(await deaths.budget_lost(place, lambda: lose(server, how), nano=40_000_000))
             tick(number + 1)
         return f"of $0.04 were spent: {', '.join([f'${nano / 1e9:.6f}' for nano in spent])}"
 
     return run
+
+
+def lose(server: RedisServer, how: str) -> None:
+    if how == "flushed":
+        server.client().flushall()
+        return
+    server.stop()
+    time.sleep(0.5)
+    server.start()
 
 
 async def full_disk(folder: Path, tick: Tick) -> str:
