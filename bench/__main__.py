@@ -20,6 +20,7 @@ from bench.machine import choose_cores, describe
 from bench.measure import Bench, Options, Running, Sample, prepared
 from bench.peers import PEERS, Peer, find_binary, gateway
 from bench.scenarios import OURS_ALONE, ROWS, SCENARIOS
+from bench.variants import with_keys, with_redis
 
 QUICK = Options(reps=2, seconds=0.4, warm_up=0.2, memory_requests=20_000, calls=100, patience=1)
 WIDTH = 150  # of the table where the output is no terminal
@@ -97,6 +98,7 @@ def wanted_scenarios(keys: Sequence[str], peer: Peer) -> list[str]:
     needed = [one for row in rows for one in (row, row.other) if one is not None]
     for row in needed:
         if row.scenario in OURS_ALONE and peer.name != report.GATEWAY:
+            found[row.against] = None
             continue
         known = row.scenario not in SCENARIOS or peer.body(SCENARIOS[row.scenario].ask) is not None
         found[row.scenario if known else row.against] = None
@@ -114,7 +116,7 @@ def measure(bench: Bench, peers: Sequence[Peer], keys: Sequence[str], console: C
             status.update(f"measuring: {name}")
             together = [name, *(other for other, scenario in SCENARIOS.items() if scenario.beside == name)]
             repeat(bench, [(to, one) for to in targets for one in together if one in wanted[to.peer.name]], samples)
-    with console.status("measuring: start, memory, conversion and demo"):
+    with console.status("measuring: start, memory, conversion, redis, keys and demo"):
         for peer in peers:
             if "start" in wanted[peer.name]:
                 samples[peer.name, "start"] = [bench.start(peer) for _ in range(bench.options.reps)]
@@ -122,6 +124,10 @@ def measure(bench: Bench, peers: Sequence[Peer], keys: Sequence[str], console: C
                 samples[peer.name, "memory"] = [bench.memory(peer)]
             if "conversion" in wanted[peer.name]:
                 samples[peer.name, "conversion"] = [conversion(bench, peer) for _ in range(bench.options.reps)]
+            if "redis" in wanted[peer.name]:
+                samples[peer.name, "redis"] = with_redis(bench, peer)
+            if "keys" in wanted[peer.name]:
+                samples[peer.name, "keys"] = with_keys(bench, peer)
             if "demo" in wanted[peer.name]:
                 samples[peer.name, "demo"] = [demo(bench, peer)]
     return samples

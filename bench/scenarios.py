@@ -93,7 +93,7 @@ SCENARIOS = {
     "untyped": Scenario("untyped", clients=16, beside="typed"),
 }
 
-OURS_ALONE = ("conversion", "demo")
+OURS_ALONE = ("conversion", "demo", "redis", "keys")
 """What is measured in its own way, and of the gateway only."""
 
 Unit = Literal["us", "/s", "MB", "s", "calls"]
@@ -164,6 +164,8 @@ ROWS: dict[str, Row] = {
     "chatstream": Row(
         "a streamed chat of 100 events, 8 clients", "chatstream", "cpu_us", "us", _ratio(0.9), against="stream"
     ),
+    "redis": Row("one model, limits in Redis", "redis", "cpu_us", "us", _ratio(6.5), against="one"),
+    "keys": Row("one model, 1,000,000 keys", "keys", "cpu_us", "us", _ratio(1.1, "one"), against="one"),
     "typed": Row("a typed call, 16 clients", "typed", "cpu_us", "us", Target("difference", 60, "untyped")),
     "untyped": Row("the same without the type", "untyped", "cpu_us", "us"),
     "added": Row("added latency p50, 150 requests/s", "steady", "added_p50_us", "us", _ratio(1.5)),

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as NoAnswer
 
 from gateway.limits.types import StoreDown
@@ -22,6 +23,9 @@ MOST = 64
 is settled or renewed, and each subject that is counted."""
 LANES = 2
 """Batches under way at once. One is on the wire while the next is worked on; more would only make them smaller."""
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder().decode
 
 TURNS = 6
 """Turns of the event loop from bytes that lie in the socket to an answer that is understood."""
@@ -46,9 +50,25 @@ class Pending:
         self.answered = answered
 
 
+class Flight:
+    """A batch that has been sent. ``turns`` are left for bytes that have arrived to be understood."""
+
+    __slots__ = ("answer", "batch", "began", "due", "timer", "turns")
+
+    def __init__(self, batch: list[Pending], answer: "asyncio.Future[Any]", began: float, due: float) -> None:
+        self.batch = batch
+        self.answer = answer
+        self.began = began
+        self.due = due
+        self.turns = TURNS
+        self.timer: asyncio.Handle | None = None
+
+
 class Batches:
     """Of every batch ``answered`` is told the server's epoch, or ``unanswered`` is called. ``time`` replaces the
-    server's clock, in milliseconds. Redis must say something within ``seconds``."""
+    server's clock, in milliseconds. Redis must say something within ``seconds``: one that answers others is alive, if
+    busy. A loop that was late itself, with other work or without a processor, first reads what has arrived meanwhile,
+    and allows for its own delay."""
 
     def __init__(
         self,
@@ -65,16 +85,16 @@ class Batches:
         self._seconds = seconds
         self._script = Script("limits.lua")
         self._waiting: deque[Pending] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._flights: set[Flight] = set()
         self._scheduled = False
         self._heard = 0.0
 
-    def submit(self, operation: Operation, rows: int = 1) -> asyncio.Future[Answer]:
+    def submit(self, operation: Operation, rows: int = 1) -> "asyncio.Future[Answer]":
         """The future raises StoreDown, or Unanswered if it was sent."""
         loop = asyncio.get_running_loop()
         pending = Pending(operation, rows, loop.create_future())
         self._waiting.append(pending)
-        if not self._scheduled and len(self._tasks) < LANES:
+        if not self._scheduled and len(self._flights) < LANES:
             self._scheduled = True
             loop.call_soon(self._start)
         return pending.answered
@@ -83,20 +103,20 @@ class Batches:
         for pending in self._waiting:
             fail(pending, StoreDown("the gateway is stopping"))
         self._waiting.clear()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        flights = list(self._flights)
+        for flight in flights:
+            for pending in flight.batch:
+                fail(pending, Unanswered("the gateway is stopping"))
+            flight.answer.cancel()
+        await asyncio.gather(*[flight.answer for flight in flights], return_exceptions=True)
 
     def _start(self) -> None:
         self._scheduled = False
-        while self._waiting and len(self._tasks) < LANES:
+        while self._waiting and len(self._flights) < LANES:
             batch = self._next()
             if not batch:
                 return
-            task = asyncio.get_running_loop().create_task(self._send(batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            self._send(batch)
 
     def _next(self) -> list[Pending]:
         """Without those who have left meanwhile."""
@@ -108,57 +128,63 @@ class Batches:
                 room -= pending.rows
         return batch
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+    def _send(self, batch: list[Pending], whole: bool = False) -> None:
+        """``whole``: with the script's text, since the server may not know it."""
+        loop = asyncio.get_running_loop()
+        operations = [pending.operation for pending in batch]
+        packed = encode((PREFIX, self._time() if self._time is not None else 0, operations))
+        keys = keys_of(operations)
+        answer = None if whole else self._script.start(self._client, keys, packed)
+        if answer is None:
+            answer = loop.create_task(self._script.run(self._client, keys, packed))
+        now = loop.time()
+        flight = Flight(batch, answer, now, now + self._seconds)
+        flight.timer = loop.call_at(flight.due, self._look, flight)
+        self._flights.add(flight)
+        answer.add_done_callback(partial(self._landed, flight))
+
+    def _landed(self, flight: Flight, answer: "asyncio.Future[Any]") -> None:
+        self._flights.discard(flight)
+        if flight.timer is not None:
+            flight.timer.cancel()
+        batch = flight.batch
+        try:
+            at, epoch, answers = decode(answer.result())
+        except NoScriptError:
+            self._send(batch, whole=True)  # a server that has started since, or a new master; nothing was done
+            return
+        except (asyncio.CancelledError, RedisError, OSError, msgspec.DecodeError) as error:
+            self._failed(batch, error)
+        else:
+            self._heard = asyncio.get_running_loop().time()
+            self._answered(epoch or None)
+            for pending, one in zip(batch, answers, strict=True):
+                if not pending.answered.done():
+                    pending.answered.set_result((at, one))
         if self._waiting and not self._scheduled:
             self._start()
 
-    async def _send(self, batch: list[Pending]) -> None:
-        operations = [pending.operation for pending in batch]
-        time = self._time() if self._time is not None else 0
-        packed = msgspec.msgpack.encode((PREFIX, time, operations))
-        try:
-            answer = await self._within(self._script.run(self._client, keys_of(operations), packed))
-            at, epoch, answers = msgspec.msgpack.decode(answer)
-        except asyncio.CancelledError:
-            for pending in batch:
-                fail(pending, Unanswered("the gateway is stopping"))
-            raise
-        except (RedisError, OSError, msgspec.DecodeError) as error:  # TimeoutError is an OSError
-            self._failed(batch, error)
+    def _look(self, flight: Flight) -> None:
+        """Its time is up."""
+        if flight.answer.done():
             return
-        self._answered(epoch or None)
-        for pending, one in zip(batch, answers, strict=True):
-            if not pending.answered.done():
-                pending.answered.set_result((at, one))
+        loop = asyncio.get_running_loop()
+        if flight.turns:
+            flight.turns -= 1
+            flight.timer = loop.call_soon(self._look, flight)
+            return
+        now = loop.time()
+        late = now - flight.due
+        flight.due = max(self._heard + self._seconds, now + min(late, self._seconds) if late > LATE else 0.0)
+        if flight.due <= now or now > flight.began + MOST_SECONDS:
+            flight.timer = None
+            self._client.hang_up()
+            flight.answer.cancel()
+        else:
+            flight.turns = TURNS
+            flight.timer = loop.call_at(flight.due, self._look, flight)
 
-    async def _within(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """What comes of the work. Raises TimeoutError after so many seconds in which Redis has said nothing at all: one
-        that answers others is alive, if busy. A loop that was late itself, with other work or without a processor,
-        first reads what has arrived meanwhile, and allows for its own delay."""
-        loop, seconds = asyncio.get_running_loop(), self._seconds
-        task = loop.create_task(work)
-        try:
-            began = loop.time()
-            due = began + seconds
-            while True:
-                await asyncio.wait((task,), timeout=max(0.0, due - loop.time()))
-                for _ in range(TURNS):
-                    if task.done():
-                        self._heard = loop.time()
-                        return task.result()
-                    await asyncio.sleep(0)
-                now = loop.time()
-                late = now - due
-                due = max(self._heard + seconds, now + min(late, seconds) if late > LATE else 0.0)
-                if due <= now or now > began + MOST_SECONDS:
-                    raise TimeoutError
-        finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait((task,))
-
-    def _failed(self, batch: list[Pending], error: Exception) -> None:
+    def _failed(self, batch: list[Pending], error: BaseException) -> None:
         """Those who wait fail with those who were sent: they would only wait as long again."""
         reason = reason_of(error)
         log.debug("redis: %s", error)
@@ -175,8 +201,8 @@ def fail(pending: Pending, error: StoreDown) -> None:
         pending.answered.set_exception(error)
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """What may be told to anybody: neither addresses nor what Redis says of users."""
-    if isinstance(error, (TimeoutError, NoAnswer)):
+    if isinstance(error, (TimeoutError, NoAnswer, asyncio.CancelledError)):
         return "Redis did not answer in time"
     return f"Redis cannot be asked ({type(error).__name__})"

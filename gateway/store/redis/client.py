@@ -1,5 +1,6 @@
 """redis-py, such that nothing is ever asked twice: no retries, and no more than the caller's time."""
 
+import asyncio
 from itertools import count
 from typing import Any, Protocol
 
@@ -20,20 +21,19 @@ Word = bytes | str | int
 
 
 class Client(Protocol):
+    def start(self, *command: Word) -> "asyncio.Future[Any] | None":
+        """The same, for who need not wait for a connection: the answer to come, or None if ``call`` must be awaited."""
+
     async def call(self, *command: Word) -> Any:
         """One command, sent at most once, with keys of one slot. Can be cancelled. Raises RedisError, OSError."""
+
+    def hang_up(self) -> None:
+        """Nothing was heard for too long of what ``start`` has sent."""
 
     def subscriber(self) -> Redis:
         """A connection of its own, for who listens; theirs to close."""
 
     async def aclose(self) -> None: ...
-
-
-def open_client(address: Address) -> Client:
-    """Connects when it is first asked."""
-    if address.kind == "cluster":
-        return ClusterClient(address)
-    return PoolClient(address)
 
 
 def settings(address: Address) -> dict[str, Any]:
@@ -55,6 +55,12 @@ class PoolClient:
         self._sentinel = sentinel_of(address) if address.kind == "sentinel" else None
         self._redis = self._open(None)  # who asks has a time of their own
         self._pool = self._redis.connection_pool
+
+    def start(self, *command: Word) -> "asyncio.Future[Any] | None":
+        return None
+
+    def hang_up(self) -> None:
+        """Each command has closed its own connection."""
 
     async def call(self, *command: Word) -> Any:
         packed = pack_command(command)  # type: ignore[arg-type]  # its stub knows one word only
@@ -107,6 +113,12 @@ class ClusterClient:
         nodes = [ClusterNode(host, port) for host, port in address.nodes]
         self._cluster = RedisCluster(startup_nodes=nodes, max_connections=CONNECTIONS, **self._options)
         self._turn = count()
+
+    def start(self, *command: Word) -> "asyncio.Future[Any] | None":
+        return None
+
+    def hang_up(self) -> None:
+        """Each command has closed its own connection."""
 
     async def call(self, *command: Word) -> Any:
         return await self._cluster.execute_command(*command)

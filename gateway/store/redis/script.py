@@ -1,5 +1,6 @@
 """Lua that Redis runs in one piece."""
 
+import asyncio
 import hashlib
 from importlib.resources import files
 from typing import Any
@@ -15,6 +16,10 @@ class Script:
     def __init__(self, name: str) -> None:
         self.text = files(__package__).joinpath(name).read_bytes()
         self.sha = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
+
+    def start(self, client: Client, keys: list[str], *arguments: Word) -> "asyncio.Future[Any] | None":
+        """The answer to come, if it can be asked for at once; it may be that the script is not known there."""
+        return client.start("EVALSHA", self.sha, len(keys), *keys, *arguments)
 
     async def run(self, client: Client, keys: list[str], *arguments: Word) -> Any:
         """Raises redis-py's errors, and OSError."""

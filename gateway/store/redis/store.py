@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from gateway.store.redis.address import parse
 from gateway.store.redis.bus import Listener, publish
 from gateway.store.redis.census import Census
-from gateway.store.redis.client import open_client
 from gateway.store.redis.limiter import RedisLimiter
+from gateway.store.redis.opening import open_client
 
 
 class RedisStore:

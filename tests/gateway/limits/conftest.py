@@ -7,8 +7,8 @@ import pytest
 from gateway.limits.local import LocalLimiter
 from gateway.limits.types import Limiter
 from gateway.store.redis.address import parse
-from gateway.store.redis.client import open_client
 from gateway.store.redis.limiter import RedisLimiter
+from gateway.store.redis.opening import open_client
 from tests.gateway.limits.asking import Asking, Time
 from tests.servers.redis import RedisServer
 

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from gateway.limits.local import LocalLimiter
 from gateway.limits.types import Ask, Claim, Count, Granted, Hold, Limits, Period, SettledUse, Share, Subject
 from gateway.store.redis.address import parse
-from gateway.store.redis.client import open_client
 from gateway.store.redis.limiter import RedisLimiter
+from gateway.store.redis.opening import open_client
 from tests.gateway.limits.asking import DAY, Time
 from tests.servers.redis import RedisServer
 

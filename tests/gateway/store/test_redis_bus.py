@@ -10,7 +10,8 @@ import pytest
 from gateway.limits.types import StoreDown
 from gateway.store.redis.address import parse
 from gateway.store.redis.bus import Listener, publish
-from gateway.store.redis.client import Client, open_client
+from gateway.store.redis.client import Client
+from gateway.store.redis.opening import open_client
 from gateway.store.redis.store import RedisStore
 from tests.gateway.store.redising import started, until
 from tests.servers.redis import RedisServer
