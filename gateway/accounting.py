@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from adapters.types import Usage
-from gateway.control.conservation import InFlight, settled
+from gateway.control.conservation import FIELDS, InFlight, settled
 from gateway.directory import Directory
 from gateway.ledger.cost import RateTable, cost
 from gateway.ledger.entry import Begun
@@ -145,18 +145,26 @@ class Counters:
         return tuple([one for one in found if limited(one.subject.scope, one.subject.name) is not None])
 
     async def seed_these(self, subjects: set[Subject]) -> None:
-        """The same of those whose limits are new. What is under way meanwhile is found by ``raise_up``."""
+        """The same of those whose limits are new, and of whom nothing is counted yet. What is under way meanwhile is
+        found by ``raise_up``."""
         now = self.now_ms()
-        await self.seed(tuple([await self._ledger.period(subject, now) for subject in subjects]))
+        periods = [await self._ledger.period(subject, now) for subject in subjects]
+        await self._limiter.seed(tuple(periods), only_empty=True)
 
     async def raise_up(self) -> None:
-        """Sets counters that have less than the ledger. Those that have more are left to an audit: some of what was
-        used may still be on its way to SQL, from a replica that cannot reach it."""
+        """Adds what the ledger has and the counters have not. Where they have more it is left to an audit: some of what
+        was used may still be on its way to SQL, from a replica that cannot reach it. The same holds for a moment of all
+        that has just ended, so of several looks the one counts in which the least was missing."""
         _, found = await settled(self._ledger, self, asyncio.sleep)
-        short = {subject for subject, fields in found.items() if all(has < right for right, has in fields.values())}
-        if short and not self.spooled():
-            log.warning("counters of %d budgets had fallen behind the ledger", len(short))
-            await self.seed_these(short)
+        now = self.now_ms()
+        short = [
+            Period(subject, now, *[max(0, right - has) for right, has in (fields.get(name, (0, 0)) for name in FIELDS)])
+            for subject, fields in found.items()
+        ]
+        missing = tuple([one for one in short if one.tokens_day or one.nano_day or one.nano_month])
+        if missing:
+            log.warning("counters of %d budgets had fallen behind the ledger", len(missing))
+            await self._limiter.adjust(missing)
 
     def now_ms(self) -> int:
         return int(self._clock.wall() * 1000)

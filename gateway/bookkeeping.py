@@ -18,7 +18,7 @@ from gateway.ledger.cost import RateTable
 from gateway.ledger.recovery import Recovery
 from gateway.ledger.writer import Writer
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Limiter, StoreDown, Subject
+from gateway.limits.types import Limiter, SettledUse, StoreDown, Subject
 from gateway.metering import Accounts
 from gateway.settings import Settings
 from gateway.store.redis.store import RedisStore
@@ -34,20 +34,26 @@ log = logging.getLogger("gateway.accounting")
 CHANNEL = "changes"
 """On which replicas tell each other that the record has changed."""
 
-BEAT = 5.0
+JOINED = b"joined"
+"""... or that there is one more of them."""
+
+STILL = 5.0
+"""Seconds that a ledger stands still, at most, while counters are filled from it."""
+
+BEAT = 1.0
 """Seconds between two heartbeats of a replica."""
 
 PATIENCE = 5.0
 """Seconds that a start waits for counters in Redis that are being rebuilt."""
 
-LAG = 0.5
-"""Seconds that entries of other replicas may be under way to SQL."""
+LAG = 1.5
+"""Seconds that other replicas are given to bring what has ended to SQL, before counters are filled from it."""
 
 BASELINE = 15.0
 """Seconds between two looks at what the ledger says was used, for the time when Redis is away."""
 
-SOON = 2.0
-"""Seconds after which counters of new limits are held against the ledger: what was under way has ended by then."""
+SOON = (1.0, 2.0, 7.0)
+"""Seconds between looks at whether counters have all that the ledger has, after something has changed."""
 
 NOW_AND_THEN = 60.0
 """Seconds between two looks at all counters."""
@@ -82,16 +88,19 @@ class Bookkeeping:
         self.directory = Directory(defaults_of(config.limits))
         self.spool = Spool(state, clock.steady, config.ledger.spool_bytes)
         self._writer = Writer(self.spool, self._ledger, clock.wall)
-        self._redis = None if settings.redis_url is None else RedisStore(settings.redis_url, self._rebuild)
+        self._redis = (
+            None if settings.redis_url is None else RedisStore(settings.redis_url, self._rebuild, self._redis_changed)
+        )
         self._replicas = 1
         self._limiter, self.counting = self._counting(config.limits.on_store_failure)
         self._counters = Counters(self._ledger, self._writer, self._limiter, self.directory, clock)
         self._follower = Follower(self._record, self.directory, self._limits_changed)
-        self._recovery = Recovery(
-            self.spool.folder, self.spool.alive, self._ledger, self._limiter.settle, Judging(self._ledger, rates).likely
-        )
+        judge = Judging(self._ledger, rates).likely
+        self._recovery = Recovery(self.spool.folder, self.spool.alive, self._ledger, self._recovered, judge)
         self.accounts = Accounts(clock, self.spool, self.counting.settle, config.ledger.on_full == "refuse")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._beat = asyncio.Event()
+        self._following = False
 
     def control(self, actor: Actor) -> Control:
         """What an operator may do."""
@@ -102,15 +111,20 @@ class Bookkeeping:
         Raises RecordDown."""
         await self._follower.start()
         self._writer.start()
+        await self._recovery.once()
         if self._redis is not None:
             await self._shared_counters(self._redis)
-        await self._recovery.once()
         if self._redis is None:
             await self._counters.seed_all(only_empty=False)
         self._recovery.start()
+        self._following = True
         self._begin(self._look_after())
+        if self._redis is not None:
+            self._begin(self._look_soon())
         if self._redis is not None and isinstance(self.counting, SharedCounting):
-            self._redis.listen(CHANNEL, lambda _: self._follower.hear(), self._follower.hear)
+            self._redis.listen(CHANNEL, self._hear, self._follower.hear)
+            with suppress(StoreDown):
+                await self._redis.publish(CHANNEL, JOINED)
             self.counting.start()
             self._begin(self._be_counted(self._redis))
             self._begin(self._know_shares(self.counting))
@@ -149,25 +163,45 @@ class Bookkeeping:
                 await self._redis.publish(CHANNEL, b"")
 
     async def _rebuild(self) -> None:
-        """Redis has come back empty. Entries of other replicas are given time to reach the ledger; what is in it need
-        not be told."""
+        """Redis has come back empty. One replica fills it from the ledger, once nobody brings anything to it any more;
+        what ends meanwhile is told to Redis afterwards. Raises StoreDown where it must be tried again."""
         assert self._redis is not None
-        await self._count_in(self._redis)
-        if self._replicas > 1:
-            await asyncio.sleep(LAG)
-        untold = self._redis.limiter.untold()
-        await self._writer.flush(FLUSH)
+        redis, name = self._redis, self.spool.alive.name
+        others = self._replicas
+        held = await self._writer.hold(FLUSH)
+        asyncio.get_running_loop().call_later(STILL, self._writer.release)
+        if held is None:
+            raise StoreDown("the ledger cannot be read")
+        legs = {id.rpartition(".")[0] for id in held}
+        redis.limiter.forget(tuple([use for use in redis.limiter.untold() if use.id not in legs]))
+        still = await redis.stand_still(name, STILL)
+        if not await redis.claim(name, STILL):
+            raise StoreDown("another replica rebuilds the counters")
+        end = asyncio.get_running_loop().time() + LAG
+        while still < others and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.02)
+            still = await redis.stand_still(name, STILL)
         await self._counters.seed_all(only_empty=True)
-        self._redis.limiter.forget(untold)
+
+    def _redis_changed(self, up: bool) -> None:
+        """When it is there again, what was lost of it shows within seconds."""
+        if up:
+            self._writer.release()
+            self._begin(self._look_soon())
 
     async def _be_counted(self, redis: RedisStore) -> None:
         while True:
-            await asyncio.sleep(BEAT)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BEAT):
+                    await self._beat.wait()
+            self._beat.clear()
             await self._count_in(redis)
 
     async def _shared_counters(self, redis: RedisStore) -> None:
         """They are whole when this returns, if Redis is there at all."""
-        if await redis.start():
+        if not await redis.start():
+            log.warning("redis: is away; until it answers, limits are kept as limits.on_store_failure says")
+        else:
             await self._count_in(redis)
             with suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE):
@@ -189,11 +223,24 @@ class Bookkeeping:
     async def _limits_changed(self, subjects: set[Subject]) -> None:
         if subjects:
             await self._counters.seed_these(subjects)
-            self._begin(self._look_once())
+            self._begin(self._look_soon())
 
-    async def _look_once(self) -> None:
-        await asyncio.sleep(SOON)
-        await self._counters.raise_up()
+    async def _look_soon(self) -> None:
+        for pause in SOON:
+            await asyncio.sleep(pause)
+            await self._counters.raise_up()
+
+    async def _recovered(self, uses: tuple[SettledUse, ...]) -> None:
+        """What a process that died has used: also what Redis may never have heard of."""
+        await self._limiter.settle(uses)
+        if self._following:
+            self._begin(self._look_soon())
+
+    def _hear(self, message: bytes) -> None:
+        """Another replica says something."""
+        self._follower.hear()
+        if message == JOINED:
+            self._beat.set()
 
     async def _look_after(self) -> None:
         while True:

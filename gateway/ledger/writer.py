@@ -12,6 +12,9 @@ from gateway.store.spool import Batch, Reader, Spool
 MOST = 2000
 """Entries of one batch, about."""
 
+MOST_HELD = 100_000
+"""Entries that end, at most, from a flush to a hold."""
+
 DELAY = 0.2
 """Seconds that the first entry waits for others."""
 
@@ -49,6 +52,9 @@ class Writer:
         self._some = asyncio.Event()  # something has ended
         self._hurry = asyncio.Event()  # somebody waits
         self._moved = asyncio.Condition()
+        self._may = asyncio.Event()  # write
+        self._may.set()
+        self._moving = asyncio.Lock()
         self._batch: Batch | None = None
         self._task: asyncio.Task[None] | None = None
         self.down = False
@@ -69,8 +75,22 @@ class Writer:
                 await self._moved.wait_for(lambda: self._spool.written >= goal)
         return self._spool.written >= goal
 
+    async def hold(self, seconds: float) -> frozenset[str] | None:
+        """Brings all that has ended to SQL, and nothing more until ``release``: then the ledger stands still, as far as
+        this process is concerned. The ids of entries that have ended meanwhile and are not in it; None if SQL could
+        not be reached in so many seconds."""
+        if self._may.is_set() and not await self.flush(seconds):
+            return None
+        self._may.clear()
+        async with self._moving:
+            return frozenset([entry.id for entry in (await self._reader.batch(MOST_HELD)).entries])
+
+    def release(self) -> None:
+        self._may.set()
+
     async def close(self, seconds: float) -> bool:
         """Flushes for so many seconds. What is not in SQL by then is left in the spool, for the next start."""
+        self.release()
         done = await self.flush(seconds)
         if self._task is not None:
             self._task.cancel()
@@ -114,7 +134,9 @@ class Writer:
             self._hurry.clear()
             while self._spool.pending:
                 try:
-                    await self._move()
+                    await self._may.wait()
+                    async with self._moving:
+                        await self._move()
                 except Exception as error:
                     log.error("the spool cannot be read (%s)", error)
                     await asyncio.sleep(self._pauses[-1])

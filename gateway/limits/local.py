@@ -218,6 +218,13 @@ class LocalLimiter:
     async def seed(self, periods: tuple[Period, ...], *, only_empty: bool) -> None:
         self.seeded(periods, only_empty=only_empty)
 
+    async def adjust(self, differences: tuple[Period, ...]) -> None:
+        self._turn(self._clock())
+        for period in differences:
+            account = self._current(period.subject)
+            account.day.add(period.tokens_day, period.nano_day)
+            account.month.add(0, period.nano_month)
+
     async def counts(self, subjects: tuple[Subject, ...]) -> tuple[Count, ...]:
         return self.counted(subjects)
 

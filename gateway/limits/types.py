@@ -170,5 +170,8 @@ class Limiter(Protocol):
         """Sets what was used of calendar counters: of all these subjects, or only of those whose counters are not
         there. Raises StoreDown."""
 
+    async def adjust(self, differences: tuple[Period, ...]) -> None:
+        """Adds these figures to what was used in the present day and month. Raises StoreDown."""
+
     async def counts(self, subjects: tuple[Subject, ...]) -> tuple[Count, ...]:
         """What the counters of these subjects hold now. Raises StoreDown."""

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 from redis.exceptions import TimeoutError as NoAnswer
 
 from gateway.limits.types import StoreDown
@@ -153,7 +153,7 @@ class Batches:
         except NoScriptError:
             self._send(batch, whole=True)  # a server that has started since, or a new master; nothing was done
             return
-        except (asyncio.CancelledError, RedisError, OSError, msgspec.DecodeError) as error:
+        except (asyncio.CancelledError, Exception) as error:  # RedisError, OSError, and whatever a Cluster's client has
             self._failed(batch, error)
         else:
             self._heard = asyncio.get_running_loop().time()

@@ -110,6 +110,12 @@ class RedisLimiter:
             some = periods[start : start + MOST]
             await self._patient.submit(words.seed(some, only_empty), len(some))
 
+    async def adjust(self, differences: tuple[Period, ...]) -> None:
+        for start in range(0, len(differences), MOST):
+            some = differences[start : start + MOST]
+            if (await self._patient.submit(words.adjust(some), len(some)))[1] is False:
+                raise StoreDown(REBUILDING)
+
     async def counts(self, subjects: tuple[Subject, ...]) -> tuple[Count, ...]:
         counts: list[Count] = []
         for start in range(0, len(subjects), MOST):

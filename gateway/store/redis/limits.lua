@@ -425,6 +425,17 @@ local function seed(operation)
   return true
 end
 
+-- Adds to what was used, in the day and month of now.
+local function adjust(operation)
+  for _, p in ipairs(operation[2]) do
+    local counters = counters_of(p[1], today)
+    counters.tokens, counters.nano = counters.tokens + p[2], counters.nano + p[3]
+    counters.month_nano = counters.month_nano + p[4]
+    write(counters, today)
+  end
+  return true
+end
+
 local function counts(operation)
   local all = {}
   for i, subject in ipairs(operation[2]) do
@@ -448,7 +459,7 @@ end
 -- Name of the operation: what does it, and whether it needs whole counters.
 local OPERATIONS = {
   reserve = {reserve, true}, settle = {settle, true}, renew = {renew, true},
-  seed = {seed, false}, counts = {counts, false}, begin = {begin, false}, probe = {probe, false},
+  seed = {seed, false}, adjust = {adjust, true}, counts = {counts, false}, begin = {begin, false}, probe = {probe, false},
 }
 
 local epoch = call('GET', EPOCH)

@@ -1,12 +1,20 @@
 """One Redis, and all that a gateway has in it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+from redis.exceptions import RedisError
+
+from gateway.limits.types import StoreDown
 from gateway.store.redis.address import parse
-from gateway.store.redis.bus import Listener, publish
+from gateway.store.redis.batches import reason_of
+from gateway.store.redis.bus import PATIENCE, Listener, publish
 from gateway.store.redis.census import Census
+from gateway.store.redis.client import Word
 from gateway.store.redis.limiter import RedisLimiter
 from gateway.store.redis.opening import open_client
+from gateway.store.redis.words import PREFIX
 
 
 class RedisStore:
@@ -47,6 +55,24 @@ class RedisStore:
     async def leave(self, name: str) -> int:
         """Says that it is there no more. Raises StoreDown."""
         return await self._census.leave(name)
+
+    async def claim(self, name: str, seconds: float) -> bool:
+        """Whether this replica alone may rebuild the counters, for so many seconds. Raises StoreDown."""
+        answer = await self._say("SET", PREFIX + "rebuilding", name, "NX", "PX", int(seconds * 1000))
+        return answer is not None
+
+    async def stand_still(self, name: str, ttl: float) -> int:
+        """Says that this replica brings nothing to the ledger now; how many do so. Raises StoreDown."""
+        await self._say("SADD", PREFIX + "still", name)
+        await self._say("PEXPIRE", PREFIX + "still", int(ttl * 1000))
+        return int(await self._say("SCARD", PREFIX + "still"))
+
+    async def _say(self, *command: Word) -> Any:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._client.call(*command)
+        except (RedisError, OSError) as error:
+            raise StoreDown(reason_of(error)) from None
 
     async def close(self) -> None:
         for listener in self._listeners:

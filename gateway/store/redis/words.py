@@ -64,6 +64,10 @@ def seed(periods: tuple[Period, ...], only_empty: bool) -> Operation:
     return ("seed", only_empty, rows)
 
 
+def adjust(periods: tuple[Period, ...]) -> Operation:
+    return ("adjust", [(name_of(p.subject), p.tokens_day, p.nano_day, p.nano_month) for p in periods])
+
+
 def counts(subjects: tuple[Subject, ...]) -> Operation:
     return ("counts", list(map(name_of, subjects)))
 
@@ -78,6 +82,9 @@ def keys_of(operations: list[Operation]) -> list[str]:
                 names[row[0]] = None
         elif kind == "counts":
             names.update(dict.fromkeys(operation[1]))
+        elif kind == "adjust":
+            for row in operation[1]:
+                names[row[0]] = None
     keys = list(FIXED)
     for name in names:
         keys += (PREFIX + "w:" + name, PREFIX + "u:" + name)
