@@ -12,7 +12,7 @@ from gateway.config import Config
 from gateway.config.rules import defaults_of
 from gateway.control.local import LocalControl
 from gateway.control.types import Actor, Control
-from gateway.counting import LocalCounting, Policy, SharedCounting
+from gateway.counting import LIFE, LocalCounting, Policy, SharedCounting
 from gateway.directory import Directory
 from gateway.ledger.cost import RateTable
 from gateway.ledger.recovery import Recovery
@@ -39,6 +39,8 @@ JOINED = b"joined"
 
 STILL = 5.0
 """Seconds that a ledger stands still, at most, while counters are filled from it."""
+
+MINUTE = 60.0
 
 BEAT = 1.0
 """Seconds between two heartbeats of a replica."""
@@ -92,6 +94,7 @@ class Bookkeeping:
             None if settings.redis_url is None else RedisStore(settings.redis_url, self._rebuild, self._redis_changed)
         )
         self._replicas = 1
+        self._seen: list[tuple[float, int]] = []
         self._limiter, self.counting = self._counting(config.limits.on_store_failure)
         self._counters = Counters(self._ledger, self._writer, self._limiter, self.directory, clock)
         self._follower = Follower(self._record, self.directory, self._limits_changed)
@@ -174,14 +177,25 @@ class Bookkeeping:
             raise StoreDown("the ledger cannot be read")
         legs = {id.rpartition(".")[0] for id in held}
         redis.limiter.forget(tuple([use for use in redis.limiter.untold() if use.id not in legs]))
+        assert isinstance(self.counting, SharedCounting)
+        await redis.limiter.restore(self.counting.under_way(), LIFE)
         still = await redis.stand_still(name, STILL)
         if not await redis.claim(name, STILL):
-            raise StoreDown("another replica rebuilds the counters")
+            return await self._await_counters(redis, STILL)
         end = asyncio.get_running_loop().time() + LAG
         while still < others and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.02)
             still = await redis.stand_still(name, STILL)
-        await self._counters.seed_all(only_empty=True)
+        await self._counters.seed_all(only_empty=False)
+
+    async def _await_counters(self, redis: RedisStore, seconds: float) -> None:
+        """Until another replica has filled them. Raises StoreDown if none does."""
+        end = asyncio.get_running_loop().time() + seconds
+        while redis.limiter.epoch is None:
+            if asyncio.get_running_loop().time() > end:
+                raise StoreDown("the counters are not whole")
+            await asyncio.sleep(0.02)
+            await redis.start()
 
     def _redis_changed(self, up: bool) -> None:
         """When it is there again, what was lost of it shows within seconds."""
@@ -209,9 +223,13 @@ class Bookkeeping:
                         await asyncio.sleep(0.01)
 
     async def _count_in(self, redis: RedisStore) -> None:
-        """One more among the replicas, and how many they are."""
+        """One more among the replicas, and how many they are: the most of the last minute, for one that is not heard
+        may yet serve, and a Redis that has lost its memory knows of none."""
         with suppress(StoreDown):
-            self._replicas = await redis.heartbeat(self.spool.alive.name, 3 * BEAT)
+            found, now = await redis.heartbeat(self.spool.alive.name, 3 * BEAT), self._clock.steady()
+            self._seen = [(when, many) for when, many in self._seen if when > now - MINUTE and many > found]
+            self._seen.append((now, found))
+            self._replicas = max(many for _, many in self._seen)
 
     async def _know_shares(self, counting: SharedCounting) -> None:
         """Where this replica's share of a budget begins, should Redis go away."""

@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.limits.calendar import calendar_at
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Granted, Limits, Period, SettledUse, StoreDown, Subject, Verdict
+from gateway.limits.types import Ask, Granted, Hold, Limits, Period, SettledUse, StoreDown, Subject, Verdict
 
 LIFE = 60.0
 """Seconds after which a hold in Redis expires that nobody has settled or renewed."""
@@ -18,8 +18,6 @@ ALONE = 30 * 86_400.0
 
 MARGIN = 8
 """One part in so many of what is left of a budget is not shared out."""
-
-UNKNOWN: Any = object()
 
 AT_ONCE = 500
 """Holds renewed by one command."""
@@ -69,7 +67,7 @@ class SharedCounting:
         self._replicas = replicas
         self._share = LocalLimiter(clock_ms)
         self._gone: dict[Subject, Period] = {}
-        self._living: dict[str, None] = {}
+        self._living: dict[str, Ask] = {}
         self._elsewhere: dict[str, tuple[Ask, int]] = {}
         self._spending: set[Subject] = set()
         self._uses: list[SettledUse] = []
@@ -96,7 +94,7 @@ class SharedCounting:
             return self._without(ask)
         if isinstance(verdict, Granted):
             for hold in ask.holds:
-                self._living[hold.id] = None
+                self._living[hold.id] = ask
             if self._policy == "local":
                 self._share.noticed(ask)
                 for period in verdict.gone:
@@ -110,11 +108,16 @@ class SharedCounting:
         if elsewhere is not None:
             self._share.settled((use,))
             use = with_subjects(use, *elsewhere)
-        elif self._living.pop(hold, UNKNOWN) is None and self._policy == "local":
+        elif self._living.pop(hold, None) is not None and self._policy == "local":
             self._share.over(hold, tokens)
         if not self._uses:
             asyncio.get_running_loop().call_soon(self._tell)
         self._uses.append(use)
+
+    def under_way(self) -> tuple[tuple[Hold, Ask], ...]:
+        """The holds of all legs that are under way, wherever they were made."""
+        asks = [*self._living.items(), *[(id, ask) for id, (ask, _) in self._elsewhere.items()]]
+        return tuple([(hold, ask) for id, ask in asks for hold in ask.holds if hold.id == id])
 
     def known(self, periods: tuple[Period, ...]) -> None:
         """What the ledger says was used until now. Redis may have said more already, since it was reserved."""

@@ -65,7 +65,8 @@ class Flight:
 
 
 class Batches:
-    """Of every batch ``answered`` is told the server's epoch, or ``unanswered`` is called. ``time`` replaces the
+    """Of every batch ``answered`` is told the server's epoch, its time, and when anybody had asked it before; or
+    ``unanswered`` is called. ``time`` replaces the
     server's clock, in milliseconds. Redis must say something within ``seconds``: one that answers others is alive, if
     busy. A loop that was late itself, with other work or without a processor, first reads what has arrived meanwhile,
     and allows for its own delay."""
@@ -74,7 +75,7 @@ class Batches:
         self,
         client: Client,
         seconds: float,
-        answered: Callable[[str | None], None],
+        answered: Callable[[str | None, int, int], None],
         unanswered: Callable[[], None],
         time: Callable[[], int] | None = None,
     ) -> None:
@@ -149,7 +150,7 @@ class Batches:
             flight.timer.cancel()
         batch = flight.batch
         try:
-            at, epoch, answers = decode(answer.result())
+            at, epoch, answers, before = decode(answer.result())
         except NoScriptError:
             self._send(batch, whole=True)  # a server that has started since, or a new master; nothing was done
             return
@@ -157,7 +158,7 @@ class Batches:
             self._failed(batch, error)
         else:
             self._heard = asyncio.get_running_loop().time()
-            self._answered(epoch or None)
+            self._answered(epoch or None, at, before)
             for pending, one in zip(batch, answers, strict=True):
                 if not pending.answered.done():
                     pending.answered.set_result((at, one))

@@ -5,7 +5,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 
-from gateway.limits.types import Ask, Count, Granted, Period, SettledUse, StoreDown, Subject, Verdict
+from gateway.limits.types import Ask, Count, Granted, Hold, Period, SettledUse, StoreDown, Subject, Verdict
 from gateway.store.redis import words
 from gateway.store.redis.batches import MOST, Batches, Unanswered
 from gateway.store.redis.breaker import Breaker
@@ -21,6 +21,8 @@ PAUSE = 0.5
 """Seconds between two looks at a Redis that does not answer."""
 PATIENCE = 2.0
 """Seconds for what no request waits for."""
+BACK = 200
+"""Milliseconds by which clocks of servers that take over from each other may differ."""
 REBUILDING = "Redis has lost its counters, which are being rebuilt"
 
 
@@ -54,6 +56,7 @@ class RedisLimiter:
         self._mending: asyncio.Task[None] | None = None
         self._closed = False
         self._was_up = False
+        self._last = 0
         self.epoch: str | None = None
         """Which life of the counters this is: another one, and holds made before are not in it. None: not known."""
 
@@ -131,6 +134,12 @@ class RedisLimiter:
     def forget(self, uses: tuple[SettledUse, ...]) -> None:
         self._kept.remove(uses)
 
+    async def restore(self, holds: tuple[tuple[Hold, Ask], ...], ttl: float) -> None:
+        """Makes holds again that were lost with the counters, or made without them. Raises StoreDown."""
+        for start in range(0, len(holds), MOST):
+            some = holds[start : start + MOST]
+            await self._patient.submit(words.restore(some, ttl), len(some))
+
     # ------------------------------------------------------------------ its own life
 
     async def start(self) -> bool:
@@ -180,7 +189,10 @@ class RedisLimiter:
                 raise
         self._keep(uses)
 
-    def _answered(self, epoch: str | None) -> None:
+    def _answered(self, epoch: str | None, at: int, before: int) -> None:
+        if epoch is not None and epoch == self.epoch and before < self._last - BACK:
+            self._went_back(epoch)
+        self._last = max(self._last, at) if epoch == self.epoch else at
         if epoch != self.epoch:
             if self.epoch is not None:
                 log.warning("redis: the counters are gone")
@@ -190,6 +202,13 @@ class RedisLimiter:
         self._note()
         if epoch is None:
             self._mend()
+
+    def _went_back(self, epoch: str) -> None:
+        """What Redis has is older than what it has answered: it was restored, or another one took over."""
+        log.warning("redis: the counters are of an earlier time")
+        self._last = 0
+        forgotten = asyncio.ensure_future(self._patient.submit(("forget", epoch)))
+        forgotten.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _unanswered(self) -> None:
         self._breaker.fail()

@@ -1,8 +1,8 @@
 -- The limiter, as gateway/limits/ has it in process: what is said there about windows, days and holds holds here.
 --
 -- One call does a batch of operations, in order and in one piece. ARGV[1] is {prefix, time, operations} in MessagePack;
--- time in ms since 1970, or 0 for the server's own. The answer is {time, epoch or false, answers}, likewise. KEYS are those
--- known before; what belongs to a hold is read from the hold. All share the prefix's hash tag, so all are in one slot.
+-- time in ms since 1970, or 0 for the server's own. The answer is {time, epoch or false, answers, when the last call before
+-- was}, likewise: who has been answered later than that sees that the data went back. KEYS are those known before; what belongs to a hold is read from the hold. All share the prefix's hash tag, so all are in one slot.
 --
 -- <prefix>holds   hash: id -> {day, month, subject, bucket (0: none), tokens, nano, subject, ...} of the living
 -- <prefix>expiry  sorted set: id by the moment at which it expires
@@ -11,7 +11,7 @@
 --                 bucket b: rb requests, tb tokens, lb its last entry, nb the bucket after it
 -- <prefix>u:<subject>  hash, the counters. p: places; of each day d: dt used tokens, dT reserved ones, dn, dN nano-dollars;
 --                 of each month m: mm, mM nano-dollars
--- <prefix>epoch   there while the counters are known to be whole
+-- <prefix>epoch   there while the counters are known to be whole       <prefix>last   when the last call was
 
 local call = redis.call
 local DAY, SPAN, WIDTH, SOON = 86400000, 60000, 100, 1000
@@ -407,6 +407,31 @@ local function settle(operation)
   return true
 end
 
+-- Holds that were made in a life of the counters that is lost: they are there again, whatever the limits.
+local function restore(operation)
+  for _, row in ipairs(operation[3]) do
+    local id = row[1]
+    if call('HEXISTS', HOLDS, id) == 0 then
+      local record = {today.day, today.month}
+      for i = 2, #row, 3 do
+        local subject, tokens, nano = row[i], row[i + 1], row[i + 2]
+        local counters = counters_of(subject, today)
+        counters.places = counters.places + 1
+        counters.reserved_tokens = counters.reserved_tokens + tokens
+        counters.reserved_nano = counters.reserved_nano + nano
+        counters.month_reserved = counters.month_reserved + nano
+        write(counters, today)
+        local at = #record
+        record[at + 1], record[at + 2], record[at + 3], record[at + 4] =
+          subject, enter(window_of(subject), 1, tokens), tokens, nano
+      end
+      call('HSET', HOLDS, id, cmsgpack.pack(record))
+      call('ZADD', EXPIRY, int(now + operation[2]), id)
+    end
+  end
+  return true
+end
+
 local function renew(operation)
   for _, id in ipairs(operation[3]) do
     call('ZADD', EXPIRY, 'XX', int(now + operation[2]), id)
@@ -445,6 +470,12 @@ local function counts(operation)
   return all
 end
 
+-- The counters are not whole any more.
+local function forget(operation)
+  if call('GET', EPOCH) == operation[2] then call('DEL', EPOCH) end
+  return true
+end
+
 local function begin(operation)
   call('SET', EPOCH, operation[2], 'NX')
   return true
@@ -459,10 +490,11 @@ end
 -- Name of the operation: what does it, and whether it needs whole counters.
 local OPERATIONS = {
   reserve = {reserve, true}, settle = {settle, true}, renew = {renew, true},
-  seed = {seed, false}, adjust = {adjust, true}, counts = {counts, false}, begin = {begin, false}, probe = {probe, false},
+  seed = {seed, false}, adjust = {adjust, true}, counts = {counts, false}, begin = {begin, false}, forget = {forget, false},
+  restore = {restore, false}, probe = {probe, false},
 }
 
-local epoch = call('GET', EPOCH)
+local epoch, before = call('GET', EPOCH), call('GET', prefix .. 'last')
 local answers, reaped = {}, false
 for i, operation in ipairs(batch[3]) do
   local does, needs_epoch = unpack(OPERATIONS[operation[1]])
@@ -474,7 +506,8 @@ for i, operation in ipairs(batch[3]) do
       reaped = true
     end
     answers[i] = does(operation)
-    if not epoch then epoch = call('GET', EPOCH) end
+    if not epoch or operation[1] == 'forget' then epoch = call('GET', EPOCH) end
   end
 end
-return cmsgpack.pack({now, epoch, answers})
+call('SET', prefix .. 'last', int(math.max(now, tonumber(before) or 0)))
+return cmsgpack.pack({now, epoch, answers, tonumber(before) or 0})

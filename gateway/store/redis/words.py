@@ -8,6 +8,7 @@ from gateway.limits.types import (
     Ask,
     Count,
     Granted,
+    Hold,
     Kind,
     Period,
     Refused,
@@ -20,7 +21,7 @@ from gateway.limits.types import (
 TAG = "{gw}"
 """One hash tag for all keys: a Cluster keeps them on one node, where one script can see them all."""
 PREFIX = TAG + ":"
-FIXED = (PREFIX + "holds", PREFIX + "expiry", PREFIX + "epoch")
+FIXED = (PREFIX + "holds", PREFIX + "expiry", PREFIX + "epoch", PREFIX + "last")
 
 KINDS: tuple[Kind, ...] = ("requests/min", "tokens/min", "tokens/day", "concurrent", "USD/day", "USD/month")
 
@@ -55,6 +56,16 @@ def settle(uses: tuple[SettledUse, ...]) -> Operation:
     return ("settle", [(use.id, use.tokens, use.nano, list(map(name_of, use.subjects)), use.at) for use in uses])
 
 
+def restore(holds: tuple[tuple[Hold, Ask], ...], ttl: float) -> Operation:
+    rows = []
+    for hold, ask in holds:
+        row: list[str | int] = [hold.id]
+        for share in hold.shares:
+            row += (name_of(ask.claims[share.claim].subject), share.tokens, share.nano)
+        rows.append(row)
+    return ("restore", int(ttl * 1000), rows)
+
+
 def renew(holds: tuple[str, ...], ttl: float) -> Operation:
     return ("renew", int(ttl * 1000), holds)
 
@@ -85,6 +96,9 @@ def keys_of(operations: list[Operation]) -> list[str]:
         elif kind == "adjust":
             for row in operation[1]:
                 names[row[0]] = None
+        elif kind == "restore":
+            for row in operation[2]:
+                names.update(dict.fromkeys(row[1::3]))
     keys = list(FIXED)
     for name in names:
         keys += (PREFIX + "w:" + name, PREFIX + "u:" + name)
