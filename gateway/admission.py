@@ -1,7 +1,7 @@
 """Lets a call in: all its legs in all scopes in one step, or none of them.
 
 What a call may come to is estimated upward, and reserved: the tokens of its prompt and of the longest answer it can
-have, and what the dearest of its targets takes for them. When a leg is over, what it did not use is given back.
+have, and what its targets may take for them. When a leg is over, what it did not use is given back.
 """
 
 import asyncio
@@ -227,9 +227,10 @@ class Admission:
             more = rounds * (once * choices // call.prompts + written + choices * (SHOWN + hint))
             times += rounds * choices
             written += rounds * written
-        dearest_of_all = price_of(targets, at, read + more, written, times)
+        dollars = price_of if leg.keeping is None else price_of_all
+        nano = dollars(targets, at, read + more, written, times)
         one = guess if len(leg.first) == 1 else None  # what several requests come to together says little of the first
-        return Need(read + more + written, read, dearest_of_all, params.max_tokens is None, one)
+        return Need(read + more + written, read, nano, params.max_tokens is None, one)
 
 
 def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
@@ -280,15 +281,32 @@ def most_choices(call: Call) -> int:
 
 
 def price_of(targets: tuple[Target, ...], at: int, read: int, written: int, times: int) -> int | None:
-    """What the dearest target takes."""
-    dear = 0
+    """What the dearest target takes, after all others have read the prompt and broken off."""
+    if len(targets) == 1:
+        return price_at(targets[0], at, read, written, times)
+    in_vain = last = 0
     for target in targets:
-        price = None if target.rates is None else dearest(target.rates.at(at), read, written, times)
+        whole, nothing = price_at(target, at, read, written, times), price_at(target, at, read, 0, times)
+        if whole is None or nothing is None:
+            return None
+        in_vain += nothing
+        last = max(last, whole - nothing)
+    return in_vain + last
+
+
+def price_of_all(targets: tuple[Target, ...], at: int, read: int, written: int, times: int) -> int | None:
+    """What all targets take together: each may answer in full, and not keep to the type."""
+    total = 0
+    for target in targets:
+        price = price_at(target, at, read, written, times)
         if price is None:
             return None
-        if price > dear:
-            dear = price
-    return dear
+        total += price
+    return total
+
+
+def price_at(target: Target, at: int, read: int, written: int, times: int) -> int | None:
+    return None if target.rates is None else dearest(target.rates.at(at), read, written, times)
 
 
 def within(needs: Sequence[Need], limits: Limits) -> list[int]:

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 from adapters import ADAPTERS
 from adapters.embeddings import EMBEDDERS
-from gateway import api, census, upstream
+from gateway import api, census, logs, upstream
 from gateway import config as configuration
 from gateway import estimates as tokenizers
 from gateway.admin import Admin
@@ -86,6 +86,7 @@ def create() -> Api:
     Raises SettingsError, ConfigError, or OSError when the environment or the files are wrong.
     """
     keep_freed()
+    logs.to_stderr()  # a worker begins without what its parent has set up
     settings = Settings.load()
     text = Path(settings.config).read_bytes()
     return build(configuration.load(text, str(settings.config)), settings)
@@ -134,6 +135,7 @@ class Doors:
         self._config = config
         self._environ = environ
         self._listing = listing(config)
+        self._tokenizers: dict[str, Tokenizer] = {}
         self._clients: dict[upstream.Way, Upstream] = {}
         self._gates = {
             name: Gate(provider.concurrency, provider.queue)
@@ -204,7 +206,11 @@ class Doors:
         )
 
     def _tokenizer(self, spec: str | None) -> Tokenizer | None:
-        return None if spec is None else tokenizers.load(spec, self._environ)
+        if spec is None:
+            return None
+        if spec not in self._tokenizers:  # each takes some ten megabytes
+            self._tokenizers[spec] = tokenizers.load(spec, self._environ)
+        return self._tokenizers[spec]
 
     def _client(self, provider: ProviderConfig, base_url: str | None) -> Upstream:
         url = base_url or configuration.BASE_URLS[provider.adapter]

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.accounting import FLUSH, Counters, Follower, Judging
 from gateway.config import Config
-from gateway.config.rules import defaults_of
+from gateway.config.rules import defaults_of, views_of
 from gateway.control.local import LocalControl
 from gateway.control.types import Actor, Control
 from gateway.counting import LIFE, LocalCounting, Policy, SharedCounting
@@ -87,6 +87,7 @@ class Bookkeeping:
         self._database = Database(database_url(settings.database_url, state))
         self._record = Announcing(self._database, clock.wall, self._announce)
         self._ledger = LedgerStore(self._database)
+        self._configured = views_of(config.limits)
         self.directory = Directory(defaults_of(config.limits))
         self.spool = Spool(state, clock.steady, config.ledger.spool_bytes)
         self._writer = Writer(self.spool, self._ledger, clock.wall)
@@ -107,7 +108,7 @@ class Bookkeeping:
 
     def control(self, actor: Actor) -> Control:
         """What an operator may do."""
-        return LocalControl(self._record, self._ledger, actor, self._counters)
+        return LocalControl(self._record, self._ledger, actor, self._counters, lambda: self._configured)
 
     async def start(self) -> None:
         """The directory is whole, what was left behind is recovered, and the counters are set, when this returns.

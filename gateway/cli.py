@@ -1,6 +1,8 @@
 """``gateway serve`` and ``gateway check``, beside the commands of operators."""
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -79,11 +81,35 @@ def settle(**options: Any) -> Settings:
 
 def read(path: str) -> Config:
     try:
-        return configuration.load(Path(path).read_bytes(), path)
+        return configuration.load(Path(path).read_bytes(), path, uncounted)
     except ConfigError as error:
         fail(str(error))
     except OSError as error:
         fail(f"{path}: {error.strerror or error}; name another with --config or GATEWAY_CONFIG")
+
+
+def uncounted(config: Config) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every tokenizer that cannot be had here. Each is read once."""
+    wrong: dict[str, str | None] = {}
+    for name, model in config.models.items():
+        for place, target in enumerate(model.targets):
+            spec = target.tokenizer
+            if spec is None:
+                continue
+            if spec not in wrong:
+                wrong[spec] = unreadable(spec)
+            if (why := wrong[spec]) is not None:
+                yield ("models", name, "targets", place, "tokenizer"), why
+
+
+def unreadable(spec: str) -> str | None:
+    from gateway.estimates import TokenizerError, load  # few need it, and it takes a while
+
+    try:
+        load(spec, os.environ)
+    except TokenizerError as error:
+        return str(error)
+    return None
 
 
 def fail(message: str) -> NoReturn:

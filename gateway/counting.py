@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.limits.calendar import calendar_at
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Granted, Hold, Limits, Period, SettledUse, StoreDown, Subject, Verdict
+from gateway.limits.types import Ask, Claim, Granted, Hold, Limits, Period, SettledUse, StoreDown, Subject, Verdict
 
 LIFE = 60.0
 """Seconds after which a hold in Redis expires that nobody has settled or renewed."""
@@ -18,6 +18,9 @@ ALONE = 30 * 86_400.0
 
 MARGIN = 8
 """One part in so many of what is left of a budget is not shared out."""
+
+KNOWN = 10_000
+"""Subjects of which it is known what they have used, before those are looked for that no longer count."""
 
 AT_ONCE = 500
 """Holds renewed by one command."""
@@ -67,6 +70,8 @@ class SharedCounting:
         self._replicas = replicas
         self._share = LocalLimiter(clock_ms)
         self._gone: dict[Subject, Period] = {}
+        self._worth = KNOWN
+        """When to look for what need not be known any more."""
         self._living: dict[str, Ask] = {}
         self._elsewhere: dict[str, tuple[Ask, int]] = {}
         self._spending: set[Subject] = set()
@@ -141,9 +146,17 @@ class SharedCounting:
     def _note_gone(self, period: Period) -> None:
         subject = period.subject
         self._gone[subject] = period
+        if len(self._gone) > self._worth:
+            self._forget(period.at)
         if subject in self._spending:  # what was spent without Redis is in what it says now
             self._spending.discard(subject)
             self._share.seeded((Period(subject, period.at, 0, 0, 0),), only_empty=False)
+
+    def _forget(self, now: int) -> None:
+        """What was gone of months that are over."""
+        month = calendar_at(now).month
+        self._gone = {subject: known for subject, known in self._gone.items() if calendar_at(known.at).month == month}
+        self._worth = max(KNOWN, 2 * len(self._gone))
 
     def _tell(self) -> None:
         uses, self._uses = self._uses, []
@@ -163,13 +176,15 @@ class SharedCounting:
         return verdict
 
     def _portion(self, ask: Ask) -> Ask:
-        """The same wish, of this replica's share of every limit."""
+        """The same wish, of this replica's share of every limit. No call takes more tokens than a minute's share: it
+        would never be let in, though the limit itself has room for it."""
         replicas, now = max(1, self._replicas()), self._clock_ms()
         claims = []
         for claim in ask.claims:
             gone = self._gone.get(claim.subject) or Period(claim.subject, now, 0, 0, 0)
-            claims.append(replace(claim, limits=portion(claim.limits, of_now(gone, now), replicas)))
-        return Ask(tuple(claims), ask.holds)
+            limits = portion(claim.limits, of_now(gone, now), replicas)
+            claims.append(replace(claim, limits=limits, tokens=capped(claim, limits)))
+        return Ask(tuple(claims), tuple([fewer(hold, ask.claims, claims) for hold in ask.holds]))
 
     async def _renew(self) -> None:
         while True:
@@ -180,6 +195,21 @@ class SharedCounting:
                     await self._shared.renew(tuple(living[start : start + AT_ONCE]), LIFE)
                 except StoreDown:
                     break
+
+
+def capped(claim: Claim, share: Limits) -> int:
+    """The tokens to ask for of a share."""
+    whole, part = claim.limits.tpm, share.tpm
+    return claim.tokens if whole is None or part is None or claim.tokens > whole else min(claim.tokens, part)
+
+
+def fewer(hold: Hold, before: Sequence[Claim], after: Sequence[Claim]) -> Hold:
+    """The hold, with no more tokens than its claims have now."""
+    shares = []
+    for share in hold.shares:
+        was, now = before[share.claim].tokens, after[share.claim].tokens
+        shares.append(share if was == now else replace(share, tokens=share.tokens * now // was))
+    return Hold(hold.id, tuple(shares))
 
 
 def later_of(before: Period, after: Period) -> Period:

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from adapters.errors import Invalid, ProviderError, Unavailable
+from adapters.errors import Invalid, ProviderError
 from adapters.types import Call, Chat, Reply, Usage, summed
 from gateway.estimates import Guess
+from gateway.gate import Overloaded
 from gateway.ledger.cost import cost
 from gateway.ledger.entry import Begun, Ended, Entry, Outcome
 from gateway.store.spool import SpoolFull
@@ -22,7 +23,7 @@ from gateway.types import Clock, LegResult, Sending, Target
 NOTHING = Usage(0, 0)
 
 
-class Unnoted(Unavailable):
+class Unnoted(Overloaded):
     code = "unrecorded"
     fall_back = False
 
@@ -122,7 +123,9 @@ class LegMeter(Struct, eq=False):
                 self.accounts.book.begin(begun)
             except SpoolFull as full:
                 if self.accounts.strict:
-                    raise Unnoted("the gateway cannot note what the call uses, and so does not make it") from full
+                    raise Unnoted(
+                        "the gateway's disk has no room to note what calls use; none is made", retry_after=5
+                    ) from full
             current.noted = True
         sending.reached = True
         sending.reach = None  # it would refer to itself, and wait for the collector
@@ -130,12 +133,16 @@ class LegMeter(Struct, eq=False):
     # ------------------------------------------------------------------ after
 
     def _entries(self, result: LegResult) -> tuple[Entry, ...]:
-        """One for each target that was reached. The leg counts as a request at the last of them."""
+        """One for each target that was reached. The leg counts as a request at the one that gave its answer, else at
+        the last of them."""
         tries, now = self.tries, self.accounts.clock.steady()
         if len(tries) == 1 and tries[0].noted:
             return (self._entry(0, tries[0], result, True, now),)
         tries = [tried for tried in tries if any(sending.reached for sending in tried.sendings)]
-        return tuple([self._entry(i, tried, result, tried is tries[-1], now) for i, tried in enumerate(tries)])
+        chief = tries[-1:]
+        if isinstance(result.outcome, Reply):  # it may be an earlier one's, half good, that nobody has bettered
+            chief = [tried for tried in tries if tried.target is result.target][-1:] or chief
+        return tuple([self._entry(i, tried, result, tried in chief, now) for i, tried in enumerate(tries)])
 
     def _entry(self, place: int, tried: Try, result: LegResult, last: bool, now: float) -> Entry:
         target, sendings, began = tried.target, tried.sendings, tried.began

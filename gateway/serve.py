@@ -17,7 +17,7 @@ from urllib.parse import quote
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from gateway import banner
+from gateway import banner, logs
 from gateway.app import EMBEDDED_SOCKET
 from gateway.beside import long_tail
 from gateway.census import Census
@@ -32,7 +32,6 @@ from gateway.store.sql.record import Record
 
 log = logging.getLogger("gateway.serve")
 
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 BACKLOG = 2048
 PASSIVE = socket.AI_PASSIVE
 STARTING = 10.0
@@ -41,9 +40,7 @@ STARTING = 10.0
 
 def serve(config: Config, settings: Settings) -> None:
     """Serves until told to stop. Raises OSError when the address or the state directory cannot be used."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log a line, with the address, for each call
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logs.to_stderr()
     # uvicorn stops at this signal and then raises it again, for whoever had it before: that is us, leaving in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with listener(settings.host, settings.port) as listening:  # before anything is made that would be left behind

@@ -44,7 +44,8 @@ adapters.embeddings.local
 adapters.embeddings
 
 gateway
-gateway.census  gateway.errors  gateway.gate  gateway.memory  gateway.prices  gateway.settings  gateway.tokens
+gateway.census  gateway.errors  gateway.gate  gateway.logs  gateway.memory  gateway.prices  gateway.settings
+gateway.tokens
 gateway.turns  gateway.upstream.types
 gateway.limits.calendar  gateway.limits.types  gateway.limits.windows  gateway.prices.dollars  gateway.prices.hosts
 gateway.ledger.cost  gateway.ledger.entry  gateway.limits.accounts  gateway.limits.words
@@ -143,6 +144,8 @@ gateway.store.spool
 gateway.store.redis.address  gateway.store.redis.breaker  gateway.store.redis.kept  gateway.store.redis.living
 gateway.store.redis.words
 gateway.store.redis.client
+gateway.store.redis.lean
+gateway.store.redis.opening
 gateway.store.redis.script
 gateway.store.redis.batches
 gateway.store.redis.bus  gateway.store.redis.census  gateway.store.redis.limiter

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.adminapi.given import Readers, read_object
-from gateway.adminapi.refusals import RecordAway, Refusal
+from gateway.adminapi.refusals import CountersAway, RecordAway, Refusal
 from gateway.adminapi.told import told
 from gateway.api import check_head
 from gateway.control.types import Actor, Control, ControlError, Role
@@ -66,9 +66,12 @@ class Guard:
                 return refused(error)
             except ControlError as error:
                 return refused(Refusal(error))
-            except (RecordDown, StoreDown) as error:
+            except RecordDown as error:
                 log.warning("%s could not be done: %s", named(request), error)
                 return refused(RecordAway())
+            except StoreDown as error:
+                log.warning("%s could not be done: %s", named(request), error)
+                return refused(CountersAway())
             except ClientDisconnect:
                 return Response(status_code=400)
             except Exception:

@@ -21,10 +21,20 @@ class Refusal(GatewayError):
 
 
 class RecordAway(GatewayError):
-    """The database, or the store of counters, does not answer. Calls of models go on meanwhile."""
+    """The database does not answer. Calls of models go on meanwhile."""
 
     status = 503
     code = "record_unavailable"
 
     def __init__(self) -> None:
         super().__init__("the record cannot be asked for now, and nothing was changed; try again", retry_after=5)
+
+
+class CountersAway(GatewayError):
+    """Redis does not answer. Calls of models go on by ``limits.on_store_failure``."""
+
+    status = 503
+    code = "counters_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("Redis, which has the counters, cannot be asked for now; try again", retry_after=5)

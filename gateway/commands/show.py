@@ -8,6 +8,7 @@ import click
 
 from gateway.adminapi.numbers import LIFTED, UNLIMITED, dollar_text
 from gateway.adminapi.times import iso
+from gateway.adminapi.told import MONEY
 from gateway.commands.session import visible
 from gateway.limits.types import Limits
 
@@ -76,7 +77,7 @@ def limits(own: Limits) -> str:
     values: dict[str, Any] = {name: getattr(own, name) for name in own.__struct_fields__}
     counts = [f"{values[name]} {unit}" for name, unit in UNITS.items() if some(values[name])]
     money = [f"${dollar_text(values[name])}{unit}" for name, unit in BUDGETS.items() if some(values[name])]
-    lifted = [f"{LIFTED} {name}" for name, value in values.items() if value == UNLIMITED]
+    lifted = [f"{LIFTED} {MONEY.get(name, name)}" for name, value in values.items() if value == UNLIMITED]
     return ", ".join(counts + money + lifted)
 
 

@@ -35,13 +35,11 @@ def usage(session: Session, form: str, **given: Any) -> None:
     if form == "json":
         session = Session(True, None, None, None)
     columns = (*query.by, *reports.COLUMNS)
-    cells = [[unknown(cell) for cell in reports.cells(row, columns)] for row in rows]
     numbers = frozenset(reports.COLUMNS)
+    # A sum may be unknown; a call made with a token has no key.
+    missing = ["?" if name in numbers else "-" for name in columns]
+    cells = [[cell or sign for cell, sign in zip(reports.cells(row, columns), missing, strict=True)] for row in rows]
     session.tell(
         [told(row) for row in rows],
         lambda: show.table(columns, cells, numbers) if rows else show.none("usage in this time"),
     )
-
-
-def unknown(cell: str) -> str:
-    return cell or "?"

@@ -1,16 +1,20 @@
 """``routing.yaml`` to a Config, or to everything that is wrong with it; and what is right but hardly meant."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from gateway.config.check import check
 from gateway.config.convert import Reading
 from gateway.config.document import compose
 from gateway.config.model import Config
-from gateway.config.problems import ConfigError, Problem
+from gateway.config.problems import ConfigError, Path, Problem
+
+Beyond = Callable[[Config], Iterable[tuple[Path, str]]]
+"""Finds mistakes that only the machine can tell: where each stands, and what is wrong."""
 
 
-def load(text: str | bytes, filename: str = "routing.yaml") -> Config:
-    """Raises ConfigError with every mistake in the order of the file; ``filename`` is only named there."""
+def load(text: str | bytes, filename: str = "routing.yaml", beyond: Beyond | None = None) -> Config:
+    """Raises ConfigError with every mistake in the order of the file; ``filename`` is only named there. ``beyond`` is
+    asked once there is no other mistake."""
     root = compose(text, filename)
     if root is None:
         raise ConfigError([Problem(filename, 1, "", "the file is empty (it needs providers and models)")])
@@ -18,6 +22,9 @@ def load(text: str | bytes, filename: str = "routing.yaml") -> Config:
     config: Config = reading.value(root, Config, (), root.start_mark.line + 1)
     for path, message in check(reading):
         reading.complain(path, message)
+    if beyond is not None and not reading.wrong:
+        for path, message in beyond(config):
+            reading.complain(path, message)
     if reading.wrong:
         raise ConfigError(reading.problems())
     return config

@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from gateway.config.check import MOST_DOLLARS
 from gateway.config.model import BASE_URLS, AllLimits, Config, LimitsConfig, Price, ProviderConfig, TargetConfig
-from gateway.directory import Defaults
+from gateway.control.types import LimitsView
+from gateway.directory import NONE, Defaults
 from gateway.ledger.cost import FREE, Rates, RateTable, rates_of
 from gateway.limits.types import Limits, Scope
 from gateway.prices import Price as Listed
@@ -41,6 +42,18 @@ def defaults_of(limits: AllLimits) -> Defaults:
     )  # fmt: skip
     return Defaults(
         every, {(scope, name): limits_of(said) for scope, named in sections for name, said in named.items()}
+    )
+
+
+def views_of(limits: AllLimits) -> tuple[LimitsView, ...]:
+    """What is set, as operators see it. ``*`` is the subject of what holds for all of a scope."""
+    defaults = defaults_of(limits)
+    found = [(scope, "" if scope == "organisation" else "*", own) for scope, own in defaults.every.items()]
+    found += [(scope, subject, own) for (scope, subject), own in defaults.named.items()]
+    return tuple(
+        LimitsView(scope=scope, subject=subject, limits=own, source="routing.yaml")
+        for scope, subject, own in found
+        if own != NONE
     )
 
 

@@ -1,5 +1,7 @@
 """Limits of subjects, over what ``routing.yaml`` says."""
 
+from collections.abc import Callable, Sequence
+
 from gateway.control import amounts, names
 from gateway.control.desk import Desk, known_key, known_team
 from gateway.control.roles import require
@@ -10,10 +12,12 @@ from gateway.store.sql.record import subject_of
 
 
 class LimitsControl(Desk):
+    configured: Callable[[], Sequence[LimitsView]]
+
     async def limits(self) -> list[LimitsView]:
         require(self._actor, "viewer")
         async with self._record.reading() as reader:
-            return await reader.limits()
+            return [*self.configured(), *await reader.limits()]
 
     async def set_limits(self, scope: Scope, subject: str, changes: LimitsChanges) -> LimitsView:
         require(self._actor, "operator")

@@ -1,20 +1,31 @@
 """Everything that can be done, on the record itself."""
 
+from collections.abc import Callable, Sequence
+
 from gateway.control.admins import AdminControl
 from gateway.control.conservation import Running
 from gateway.control.keys import KeyControl
 from gateway.control.limits import LimitsControl
 from gateway.control.reports import ReportControl
 from gateway.control.teams import TeamControl
-from gateway.control.types import Actor
+from gateway.control.types import Actor, LimitsView
 from gateway.store.sql.ledger import LedgerStore
 from gateway.store.sql.record import Record
 
 
 class LocalControl(TeamControl, KeyControl, AdminControl, LimitsControl, ReportControl):
     """For one actor; cheap to make. It is a ``Control``; besides ControlError it raises RecordDown where the database
-    cannot be asked. ``running`` is what the gateway has outside the record, where one runs in this process."""
+    cannot be asked. ``running`` is what the gateway has outside the record, where one runs in this process;
+    ``configured`` tells the limits of ``routing.yaml``."""
 
-    def __init__(self, record: Record, ledger: LedgerStore, actor: Actor, running: Running | None = None) -> None:
+    def __init__(
+        self,
+        record: Record,
+        ledger: LedgerStore,
+        actor: Actor,
+        running: Running | None = None,
+        configured: Callable[[], Sequence[LimitsView]] = tuple,
+    ) -> None:
         super().__init__(record, ledger, actor)
         self.running = running
+        self.configured = configured

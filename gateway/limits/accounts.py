@@ -169,9 +169,9 @@ def obstacles(account: Account, claim: Claim, calendar: Calendar, now: int) -> I
 
 
 def soft(account: Account, calendar: Calendar, now: int) -> Iterator[Standing]:
-    """The soft budgets that are passed."""
+    """The soft budgets that are passed, by what was used: what is reserved is mostly given back."""
     day, month, limits = account.day, account.month, account.limits
-    if (most := limits.soft_usd_day) is not None and day.nano + day.reserved_nano > most:
+    if (most := limits.soft_usd_day) is not None and day.nano > most:
         yield Standing(account.subject, "USD/day", most, 0, (calendar.day_ends - now) / 1000)
-    if (most := limits.soft_usd_month) is not None and month.nano + month.reserved_nano > most:
+    if (most := limits.soft_usd_month) is not None and month.nano > most:
         yield Standing(account.subject, "USD/month", most, 0, (calendar.month_ends - now) / 1000)

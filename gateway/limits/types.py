@@ -90,7 +90,7 @@ class Standing(Struct, frozen=True, gc=False):
 class Granted(Struct, frozen=True, gc=False):
     """``at`` is the store's time in milliseconds since 1970: the days and months that the call counts in are those of
     this moment. ``requests`` and ``tokens`` are the limits per minute or day with the smallest share left; ``soft`` are
-    soft budgets that this call has passed or found passed. ``degraded``: decided without the store that all share,
+    soft budgets that what was used has passed. ``degraded``: decided without the store that all share,
     which otherwise says what is ``gone``, used or reserved, of days and months that have a limit."""
 
     at: int

@@ -281,6 +281,24 @@ def test_version_and_check(tmp_path: Path) -> None:
     assert run("check", "nowhere.yaml", cwd=tmp_path).returncode == 1
 
 
+@pytest.mark.parametrize("workers", [None, 2])
+def test_a_tokenizer_that_is_not_there_is_told_with_its_line(tmp_path: Path, workers: int | None) -> None:
+    (tmp_path / "routing.yaml").write_text(
+        "providers: {p: {adapter: gpt}}\n"
+        "models:\n"
+        "  m: {targets: [{provider: p, model: a, tokenizer: nowhere.gguf}]}\n"
+        "  n: {targets: [{provider: p, model: b, tokenizer: nowhere.gguf}]}\n"
+    )
+    serve = ["serve", "--port", str(free_port()), *(["--workers", str(workers)] if workers else [])]
+    for words in (["check"], serve):
+        ended = run(*words, cwd=tmp_path, GATEWAY_REDIS_URL="redis://127.0.0.1:1")
+        assert ended.returncode == 1
+        assert [line.split(": ", 1) for line in ended.stderr.splitlines()] == [
+            ["routing.yaml:3", "models.m.targets[0].tokenizer: there is no file nowhere.gguf"],
+            ["routing.yaml:4", "models.n.targets[0].tokenizer: there is no file nowhere.gguf"],
+        ]
+
+
 def test_dotenv_and_settings(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GATEWAY_PORT=nonsense\nGATEWAY_BOOTSTRAP_KEY=short\n")
     ended = run("serve", cwd=tmp_path)

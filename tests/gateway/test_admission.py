@@ -161,12 +161,23 @@ async def test_nobody_is_asked_where_nothing_is_limited() -> None:
     assert (gate.counting.asks, admitted.headers, admitted.meters[0].held) == ([], [], False)
 
 
-async def test_the_dearest_target_counts() -> None:
+async def test_the_dearest_target_counts_and_the_others_may_have_read_in_vain() -> None:
     dear = RateTable(((0, Rates(input=1_000_000, output=9_000_000, request=7)),))
     gate = Gate({"team/red": Limits(usd_day=10**9)})
     asked = leg(max_tokens=10, targets=(priced(), priced("b", rates=dear)))
     await gate.admit(asked)
-    assert gate.ask.claims[0].nano == read_of(asked) + 90 + 7
+    assert gate.ask.claims[0].nano == 2 * read_of(asked) + 90 + 7
+
+
+async def test_answers_that_break_their_type_are_paid_at_every_target() -> None:
+    keeping = Keeping(CHECKER, AnyJson(), rounds=0)
+    call = Call("", "hi", Params(max_tokens=10), constraint=AnyJson())
+    gate = Gate({"team/red": Limits(usd_month=10**9)})
+    alone = leg_to(call, priced(), keeping=keeping)
+    await gate.admit(alone)
+    of_one = gate.ask.claims[0].nano
+    await gate.admit(leg_to(call, priced(), priced("b"), priced("c"), keeping=keeping))
+    assert gate.ask.claims[0].nano == 3 * of_one
 
 
 async def test_each_request_of_a_leg_is_reckoned() -> None:

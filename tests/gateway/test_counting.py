@@ -245,6 +245,21 @@ async def test_replicas_together_never_spend_more_than_is_left(replicas: int, go
     assert spent >= max(0, 1000 - gone) * 7 // 8 - replicas  # and little is left lying
 
 
+async def test_a_call_larger_than_a_share_but_not_than_the_limit_takes_the_whole_share() -> None:
+    replica = Replica(replicas=2)
+    replica.store.leave()
+    wish = (TEAM, Limits(tpm=6000))
+    ask, verdict = await replica.admit(wish, legs=2, tokens=5000)
+    assert isinstance(verdict, Granted)
+    _, verdict = await replica.admit(wish, tokens=1)
+    assert refused(verdict).wait == 60
+    for hold in ask.holds:
+        replica.counting.settle(hold.id, 200, 0)
+    assert await replica.let_in(wish, tokens=100) == (3000 - 400) // 100
+    _, verdict = await replica.admit(wish, tokens=6001)
+    assert refused(verdict).never
+
+
 async def test_what_the_store_has_let_in_here_counts_in_the_share() -> None:
     replica, limits = Replica(replicas=2), Limits(rpm=10)
     for _ in range(3):

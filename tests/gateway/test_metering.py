@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapters.errors import ProviderError, TimedOut
@@ -309,6 +310,20 @@ async def test_answers_that_never_keep_their_type_are_paid_for_at_every_target()
     await metered((leg(priced(up, "a"), priced(up, "b"), keeping=keeping),), notebook)
     assert [(entry.target, entry.requests, entry.calls, *used(entry)) for entry in notebook.entries] == [
         ("p/a", 0, 2, "invalid", 10, 6, 2022, False), ("p/b", 1, 2, "invalid", 10, 6, 2022, False),
+    ]  # fmt: skip
+
+
+async def test_an_answer_that_is_half_good_is_the_request_of_whoever_gave_it() -> None:
+    async def half(request: HttpRequest, feed: Feed | None) -> HttpResponse:
+        choices = [
+            {"index": i, "message": {"role": "assistant", "content": text}} for i, text in enumerate(("{}", "no"))
+        ]
+        return HttpResponse(200, [], msgspec.json.encode({"choices": choices, "usage": figures((5, 3))}))
+
+    up, keeping = Playing(a=half, b=says("no", n=2)), Keeping(CHECKER, AnyJson(), rounds=0)
+    entries = await entered((leg(priced(up, "a"), priced(up, "b"), n=2, keeping=keeping),))
+    assert [(entry.target, entry.outcome, entry.requests) for entry in entries] == [
+        ("p/a", "ok", 1), ("p/b", "invalid", 0),
     ]  # fmt: skip
 
 

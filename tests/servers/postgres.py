@@ -15,7 +15,7 @@ import uuid
 from functools import cache
 from pathlib import Path
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 
 PASSWORD = "throw-away"
 

@@ -310,10 +310,10 @@ local function passed(claims)
   local soft = {}
   for place, claim in ipairs(claims) do
     local counters = claim.counters
-    if claim.soft_day and counters.nano + counters.reserved_nano > claim.soft_day then
+    if claim.soft_day and counters.nano > claim.soft_day then
       soft[#soft + 1] = {place - 1, USD_DAY, claim.soft_day, 0, today.day_ends - now}
     end
-    if claim.soft_month and counters.month_nano + counters.month_reserved > claim.soft_month then
+    if claim.soft_month and counters.month_nano > claim.soft_month then
       soft[#soft + 1] = {place - 1, USD_MONTH, claim.soft_month, 0, today.month_ends - now}
     end
   end

@@ -25,10 +25,17 @@ __all__ = ["empty_url", "kind"]
 
 Direct = Callable[..., Result]
 
+ROUTING = """
+providers: {p: {adapter: gpt}}
+models: {m: {targets: [{provider: p, model: a}]}}
+limits: {key: {rpm: 90}}
+"""
+
 
 @pytest.fixture
 def direct(empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Direct:
     monkeypatch.chdir(tmp_path)
+    Path("routing.yaml").write_text(ROUTING)
     return lambda *words: CliRunner().invoke(MAIN, [*words, "--database-url", empty_url], prog_name="gateway")
 
 
@@ -55,7 +62,12 @@ def test_all_of_it(direct: Direct, empty_url: str) -> None:
         ("team", "t"): {"usd_per_month": 12.5},
         ("key", made["id"]): {"rpm": 3},
         ("user", "t/ann"): {"concurrent": 2, "tpm": "unlimited"},
+        ("key", "*"): {"rpm": 90},
     }
+    Path("routing.yaml").unlink()
+    without = direct("limits", "list")
+    assert "the limits that routing.yaml sets are not shown: no such file" in without.stderr
+    assert "90" not in without.stdout
     assert "2 concurrent, unlimited tpm" in direct("limits", "list").stdout
     said(direct("limits", "clear", "user", "t/ann", "--json"))
     assert said(direct("keys", "revoke", made["id"], "--json"))["state"] == "revoked"

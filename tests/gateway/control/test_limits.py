@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-from gateway.control.types import LimitsChanges, LimitsView
+from gateway.config.model import AllLimits, LimitsConfig
+from gateway.config.rules import views_of
+from gateway.control.local import LocalControl
+from gateway.control.types import Actor, LimitsChanges, LimitsView
 from gateway.limits.types import NANO, SCOPES, Limits, Scope
 from tests.gateway.control.desk import Office
 
@@ -39,6 +42,22 @@ async def test_every_scope(office: Office) -> None:
     assert [(line.action, line.before, line.after) for line in lines] == [
         ("clear", {"rpm": 7, "usd_day": -1}, None),
         ("set", None, {"rpm": 7, "usd_day": -1}),
+    ]
+
+
+async def test_what_routing_yaml_says_is_told_with_the_rest(office: Office) -> None:
+    await office.control.create_team("t")
+    await office.control.set_limits("team", "t", LimitsChanges(rpm=7))
+    said = AllLimits(
+        organisation=LimitsConfig(usd_per_month=1.5), key=LimitsConfig(rpm=60), teams={"t": LimitsConfig(rpm=9)}
+    )
+    control = LocalControl(office.record, office.ledger, Actor("cli:test", "viewer"), configured=lambda: views_of(said))
+    found = [(view.scope, view.subject, view.limits, view.source) for view in await control.limits()]
+    assert found == [
+        ("organisation", "", Limits(usd_month=1_500_000_000), "routing.yaml"),
+        ("key", "*", Limits(rpm=60), "routing.yaml"),
+        ("team", "t", Limits(rpm=9), "routing.yaml"),
+        ("team", "t", Limits(rpm=7), "database"),
     ]
 
 

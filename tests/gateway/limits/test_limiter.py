@@ -215,13 +215,19 @@ async def test_when_days_and_months_end(limiter: Limiter, clock: Time, asking: A
     assert month.standing.reset == round((next_month - now).total_seconds(), 3)
 
 
-async def test_soft_budgets_warn(limiter: Limiter, clock: Time, asking: Asking) -> None:
+async def test_soft_budgets_warn_of_what_was_used(limiter: Limiter, clock: Time, asking: Asking) -> None:
     limits = Limits(soft_usd_day=100, soft_usd_month=150)
-    assert granted(await limiter.reserve(asking.ask((KEY, limits), nano=100), TTL)).soft == ()
+
+    async def use(nano: int) -> tuple[Standing, ...]:
+        """Reserves a hundred times as much, and uses so much of it."""
+        ask = asking.ask((KEY, limits), nano=100 * nano)
+        soft = granted(await limiter.reserve(ask, TTL)).soft
+        await limiter.settle((SettledUse(ids([ask])[0], 0, nano),))
+        return soft
+
     day = Standing(KEY, "USD/day", 100, 0, HALF_DAY)
-    assert granted(await limiter.reserve(asking.ask((KEY, limits), nano=50), TTL)).soft == (day,)
     month = Standing(KEY, "USD/month", 150, 0, TO_THE_MONTH)
-    assert granted(await limiter.reserve(asking.ask((KEY, limits), nano=1), TTL)).soft == (day, month)
+    assert [await use(nano) for nano in (100, 1, 49, 1, 1)] == [(), (), (day,), (day,), (day, month)]
 
 
 async def test_large_sums_are_exact(limiter: Limiter, asking: Asking) -> None:
