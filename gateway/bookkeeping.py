@@ -161,9 +161,14 @@ class Bookkeeping:
         return shared, SharedCounting(shared, policy, self._now_ms, lambda: self._replicas)
 
     async def _announce(self) -> None:
-        await self._follower.catch_up()
+        """Never fails: what is announced has happened, and all find it by looking, too."""
+        try:
+            await self._follower.catch_up()
+        except Exception as error:
+            log.error("a change is known here only when it is looked for again (%s)", type(error).__name__)
+            self._follower.hear()
         if self._redis is not None:
-            with suppress(StoreDown):  # the others look by themselves
+            with suppress(StoreDown):
                 await self._redis.publish(CHANNEL, b"")
 
     async def _rebuild(self) -> None:
@@ -241,7 +246,8 @@ class Bookkeeping:
 
     async def _limits_changed(self, subjects: set[Subject]) -> None:
         if subjects:
-            await self._counters.seed_these(subjects)
+            with suppress(StoreDown):  # all are filled when it comes back
+                await self._counters.seed_these(subjects)
             self._begin(self._look_soon())
 
     async def _look_soon(self) -> None:

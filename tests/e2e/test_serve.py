@@ -205,6 +205,27 @@ def test_it_stops_at_once_and_leaves_nothing(tmp_path: Path, redis: RedisServer,
     assert list(tmp_path.glob("gateway-*")) == []
 
 
+def test_what_operators_change_is_changed_and_said_to_be_while_redis_is_away(tmp_path: Path) -> None:
+    admin = f"ak-gw-{'a' * 12}-{'b' * 43}"
+    with (
+        RedisServer(tmp_path / "redis") as redis,
+        serving(tmp_path, GATEWAY_REDIS_URL=redis.url, GATEWAY_ADMIN_KEY=admin) as gateway,
+        httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {admin}"}, timeout=20) as http,
+    ):
+        gateway.await_banner()
+        redis.stop()
+        assert http.post("/admin/teams", json={"name": "t", "rpm": 7}).status_code == 200
+        made = http.post("/admin/keys", json={"team": "t", "budget_usd": 3})
+        assert made.status_code == 200
+        assert ask(gateway, made.json()["key"], prompt="hi", max_tokens=2).status_code == 200
+        rotated = http.post(f"/admin/keys/{made.json()['id']}/rotate", json={"grace": "0s"})
+        assert rotated.status_code == 200
+        assert ask(gateway, made.json()["key"], prompt="hi").status_code == 401
+        assert http.put("/admin/limits/team/t", json={"rpm": 9}).status_code == 200
+        refused = http.post("/admin/audit", json={})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "counters_unavailable")
+
+
 def test_the_embedded_model_does_not_outlive_a_killed_gateway(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path)
     gateway.await_banner()
