@@ -151,10 +151,10 @@ class Counters:
         periods = [await self._ledger.period(subject, now) for subject in subjects]
         await self._limiter.seed(tuple(periods), only_empty=True)
 
-    async def raise_up(self) -> None:
+    async def raise_up(self, may: Callable[[], bool] = lambda: True) -> None:
         """Adds what the ledger has and the counters have not. Where they have more it is left to an audit: some of what
         was used may still be on its way to SQL, from a replica that cannot reach it. The same holds for a moment of all
-        that has just ended, so of several looks the one counts in which the least was missing."""
+        that has just ended, so of several looks the one counts in which the least was missing. ``may`` is asked whether there is still time for it."""
         _, found = await settled(self._ledger, self, asyncio.sleep)
         now = self.now_ms()
         short = [
@@ -162,7 +162,7 @@ class Counters:
             for subject, fields in found.items()
         ]
         missing = tuple([one for one in short if one.tokens_day or one.nano_day or one.nano_month])
-        if missing:
+        if missing and may():
             log.warning("counters of %d budgets had fallen behind the ledger", len(missing))
             await self._limiter.adjust(missing)
 

@@ -37,7 +37,7 @@ CHANNEL = "changes"
 JOINED = b"joined"
 """... or that there is one more of them."""
 
-STILL = 5.0
+STILL = 10.0
 """Seconds that a ledger stands still, at most, while counters are filled from it."""
 
 MINUTE = 60.0
@@ -45,10 +45,10 @@ MINUTE = 60.0
 BEAT = 1.0
 """Seconds between two heartbeats of a replica."""
 
-PATIENCE = 5.0
+PATIENCE = 6.0
 """Seconds that a start waits for counters in Redis that are being rebuilt."""
 
-LAG = 1.5
+LAG = 5.0
 """Seconds that other replicas are given to bring what has ended to SQL, before counters are filled from it."""
 
 BASELINE = 15.0
@@ -56,6 +56,9 @@ BASELINE = 15.0
 
 SOON = (1.0, 2.0, 7.0)
 """Seconds between looks at whether counters have all that the ledger has, after something has changed."""
+
+TURN = 10.0
+"""Seconds that one replica has to add what is missing in counters; others leave it to that one meanwhile."""
 
 NOW_AND_THEN = 60.0
 """Seconds between two looks at all counters."""
@@ -186,7 +189,7 @@ class Bookkeeping:
         assert isinstance(self.counting, SharedCounting)
         await redis.limiter.restore(self.counting.under_way(), LIFE)
         still = await redis.stand_still(name, STILL)
-        if not await redis.claim(name, STILL):
+        if not await redis.claim("rebuilding", name, STILL):
             return await self._await_counters(redis, STILL)
         end = asyncio.get_running_loop().time() + LAG
         while still < others and asyncio.get_running_loop().time() < end:
@@ -253,7 +256,19 @@ class Bookkeeping:
     async def _look_soon(self) -> None:
         for pause in SOON:
             await asyncio.sleep(pause)
+            await self._raise_up()
+
+    async def _raise_up(self) -> None:
+        """Two replicas that find the same missing would both add it: so one at a time looks, and adds."""
+        redis, clock = self._redis, self._clock.steady
+        if redis is None:
             await self._counters.raise_up()
+            return
+        if not await redis.claim("raising", self.spool.alive.name, TURN):
+            return
+        end = clock() + TURN / 2
+        await self._counters.raise_up(lambda: clock() < end)
+        await redis.give_up("raising")
 
     async def _recovered(self, uses: tuple[SettledUse, ...]) -> None:
         """What a process that died has used: also what Redis may never have heard of."""
@@ -271,7 +286,7 @@ class Bookkeeping:
         while True:
             await asyncio.sleep(NOW_AND_THEN)
             try:
-                await self._counters.raise_up()
+                await self._raise_up()
             except Exception as error:
                 log.error("counters cannot be held against the ledger now (%s)", type(error).__name__)
 

@@ -454,6 +454,9 @@ async def test_a_soft_budget_is_always_looked_at_closely() -> None:
     gate = Gate({"team/red": Limits(usd_day=10**9, soft_usd_day=100)}, closely=False)
     asked = leg(max_tokens=200)
     admitted = await gate.admit(asked)
+    assert admitted.headers == []
+    done(admitted.meters[0], asked, Usage(3, 200))
+    admitted = await gate.admit(asked)
     assert dict(admitted.headers)[b"x-gateway-budget-warning"] == b"team 'red' has passed $0.0000001 per day"
 
 

@@ -249,7 +249,7 @@ async def test_a_call_larger_than_a_share_but_not_than_the_limit_takes_the_whole
     replica = Replica(replicas=2)
     replica.store.leave()
     wish = (TEAM, Limits(tpm=6000))
-    ask, verdict = await replica.admit(wish, legs=2, tokens=5000)
+    ask, verdict = await replica.admit(wish, legs=2, tokens=2500)
     assert isinstance(verdict, Granted)
     _, verdict = await replica.admit(wish, tokens=1)
     assert refused(verdict).wait == 60

@@ -56,10 +56,13 @@ class RedisStore:
         """Says that it is there no more. Raises StoreDown."""
         return await self._census.leave(name)
 
-    async def claim(self, name: str, seconds: float) -> bool:
-        """Whether this replica alone may rebuild the counters, for so many seconds. Raises StoreDown."""
-        answer = await self._say("SET", PREFIX + "rebuilding", name, "NX", "PX", int(seconds * 1000))
-        return answer is not None
+    async def claim(self, what: str, name: str, seconds: float) -> bool:
+        """Whether this replica alone may do so, for so many seconds. Raises StoreDown."""
+        return await self._say("SET", PREFIX + what, name, "NX", "PX", int(seconds * 1000)) is not None
+
+    async def give_up(self, what: str) -> None:
+        """Leaves what was claimed to others. Raises StoreDown."""
+        await self._say("DEL", PREFIX + what)
 
     async def stand_still(self, name: str, ttl: float) -> int:
         """Says that this replica brings nothing to the ledger now; how many do so. Raises StoreDown."""
