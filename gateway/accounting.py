@@ -154,7 +154,8 @@ class Counters:
     async def raise_up(self, may: Callable[[], bool] = lambda: True) -> None:
         """Adds what the ledger has and the counters have not. Where they have more it is left to an audit: some of what
         was used may still be on its way to SQL, from a replica that cannot reach it. The same holds for a moment of all
-        that has just ended, so of several looks the one counts in which the least was missing. ``may`` is asked whether there is still time for it."""
+        that has just ended, so of several looks the one counts in which the least was missing. ``may`` is asked, at
+        last, whether there is still time for it."""
         _, found = await settled(self._ledger, self, asyncio.sleep)
         now = self.now_ms()
         short = [

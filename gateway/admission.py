@@ -216,19 +216,25 @@ class Admission:
     def _need(self, leg: Leg, at: int) -> Need:
         call, targets, params = leg.call, leg.targets, leg.call.params
         guess = guessed(targets[0], leg.first[0].call if len(leg.first) == 1 else call)
-        read = guess.input if guess and len(leg.first) <= 1 else read_by(targets[0], leg)
+        if guess and len(leg.first) <= 1:
+            read, most = guess.input, guess.most
+        else:
+            read, most = read_by(targets[0], leg)
+        for target in targets[1:]:
+            most = max(most, read_by(target, leg)[1])
         choices, times = most_choices(call), max(1, len(leg.first))
         bound = output_bound(params, longest(targets, leg), call.prompts)
         written = self._rules.output_tokens * choices if bound is None else bound
-        more = 0
+        more = most_more = 0
         if leg.keeping is not None:  # each choice may be asked for again, with what was wrong in the prompt
             rounds, hint = leg.keeping.rounds, len((leg.keeping.hint or "").encode())
-            once = guess.input if guess else read
-            more = rounds * (once * choices // call.prompts + written + choices * (SHOWN + hint))
+            again = rounds * (written + choices * (SHOWN + hint))
+            more = rounds * ((guess.input if guess else read) * choices // call.prompts) + again
+            most_more = rounds * (most * choices // call.prompts) + again
             times += rounds * choices
             written += rounds * written
         dollars = price_of if leg.keeping is None else price_of_all
-        nano = dollars(targets, at, read + more, written, times)
+        nano = dollars(targets, at, most + most_more, written, times)
         one = guess if len(leg.first) == 1 else None  # what several requests come to together says little of the first
         return Need(read + more + written, read, nano, params.max_tokens is None, one)
 
@@ -261,9 +267,10 @@ def guessed(target: Target, call: Call) -> Guess | None:
     return None if target.estimator is None else target.estimator.before(call)
 
 
-def read_by(target: Target, leg: Leg) -> int:
-    """Tokens that the target reads, in all requests that it takes."""
-    return sum([guess.input for asked in leg.first if (guess := guessed(target, asked.call))])
+def read_by(target: Target, leg: Leg) -> tuple[int, int]:
+    """Tokens that the target reads, in all requests that it takes: as a guess's ``input`` and ``most``."""
+    guesses = [guess for asked in leg.first if (guess := guessed(target, asked.call))]
+    return sum([guess.input for guess in guesses]), sum([guess.most for guess in guesses])
 
 
 def longest(targets: tuple[Target, ...], leg: Leg) -> int | None:

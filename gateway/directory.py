@@ -5,7 +5,6 @@ once.
 """
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
@@ -169,14 +168,29 @@ def allowed(patterns: tuple[str, ...] | None) -> Callable[[str], bool] | None:
     """Whether a model's name is on an allow-list, in which ``*`` stands for any characters. None: no list."""
     if patterns is None:
         return None
-    either = "|".join([".*".join(re.escape(part) for part in pattern.split("*")) for pattern in patterns])
-    match = re.compile(either, re.DOTALL).fullmatch if patterns else None
+    plain = frozenset([pattern for pattern in patterns if "*" not in pattern])
+    wild = [pattern.split("*") for pattern in patterns if "*" in pattern]
 
     @lru_cache(maxsize=256)
     def may(name: str) -> bool:
-        return match is not None and match(name) is not None
+        return name in plain or any(matches(parts, name) for parts in wild)
 
     return may
+
+
+def matches(parts: list[str], name: str) -> bool:
+    """Whether a name is these parts, in order, with anything between them. Each part is taken where it first fits,
+    which leaves the most for the others: nothing is ever tried twice."""
+    first, last = parts[0], parts[-1]
+    if len(name) < len(first) + len(last) or not name.startswith(first) or not name.endswith(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for part in parts[1:-1]:
+        found = name.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def both(one: Callable[[str], bool] | None, other: Callable[[str], bool] | None) -> Callable[[str], bool] | None:

@@ -5,6 +5,7 @@ Nothing here waits. What a provider does not report is estimated, and said to be
 that came; of an answer that nobody read, the prompt alone.
 """
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -21,6 +22,12 @@ from gateway.store.spool import SpoolFull
 from gateway.types import Clock, LegResult, Sending, Target
 
 NOTHING = Usage(0, 0)
+
+IMPOSSIBLE = 50_000_000
+"""Tokens that no request comes to: models read some million, and write less. Whoever reports more has made a slip,
+which would use up everybody's budgets."""
+
+log = logging.getLogger("gateway.accounting")
 
 
 class Unnoted(Overloaded):
@@ -174,6 +181,12 @@ def size_of(call: Call) -> int:
     return sum([len(item) for item in said.items])
 
 
+def credible(call: Call) -> int:
+    """Tokens of a prompt up to which a report teaches what others may come to: no tokenizer makes more of a text, and
+    what a picture's address leads to is not much more."""
+    return 20_000 + 8 * size_of(call)
+
+
 def answered(sending: Sending) -> bool:
     """Whether a request counts where each has a price: not those that the provider refused."""
     return sending.failure is None or sending.failure.status in (None, 200)
@@ -182,9 +195,16 @@ def answered(sending: Sending) -> bool:
 def used(sending: Sending, target: Target) -> Usage:
     """What one request came to; what is reported teaches what the next will be taken to cost."""
     usage, estimator = sending.usage, target.estimator
+    if usage is not None and not usage.estimated and (usage.input > IMPOSSIBLE or usage.output > IMPOSSIBLE):
+        log.error("%s reports %d and %d tokens for one request; taken for none", target.name, usage.input, usage.output)
+        usage = Usage(0, 0, estimated=True)
     if usage is not None and not usage.estimated:
         guess = sending.guess
-        if estimator is not None and (estimator.wants or (guess is not None and usage.input > guess.input)):
+        if (
+            estimator is not None
+            and usage.input <= credible(sending.call)
+            and (estimator.wants or (guess is not None and usage.input > guess.input))
+        ):
             guess = guess or estimator.before(sending.call)
             estimator.learn(guess, usage.input, usage.output, chars=sending.chars, pieces=sending.pieces)
         return usage

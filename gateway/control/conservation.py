@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.control.types import AuditReport, Drift
+from gateway.limits.calendar import calendar_at
 from gateway.limits.types import Count, Period, Subject
 from gateway.store.sql.ledger import LedgerStore
 
@@ -113,13 +114,14 @@ async def settled(
 async def differences(ledger: LedgerStore, counts: tuple[Count, ...]) -> dict[Subject, Difference]:
     if not counts:
         return {}
-    by_moment: dict[int, dict[Subject, Period]] = {}
+    by_day: dict[int, dict[Subject, Period]] = {}
     found: dict[Subject, Difference] = {}
     for count in counts:
         used = count.used
-        if used.at not in by_moment:
-            by_moment[used.at] = {period.subject: period for period in await ledger.periods(used.at)}
-        expected = by_moment[used.at].get(used.subject, Period(used.subject, used.at, 0, 0, 0))
+        day = calendar_at(used.at).day
+        if day not in by_day:
+            by_day[day] = {period.subject: period for period in await ledger.periods(used.at)}
+        expected = by_day[day].get(used.subject, Period(used.subject, used.at, 0, 0, 0))
         different = {
             name: (getattr(expected, name), getattr(used, name))
             for name in FIELDS

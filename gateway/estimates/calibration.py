@@ -95,7 +95,11 @@ class Calibration:
             top = math.inf if lower is None else lower.ratio * size * (MARGIN + 1 / lower.reports)
             if upper is not None:
                 top = min(top, upper.most * (MARGIN + 1 / upper.reports))
-        return math.ceil(min(top, cold + self._above * MARGIN))
+        return min(math.ceil(top), self.beyond(cold)) if top < math.inf else self.beyond(cold)
+
+    def beyond(self, cold: float) -> int:
+        """``cold``, raised as far as reports have gone beyond it."""
+        return math.ceil(cold + self._above * MARGIN)
 
     def mean(self, size: int) -> float | None:
         """What a text of this size costs as a rule; None before the first report."""

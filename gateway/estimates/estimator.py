@@ -82,17 +82,17 @@ class Estimator:
         size, params = size_of(call), call.params
         choices = (params.n if params.best_of is None else max(params.n, params.best_of)) * size.prompts
         if self._constant.value is not None:
-            return Guess(self._constant.value, size, choices, params.max_tokens)
+            return Guess(self._constant.value, self._constant.value, size, choices, params.max_tokens)
         if self._tokenizer is not None and size.plain and size.bytes <= self._tokenizer.most:
             counted, messages = self._count(self._tokenizer, call)
             if counted is not None:
                 around = self._around.bound(messages, frame(messages)) if messages else 0
-                text = math.ceil(counted * self._beyond)
-                return Guess(text + around + size.ids, size, choices, params.max_tokens, counted, messages)
+                read = math.ceil(counted * self._beyond) + around + size.ids
+                return Guess(read, read, size, choices, params.max_tokens, counted, messages)
         cold = self._cold(size)
         kind = self._kinds.get(size.kind)
-        top = cold if kind is None else kind.bound(size.extent, cold)
-        return Guess(top + size.ids, size, choices, params.max_tokens)
+        top, most = (cold, cold) if kind is None else (kind.bound(size.extent, cold), kind.beyond(cold))
+        return Guess(top + size.ids, most + size.ids, size, choices, params.max_tokens)
 
     def likely(self, guess: Guess) -> tuple[int, int]:
         """Tokens of prompt and answer that the request comes to as a rule: for one that nobody can tell of any more."""

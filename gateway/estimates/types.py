@@ -8,13 +8,16 @@ from gateway.estimates.size import Size
 
 
 class Guess(Struct, frozen=True, gc=False):
-    """What one request to a provider may come to, as it is known before. ``input``: what its prompts cost at most.
+    """What one request to a provider may come to, as it is known before. ``input``: what its prompts cost at most, by
+    all that reports have taught. ``most``: what they cost whatever is in them, which is more where only bytes are
+    known: who may write any text may write one that is worse than all before.
 
     The rest is for those who made it: ``choices`` are made, of at most ``limit`` tokens each; ``counted`` tokens are in
     the text of ``messages`` (0 for bare text), None where no tokenizer has counted.
     """
 
     input: int
+    most: int
     size: Size
     choices: int = 1
     limit: int | None = None

@@ -139,3 +139,26 @@ def test_an_admin_key_that_is_replaced_or_revoked_opens_nothing() -> None:
     assert directory.admin(digest("one")) is None and directory.admin(digest("two")) == second
     directory.change([], [], [], [AdminRow(digest("two"), "a1", "ann", "owner", None, True)])
     assert directory.admin(digest("two")) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "good", "bad"),
+    [
+        ("gpt-*", ("gpt-", "gpt-4.1", "gpt-\n"), ("gpt", "a-gpt-4")),
+        ("*-8b", ("-8b", "llama-8b"), ("llama-8b-x",)),
+        ("a*b*c", ("abc", "a-b-c", "abbc", "abcbc"), ("ac", "acb", "ab", "abcd")),
+        ("ab*ba", ("abba", "ab-ba"), ("aba", "ab")),
+        ("*", ("", "anything"), ()),
+        ("**x**", ("x", "axb"), ("", "y")),
+        ("a.c", ("a.c",), ("abc",)),
+    ],
+)
+def test_patterns(pattern: str, good: tuple[str, ...], bad: tuple[str, ...]) -> None:
+    may = allowed((pattern,))
+    assert may is not None
+    assert [name for name in good if not may(name)] == [] and [name for name in bad if may(name)] == []
+
+
+def test_no_pattern_takes_long() -> None:
+    may = allowed(("*" * 200 + "zz", "*a" * 100 + "z"))
+    assert may is not None and not may("fallback" * 32) and not may("a" * 256)

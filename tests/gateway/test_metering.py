@@ -419,3 +419,19 @@ async def test_estimates_teach_nothing() -> None:
 async def test_without_an_estimator_a_prompt_is_taken_for_nothing() -> None:
     [entry] = await entered((leg(priced(Playing(a=lost()), "a", estimator=None)),))
     assert used(entry) == ("failed", 0, 0, 1000, True)
+
+
+@pytest.mark.parametrize("usage", [(10**12, 3), (5, 10**12)])
+async def test_a_report_that_cannot_be_is_none(usage: tuple[int, int]) -> None:
+    estimator = Estimator()
+    up = Playing(a=says("Hello", usage=usage))
+    [entry] = await entered((leg(priced(up, "a", estimator=estimator)),))
+    assert entry.estimated and entry.input + entry.output < 100
+    assert estimator.before(Call("", "hi")).most < 100
+
+
+async def test_a_report_that_is_hardly_true_teaches_nothing() -> None:
+    estimator = Estimator()
+    [entry] = await entered((leg(priced(Playing(a=says("Hello", usage=(10**6, 3))), "a", estimator=estimator)),))
+    assert (entry.input, entry.estimated) == (10**6, False)
+    assert estimator.before(Call("", "hi")).most < 100

@@ -15,16 +15,19 @@ class Kept:
         self._most = most
         self._uses: dict[str, SettledUse] = {}
         self.lost = 0
+        self.owing = 0
+        """How many of them have used something that the counters do not know of: they allow too much until they do."""
 
     def __len__(self) -> int:
         return len(self._uses)
 
     def add(self, uses: tuple[SettledUse, ...]) -> None:
         for use in uses:
-            self._uses.pop(use.id, None)
+            self._drop(use.id)
             self._uses[use.id] = use
+            self.owing += owes(use)
         while len(self._uses) > self._most:
-            del self._uses[next(iter(self._uses))]
+            self._drop(next(iter(self._uses)))
             self.lost += 1
 
     def give_back(self, holds: Iterator[str]) -> None:
@@ -38,4 +41,13 @@ class Kept:
         """Those that have been told; one that has been kept anew meanwhile stays."""
         for use in uses:
             if self._uses.get(use.id) is use:
-                del self._uses[use.id]
+                self._drop(use.id)
+
+    def _drop(self, id: str) -> None:
+        use = self._uses.pop(id, None)
+        if use is not None:
+            self.owing -= owes(use)
+
+
+def owes(use: SettledUse) -> bool:
+    return use.tokens > 0 or use.nano > 0

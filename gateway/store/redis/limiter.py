@@ -62,7 +62,11 @@ class RedisLimiter:
 
     @property
     def up(self) -> bool:
-        """Whether ``reserve`` is likely to be answered."""
+        """Whether ``reserve`` is likely to be answered, by counters that know all that this process has used."""
+        return self._reachable and not self._kept.owing
+
+    @property
+    def _reachable(self) -> bool:
         return self.epoch is not None and not self._breaker.is_open
 
     @property
@@ -163,7 +167,7 @@ class RedisLimiter:
         if self._mending is not None:
             self._mending.cancel()
             await asyncio.gather(self._mending, return_exceptions=True)
-        if self._kept and self.up:
+        if self._kept and self._reachable:
             try:
                 await self._tell_kept()
             except StoreDown:
@@ -175,7 +179,7 @@ class RedisLimiter:
 
     async def _settle(self, told: list[tuple[SettledUse, SettledUse | None]]) -> None:
         uses, epoch = tuple([use for use, _ in told]), self.epoch
-        if not self._closed and self.up:
+        if not self._closed and self._reachable:
             try:
                 if (await self._requests.submit(words.settle(uses), len(uses)))[1] is not False:
                     self._kept.remove(uses)
@@ -223,6 +227,7 @@ class RedisLimiter:
 
     def _keep(self, uses: tuple[SettledUse, ...]) -> None:
         self._kept.add(uses)
+        self._note()
         self._mend()
 
     def _mend(self) -> None:
@@ -247,6 +252,7 @@ class RedisLimiter:
                     await self._rebuild()
                 await self.begin_epoch()
             await self._tell_kept()
+            self._note()
         except StoreDown:
             return False
         except Exception:

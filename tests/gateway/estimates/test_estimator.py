@@ -327,3 +327,14 @@ def test_long_prompts_cost_little_more_than_short_ones() -> None:
     short, long = chat(PROSE[:30]), chat(PROSE * 1200)
     report(estimator, short, 9)
     assert fastest(lambda: estimator.before(long), 50) < 12 * fastest(lambda: estimator.before(short), 500)
+
+
+def test_what_is_known_for_sure_does_not_come_down() -> None:
+    """Reports of easy texts teach what texts come to as a rule, and nothing of the worst that anybody may write."""
+    estimator = Estimator()
+    for size in range(1000, 4000, 10):
+        report(estimator, Call("m", (PROSE * 50)[:size]), size // 5)
+    worst = estimator.before(Call("m", "x9 " * 1000))
+    assert worst.input < 1500 and worst.most >= 3000
+    report(estimator, Call("m", "x9 " * 1000), 9000)  # more than a token for each byte
+    assert estimator.before(Call("m", "x9 " * 1000)).most >= 9000

@@ -267,3 +267,17 @@ async def test_ttl(server: RedisServer, store: RedisStore) -> None:
     await asyncio.sleep(0.15)
     await store.limiter.renew(("nobody",), 10.0)
     assert await used(store) == (0, 10)
+
+
+async def test_counters_that_do_not_know_all_let_nobody_in(store: RedisStore) -> None:
+    """What was used without Redis is told before anything else is asked."""
+    limiter = store.limiter
+    use = SettledUse("elsewhere", 5, 5, (KEY,), int(time.time() * 1000))
+    limiter._keep((use,))
+    assert not limiter.up
+    with pytest.raises(StoreDown):
+        await limiter.reserve(ask("a"), 60.0)
+    await until(lambda: limiter.up)
+    assert (await used(store))[0] == 5
+    limiter._kept.give_back(iter(["nothing"]))
+    assert limiter.up  # of which nothing was used
