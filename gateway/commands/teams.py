@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from gateway.commands.options import about, described, limited, limits_of
+from gateway.commands.options import about, changed, described, limited, limits_of, redescribed
 from gateway.commands.session import Family, Plain, Session, command
 from gateway.control.types import TeamChanges, TeamView
 
@@ -25,6 +25,16 @@ def create(
     """Make a team."""
     limits, more = limits_of(given), about(models, tags, meta)
     tell(session, session.run(lambda control: control.create_team(name, limits=limits, **more)))
+
+
+@teams.command(cls=Plain)
+@click.argument("name")
+@redescribed
+@command
+def update(session: Session, name: str, models: str | None, tags: tuple[str, ...], meta: tuple[str, ...]) -> None:
+    """Change what is said of a team; what is not given stays. Limits are changed by `gateway limits set team NAME`."""
+    changes = TeamChanges(**changed(models, tags, meta))
+    tell(session, session.run(lambda control: control.change_team(name, changes)))
 
 
 @teams.command("list", cls=Plain)

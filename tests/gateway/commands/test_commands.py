@@ -71,6 +71,25 @@ def test_keys(run: Run, plane: Plane) -> None:
     assert "\x1b" not in listed  # no colours where there is no terminal
 
 
+def test_what_is_said_of_a_team_and_of_a_key_is_changed(run: Run, plane: Plane) -> None:
+    """What is not given stays, and there is a word for taking each away."""
+    about = ("--models", "a", "--tag", "x", "--meta", "k=v")
+    run("teams", "create", "t", *about)
+    changed = said(run("teams", "update", "t", "--models", "b, c/*", "--tag", "y", "--tag", "z", "--json"))
+    assert (changed["models"], changed["tags"], changed["metadata"]) == (["b", "c/*"], ["y", "z"], {"k": "v"})
+    assert "metadata: w=1" in run("teams", "update", "t", "--meta", "w=1").stdout
+    changed = said(run("teams", "update", "t", "--models", "all", "--tag", "", "--meta", "", "--json"))
+    assert (changed["models"], changed["tags"], changed["metadata"]) == (None, [], {})
+    id = said(run("keys", "create", "--team", "t", "--name", "ci", "--expires", "2099-01-01", *about, "--json"))["id"]
+    changed = said(run("keys", "update", id, "--name", "app", "--json"))
+    assert (changed["name"], changed["models"], changed["expires"]) == ("app", ["a"], "2099-01-01T00:00:00Z")
+    changed = said(run("keys", "update", id, "--name", "", "--expires", "never", "--models", "", "--json"))
+    assert (changed["name"], changed["models"], changed["expires"], changed["tags"]) == ("", [], None, ["x"])
+    assert said(run("keys", "update", id, "--expires", "2098-01-01", "--json"))["expires"] == "2098-01-01T00:00:00Z"
+    said(run("keys", "create", "--team", "t", "--models", "all", "--expires", "never", "--json"))
+    assert [(key.models, key.expires) for key in plane.memory.keys.values()][1] == (None, None)
+
+
 def test_limits(run: Run, plane: Plane) -> None:
     words = ("--rpm", "5", "--soft-budget-usd", "1.5", "--budget-usd", "$2", "--period", "day")
     view = said(run("limits", "set", "user", "t/ann?x", *words, "--json"))
@@ -160,6 +179,10 @@ def test_admins(run: Run) -> None:
         (("limits", "set", "organisation", "t", "--rpm", "1"), "the organisation has no SUBJECT"),
         (("limits", "set", "team", "--rpm", "1"), "name the SUBJECT"),
         (("limits", "set", "team", "t"), "nothing to set"),
+        (("teams", "update", "nope", "--tag", "x"), "there is no team 'nope'"),
+        (("teams", "update", "t"), "nothing to change: give --models, --tag or --meta;"),
+        (("keys", "update", "x"), "nothing to change: give --name, --expires, --models, --tag or --meta;"),
+        (("keys", "update", "x", "--expires", "soon"), "--expires must be a duration such as 90d"),
         (("usage", "--by", "colour"), "--by: 'colour' is none of team, key, model"),
         (("usage", "--since", "1h", "--until", "2h"), "--until: must be later than since"),
     ],

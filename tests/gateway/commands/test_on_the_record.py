@@ -56,6 +56,8 @@ def test_all_of_it(direct: Direct, empty_url: str) -> None:
     assert said(direct("keys", "rotate", made["id"], "--grace", "1h", "--json"))["grace"] is not None
     assert said(direct("keys", "disable", made["id"], "--json"))["state"] == "disabled"
     assert said(direct("keys", "enable", made["id"], "--json"))["state"] == "active"
+    assert said(direct("keys", "update", made["id"], "--name", "", "--expires", "never", "--json"))["expires"] is None
+    assert said(direct("teams", "update", "t", "--models", "all", "--json"))["models"] is None
     said(direct("limits", "set", "user", "t/ann", "--concurrent", "2", "--tpm", "unlimited", "--json"))
     found = {(one["scope"], one["subject"]): one["limits"] for one in said(direct("limits", "list", "--json"))}
     assert found == {
@@ -75,9 +77,11 @@ def test_all_of_it(direct: Direct, empty_url: str) -> None:
     log = said(direct("audit", "log", "--json"))
     assert [(line["action"], line["kind"]) for line in log[::-1]] == [
         ("create", "team"), ("create", "key"), ("rotate", "key"), ("change", "key"), ("change", "key"),
-        ("set", "limits"), ("clear", "limits"), ("revoke", "key"), ("create", "admin"),
+        ("change", "key"), ("change", "team"), ("set", "limits"), ("clear", "limits"),
+        ("revoke", "key"), ("create", "admin"),
     ]  # fmt: skip
     team = log[-1]
+    assert log[4]["before"]["models"] == ["a", "b/*"]
     assert team["actor"].startswith("cli:") and team["after"]["limits"] == {"usd_per_month": 12.5}
     assert made["key"] not in msgspec.json.encode(log).decode()
     assert "limits: {" in direct("audit", "log").stdout
