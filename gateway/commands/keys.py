@@ -76,7 +76,7 @@ def list_(session: Session, team: str | None) -> None:
     from gateway.adminapi.told import told
     from gateway.commands import show
 
-    found = session.run(lambda control: control.keys(team))
+    found = session.ask(lambda control: control.keys(team))
     rows = [
         [key.id, key.team, key.name, key.state, show.at(key.expires), show.models(key.models), show.limits(key.limits)]
         for key in found
@@ -90,7 +90,7 @@ def list_(session: Session, team: str | None) -> None:
 @command
 def show(session: Session, id: str) -> None:
     """One key, without its secret."""
-    tell(session, session.run(lambda control: control.key(id)))
+    tell(session, session.ask(lambda control: control.key(id)))
 
 
 @keys.command(cls=Plain)

@@ -34,20 +34,26 @@ class Session(Struct, frozen=True):
     database_url: str | None
 
     def run(self, work: Work[T]) -> T:
-        """What comes of this work on the Control. Raises ControlError, Failed and the like."""
-        return asyncio.run(self._run(work))
+        """What comes of this work on the Control, which makes a record where there is none. Raises ControlError, Failed
+        and the like."""
+        return asyncio.run(self._run(work, True))
 
-    async def _run(self, work: Work[T]) -> T:
-        async with self._control() as control:
+    def ask(self, work: Work[T]) -> T:
+        """As ``run``, of work that reads, or mends what is there: it makes no record, of which it would say that all
+        is empty."""
+        return asyncio.run(self._run(work, False))
+
+    async def _run(self, work: Work[T], changes: bool) -> T:
+        async with self._control(changes) as control:
             return await work(control)
 
     @asynccontextmanager
-    async def _control(self) -> AsyncIterator[Control]:
+    async def _control(self, changes: bool) -> AsyncIterator[Control]:
         settings = self._settings()
         if self.url is None:
             from gateway.commands import local
 
-            async with local.control(settings, Actor(f"cli:{user()}")) as control:
+            async with local.control(settings, Actor(f"cli:{user()}"), changes, self.as_json) as control:
                 yield control
             return
         from gateway.upstream.control import RemoteControl, Unreachable

@@ -44,7 +44,7 @@ def list_(session: Session) -> None:
     from gateway.adminapi.told import told
     from gateway.commands import show
 
-    found = session.run(lambda control: control.teams())
+    found = session.ask(lambda control: control.teams())
     rows = [[team.name, state(team), show.models(team.models), show.limits(team.limits)] for team in found]
     columns = ("team", "state", "models", "limits")
     session.tell([told(team) for team in found], lambda: show.table(columns, rows) if rows else show.none("teams"))
@@ -55,7 +55,7 @@ def list_(session: Session) -> None:
 @command
 def show(session: Session, name: str) -> None:
     """One team."""
-    tell(session, session.run(lambda control: control.team(name)))
+    tell(session, session.ask(lambda control: control.team(name)))
 
 
 @teams.command(cls=Plain)

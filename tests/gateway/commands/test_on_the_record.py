@@ -107,8 +107,14 @@ def test_drift_is_found_and_repaired(tmp_path: Path) -> None:
     def state(*words: str) -> Result:
         return CliRunner().invoke(MAIN, [*words, "--state-dir", str(tmp_path)], prog_name="gateway")
 
+    assert state("teams", "create", "t").exit_code == 0
     fine = state("audit")
-    assert fine.exit_code == 0 and "counters:        not looked at" in fine.stdout
+    assert fine.exit_code == 0
+    for what in ("counters:        ", "in flight:       ", "waiting for SQL: "):
+        assert f"{what}not looked at" in fine.stdout
+    as_json = said(state("audit", "--json"))
+    unknown = ("counters", "in_flight_usd", "in_flight_tokens", "spooled")
+    assert [as_json[name] for name in unknown] == [None] * 4
 
     async def spend() -> None:
         database = Database(f"sqlite+aiosqlite:///{tmp_path}/record.sqlite3")
@@ -125,6 +131,24 @@ def test_drift_is_found_and_repaired(tmp_path: Path) -> None:
     assert "usage_hours.cost" in state("audit").stdout
     assert state("audit", "--repair").exit_code == 0
     assert said(state("audit", "--json"))["drifts"] == []
+
+
+def test_a_record_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In another directory everything would look empty: what only reads makes no record, and what makes one says so."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "deep" / "record.sqlite3"
+    for where in (("--state-dir", "deep"), ("--database-url", "sqlite:///deep/record.sqlite3")):
+        for words in (
+            ("teams", "list"), ("teams", "show", "t"), ("keys", "list"), ("keys", "show", "k"), ("limits", "list"),
+            ("admins", "list"), ("usage",), ("audit",), ("audit", "--repair"), ("audit", "log"),
+        ):  # fmt: skip
+            sentence = refused(CliRunner().invoke(MAIN, [*words, *where], prog_name="gateway"))
+            assert sentence.startswith("there is no record at deep/record.sqlite3; ")
+            assert all(word in sentence for word in ("GATEWAY_STATE_DIR", "--state-dir", "--url"))
+    assert not file.parent.exists()
+    made = CliRunner().invoke(MAIN, ["teams", "create", "t", *where], prog_name="gateway")
+    assert made.exit_code == 0 and made.stderr == "note: made a new record at deep/record.sqlite3\n"
+    assert file.exists() and CliRunner().invoke(MAIN, ["teams", "create", "u", *where]).stderr == ""
 
 
 def test_what_the_record_refuses_is_not_half_kept(direct: Direct) -> None:
@@ -175,7 +199,7 @@ def test_a_locked_database_is_said_to_be(tmp_path: Path, monkeypatch: pytest.Mon
     from gateway.store.sql import engine
 
     words = ["teams", "create", "t", "--state-dir", str(tmp_path)]
-    assert CliRunner().invoke(MAIN, ["teams", "list", *words[3:]]).exit_code == 0
+    assert CliRunner().invoke(MAIN, ["teams", "create", "u", *words[3:]]).exit_code == 0
     monkeypatch.setattr(engine, "BUSY_MS", 50)
     holder = sqlite3.connect(tmp_path / "record.sqlite3", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
