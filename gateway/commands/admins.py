@@ -9,7 +9,7 @@ from gateway.control.types import AdminView, NewAdmin, Role
 
 @click.group(cls=Family)
 def admins() -> None:
-    """The admin keys, which open /admin/ and the console."""
+    """The admin keys, which open /admin/ and nothing else."""
 
 
 @admins.command(cls=Plain)

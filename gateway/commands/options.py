@@ -75,18 +75,25 @@ def limits_of(given: dict[str, str | None]) -> LimitsChanges | None:
 
 def most(name: str, text: str) -> int | str | None:
     """A number, ``unlimited``, or ``none`` to take an override back."""
-    from gateway.adminapi.numbers import BUDGET, amount, nano
+    from gateway.adminapi.numbers import BUDGET, WHOLE, amount, nano
+    from gateway.control.amounts import MOST
 
     if text in ("unlimited", "none"):
         return None if text == "none" else text
     try:
         if name in MONEY:
-            return nano(text.removeprefix("$"), BUDGET)
+            return some(nano(text.removeprefix("$"), BUDGET))
         if not text.isascii() or not text.isdigit():
-            raise ValueError("must be a whole number that is not negative, or unlimited, or none")
-        return amount(int(text[:40]))
+            raise ValueError(f"must be {WHOLE}, or unlimited, or none")
+        return some(amount(int(text[:40]), MOST[name]))
     except ValueError as error:
         raise Failed(f"--{name.replace('_', '-')} {error}, not {text[:40]}", "invalid", name) from None
+
+
+def some(value: int) -> int:
+    if value == 0:
+        raise ValueError("must be above 0 (to refuse everything, disable the key or team)")
+    return value
 
 
 def about(models: str | None, tags: tuple[str, ...], meta: tuple[str, ...]) -> dict[str, Any]:

@@ -166,12 +166,16 @@ def test_admins(run: Run) -> None:
         (("teams", "show", "nope"), "there is no team 'nope'"),
         (("teams", "show", ".."), "there is no team '..'"),
         (("keys", "create", "--team", "nope"), "there is no team 'nope'"),
-        (("keys", "create", "--team", "t", "--rpm", "-1"), "--rpm must be a whole number that is not negative"),
+        (("keys", "create", "--team", "t", "--rpm", "-1"), "--rpm must be a whole number above 0, or unlimited"),
         (("keys", "create", "--team", "t", "--tpm", "1e3"), "--tpm must be a whole number"),
-        (("keys", "create", "--team", "t", "--tpm", "9" * 99), "--tpm must be at most 9223372036854775807"),
+        (("keys", "create", "--team", "t", "--tpm", "9" * 99), "--tpm must be at most 1000000000000, not 999"),
         (("keys", "create", "--team", "t", "--budget-usd", "NaN"), "--budget-usd must be dollars, such as 5 or 0.25"),
         (("keys", "create", "--team", "t", "--budget-usd", "-0"), "--budget-usd must not be negative, not -0"),
         (("keys", "create", "--team", "t", "--budget-usd", "1e400"), "--budget-usd must be at most"),
+        (("keys", "create", "--team", "t", "--concurrent", "1000001"), "--concurrent must be at most 1000000, not"),
+        (("keys", "create", "--team", "t", "--rpm", "0"), "--rpm must be above 0 (to refuse everything"),
+        (("keys", "create", "--team", "t", "--budget-usd", "0.0"), "--budget-usd must be above 0"),
+        (("usage", "--since", "99999999999d"), "or a time such as 2027-01-31T12:00:00Z, not 99999999999d"),
         (("keys", "create", "--team", "t", "--period", "day"), "period says for how long a budget is"),
         (("keys", "create", "--team", "t", "--expires", "soon"), "--expires must be a duration such as 90d"),
         (("keys", "create", "--team", "t", "--meta", "x"), "--meta must be NAME=VALUE, not x"),
@@ -214,6 +218,8 @@ def test_the_gateway_says_no(run: Run) -> None:
     team_key = "sk-gw-abcdefghijkl-0123456789012345678901234567890"
     assert "GATEWAY_ADMIN_KEY" in refused(run("teams", "list", GATEWAY_ADMIN_KEY=team_key))
     assert refused(run("teams", "list", GATEWAY_ADMIN_KEY="")).startswith("set GATEWAY_ADMIN_KEY")
+    wrong = refused(run("teams", "list", GATEWAY_ADMIN_KEY="bad"))
+    assert wrong.startswith("GATEWAY_ADMIN_KEY does not hold an admin key of that gateway") and "openssl" not in wrong
     assert "role operator" in refused(run("teams", "create", "x", GATEWAY_ADMIN_KEY=ADMIN["viewer"]))
     assert "role owner" in refused(run("admins", "create", "x", "--role", "owner", GATEWAY_ADMIN_KEY=ADMIN["operator"]))
 

@@ -142,7 +142,7 @@ async def test_usage(office: Office) -> None:
 
 
 async def test_usage_of_what_there_is_not(office: Office) -> None:
-    """A row of zeros would look like a team that used nothing. What was used of a model stays, whatever is configured."""
+    """A row of zeros would look like a team that used nothing. What was used of a model stays."""
     await office.ledger.write([entry("a")])
     async with office.refused("not_found", "there is no team 'nosuch'", "team"):
         await office.control.usage(UsageQuery(since=0, team="nosuch"))
