@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +13,11 @@ from gateway import config as configuration
 from gateway.commands import COMMANDS
 from gateway.config import Config, ConfigError
 from gateway.settings import Settings, SettingsError
+
+Wrong = tuple[tuple[str | int, ...], str]
+"""Where in the file something stands that this machine cannot do, and why."""
+
+Beyond = Callable[[Config], Iterable[Wrong]]
 
 
 @click.group()
@@ -58,13 +63,17 @@ def serve(**options: Any) -> None:
 def check(config: str | None) -> None:
     """Check a routing file and say what is wrong with it, each mistake with its line."""
     settings = settle(config=config)
-    found = read(settings.config)
+    found = read(settings.config, lambda config: (*uncounted(config), *keyless(config)))
     for warning in (*settings.warnings, *configuration.warnings(found, settings.environ)):
         click.echo(f"note: {warning}")
     click.echo(
-        f"{settings.config}: correct; {len(found.providers)} providers, {len(found.models)} models, "
-        f"{len(found.aliases)} aliases"
+        f"{settings.config}: correct; {several(found.providers, 'provider')}, {several(found.models, 'model')}, "
+        f"{several(found.aliases, 'alias', 'es')}"
     )
+
+
+def several(things: Sized, name: str, ending: str = "s") -> str:
+    return f"{len(things)} {name}{ending if len(things) != 1 else ''}"
 
 
 for command in COMMANDS:
@@ -79,16 +88,16 @@ def settle(**options: Any) -> Settings:
         fail(str(error))
 
 
-def read(path: str) -> Config:
+def read(path: str, beyond: Beyond | None = None) -> Config:
     try:
-        return configuration.load(Path(path).read_bytes(), path, uncounted)
+        return configuration.load(Path(path).read_bytes(), path, beyond or uncounted)
     except ConfigError as error:
         fail(str(error))
     except OSError as error:
         fail(f"{path}: {error.strerror or error}; name another with --config or GATEWAY_CONFIG")
 
 
-def uncounted(config: Config) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def uncounted(config: Config) -> Iterator[Wrong]:
     """Every tokenizer that cannot be had here. Each is read once."""
     wrong: dict[str, str | None] = {}
     for name, model in config.models.items():
@@ -100,6 +109,17 @@ def uncounted(config: Config) -> Iterator[tuple[tuple[str | int, ...], str]]:
                 wrong[spec] = unreadable(spec)
             if (why := wrong[spec]) is not None:
                 yield ("models", name, "targets", place, "tokenizer"), why
+
+
+def keyless(config: Config) -> Iterator[Wrong]:
+    """An issuer's keys that are to come from a file which cannot be read. A gateway starts nevertheless, and looks
+    again: the file may be put there later."""
+    if config.jwt is None or config.jwt.remote:
+        return
+    try:
+        Path(config.jwt.jwks).read_bytes()
+    except OSError as error:
+        yield ("jwt", "jwks"), f"{config.jwt.jwks} cannot be read: {(error.strerror or str(error)).lower()}"
 
 
 def unreadable(spec: str) -> str | None:

@@ -57,7 +57,7 @@ class Keys:
         if caller is None:
             return self._otherwise(key)
         if caller.expires <= self._wall():
-            raise Unauthenticated("the API key has expired")
+            raise Unauthenticated("the API key has expired, or was replaced by a new one")
         return caller
 
     async def verified(self, authorization: bytes | None) -> Caller:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.adminapi.numbers import BUDGET, DOLLARS, amount, nano
+from gateway.adminapi.numbers import BUDGET, DOLLARS, WHOLE, amount, nano
 from gateway.errors import BadRequest
 from gateway.wire.body import fields, shown
 
@@ -22,7 +22,7 @@ DEPTH = 8
 
 def read_object(data: bytes, readers: Readers, required: tuple[str, ...] = (), place: str = "") -> dict[str, Any]:
     """The fields that are there, read. An empty body is an object without fields. Raises BadRequest."""
-    found = fields(data, DEPTH) if data.strip() else {}
+    found = fields(data, DEPTH, "") if data.strip() else {}
     for name in found:
         if name not in readers:
             known = ", ".join(readers) or "none"
@@ -98,14 +98,18 @@ def one_of(*allowed: str) -> Reader:
     return read
 
 
-def limit(raw: bytes) -> int | str | None:
-    """A whole number, ``unlimited``, or null."""
-    if not raw.isdigit() and raw not in (b"null", b'"unlimited"'):
-        raise ValueError('must be a whole number that is not negative, "unlimited", or null')
-    if len(raw) > 19:
-        return amount(10**19)
-    value = msgspec.json.decode(raw)
-    return amount(value) if isinstance(value, int) else value
+def limit(most: int) -> Reader:
+    """A reader of a whole number of at most that much, ``unlimited``, or null."""
+
+    def read(raw: bytes) -> int | str | None:
+        if not raw.isdigit() and raw not in (b"null", b'"unlimited"'):
+            raise ValueError(f'must be {WHOLE}, "unlimited", or null')
+        if len(raw) > 19:
+            return amount(10**19, most)
+        value = msgspec.json.decode(raw)
+        return amount(value, most) if isinstance(value, int) else value
+
+    return read
 
 
 def budget(raw: bytes) -> int | str | None:

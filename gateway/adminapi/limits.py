@@ -7,10 +7,11 @@ import msgspec
 from gateway.adminapi.given import Readers, budget, inner, limit, one_of
 from gateway.adminapi.numbers import dollars
 from gateway.adminapi.told import FROM_DOLLARS, MONEY
+from gateway.control.amounts import MOST
 from gateway.control.types import LimitsChanges
 from gateway.errors import BadRequest
 
-COUNTS: Readers = dict.fromkeys(("rpm", "tpm", "tpd", "concurrent"), limit)
+COUNTS: Readers = {name: limit(MOST[name]) for name in ("rpm", "tpm", "tpd", "concurrent")}
 BUDGETS: Readers = dict.fromkeys(("usd_per_day", "usd_per_month", "soft_usd_per_day", "soft_usd_per_month"), budget)
 SHORT: Readers = {"budget_usd": budget, "soft_budget_usd": budget, "period": one_of("day", "month")}
 """How most people think of a budget: an amount, and for how long."""

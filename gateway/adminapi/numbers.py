@@ -20,6 +20,7 @@ UNLIMITED = -1
 LIFTED = "unlimited"
 
 NUMBER = re.compile(r"([0-9]{1,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+WHOLE = "a whole number above 0"
 DOLLARS = "dollars, such as 5 or 0.25"
 
 
@@ -41,9 +42,9 @@ def nano(text: str, most: int = MOST) -> int:
     return int(exact)
 
 
-def amount(value: int) -> int:
-    if value > MOST:
-        raise ValueError(f"must be at most {MOST}")
+def amount(value: int, most: int) -> int:
+    if value > most:
+        raise ValueError(f"must be at most {most}")
     if value < 0:
         raise ValueError("must not be negative")
     return value

@@ -8,6 +8,7 @@ from msgspec import Raw
 from gateway.adminapi.times import earlier
 from gateway.adminapi.told import told
 from gateway.control.types import DIMENSIONS, Dimension, UsageQuery, UsageRow
+from gateway.wire.body import shown
 
 SINCE = "30d"
 SUMS = tuple(name for name in UsageRow.__struct_fields__ if name not in DIMENSIONS)
@@ -48,7 +49,7 @@ def moment(field: str, text: str, now: int) -> int:
     try:
         return earlier(text, now)
     except ValueError as error:
-        raise Wrong(field, str(error)) from None
+        raise Wrong(field, f"{error}, not {shown(text)}") from None
 
 
 def dimensions(text: str) -> tuple[Dimension, ...]:

@@ -32,6 +32,7 @@ FROM_DOLLARS = {told: own for own, told in MONEY.items()}
 OWN_NAMES = re.compile(rf"\b({'|'.join(MONEY)})\b")
 
 COST = "cost_usd"
+IN_FLIGHT = "in_flight_nano"
 
 to_json = msgspec.json.Encoder().encode
 exactly = msgspec.json.Decoder(float_hook=lambda text: Raw(text.encode())).decode
@@ -120,7 +121,7 @@ def understood(own: str, raw: bytes) -> Any:
     if own in Limits.__struct_fields__ and raw == b'"unlimited"':
         return UNLIMITED
     if own in MONEY:
-        return 0 if raw == b"null" else nano(raw.decode())
+        return nano(raw.decode()) if raw != b"null" else None if own == IN_FLIGHT else 0
     if own in CHANGED:
         return exactly(raw)
     value = msgspec.json.decode(raw)

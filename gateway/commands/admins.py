@@ -9,7 +9,7 @@ from gateway.control.types import AdminView, NewAdmin, Role
 
 @click.group(cls=Family)
 def admins() -> None:
-    """The admin keys, which open /admin/ and the console."""
+    """The admin keys, which open /admin/ and nothing else."""
 
 
 @admins.command(cls=Plain)
@@ -35,7 +35,7 @@ def list_(session: Session) -> None:
     from gateway.adminapi.told import told
     from gateway.commands import show
 
-    found = session.run(lambda control: control.admins())
+    found = session.ask(lambda control: control.admins())
     columns = ("id", "name", "role", "created", "expires", "revoked")
     rows = [
         [one.id, one.name, one.role, show.at(one.created), show.at(one.expires), show.at(one.revoked)] for one in found

@@ -3,8 +3,19 @@
 from typing import Any
 
 import click
+from msgspec import UNSET
 
-from gateway.commands.options import about, described, duration, later, limited, limits_of
+from gateway.commands.options import (
+    about,
+    changed,
+    described,
+    duration,
+    later,
+    limited,
+    limits_of,
+    redescribed,
+    until,
+)
 from gateway.commands.session import Family, Plain, Session, command
 from gateway.control.types import KeyChanges, KeyView, NewKey
 
@@ -32,9 +43,29 @@ def create(
     **given: Any,
 ) -> None:
     """Make a key. It is shown this once."""
-    limits, until, more = limits_of(given), later("expires", expires), about(models, tags, meta)
-    made = session.run(lambda control: control.create_key(team, name=name, expires=until, limits=limits, **more))
+    limits, end, more = limits_of(given), later("expires", expires), about(models, tags, meta)
+    made = session.run(lambda control: control.create_key(team, name=name, expires=end, limits=limits, **more))
     tell_secret(session, made)
+
+
+@keys.command(cls=Plain)
+@click.argument("id")
+@click.option("--name", help="What it is for; '' for nothing.")
+@click.option("--expires", metavar="WHEN", help="How long it is good from now, such as 90d, or until when, or never.")
+@redescribed
+@command
+def update(
+    session: Session,
+    id: str,
+    name: str | None,
+    expires: str | None,
+    models: str | None,
+    tags: tuple[str, ...],
+    meta: tuple[str, ...],
+) -> None:
+    """Change what is said of a key; what is not given stays. Limits are changed by `gateway limits set key ID`."""
+    given = changed(models, tags, meta, name=UNSET if name is None else name, expires=until("expires", expires))
+    tell(session, session.run(lambda control: control.change_key(id, KeyChanges(**given))))
 
 
 @keys.command("list", cls=Plain)
@@ -45,7 +76,7 @@ def list_(session: Session, team: str | None) -> None:
     from gateway.adminapi.told import told
     from gateway.commands import show
 
-    found = session.run(lambda control: control.keys(team))
+    found = session.ask(lambda control: control.keys(team))
     rows = [
         [key.id, key.team, key.name, key.state, show.at(key.expires), show.models(key.models), show.limits(key.limits)]
         for key in found
@@ -59,7 +90,7 @@ def list_(session: Session, team: str | None) -> None:
 @command
 def show(session: Session, id: str) -> None:
     """One key, without its secret."""
-    tell(session, session.run(lambda control: control.key(id)))
+    tell(session, session.ask(lambda control: control.key(id)))
 
 
 @keys.command(cls=Plain)

@@ -25,7 +25,7 @@ def list_(session: Session) -> None:
     from gateway.adminapi.told import told
     from gateway.commands import show
 
-    found = session.run(lambda control: control.limits())
+    found = session.ask(lambda control: control.limits())
     rows = [[one.scope, one.subject, show.limits(one.limits), one.source] for one in found]
     columns = ("scope", "subject", "limits", "source")
     session.tell([told(one) for one in found], lambda: show.table(columns, rows) if rows else show.none("limits"))

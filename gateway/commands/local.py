@@ -11,18 +11,25 @@ from gateway.commands.failed import Failed
 from gateway.control.local import LocalControl
 from gateway.control.types import Actor, Control, LimitsView
 from gateway.settings import Settings
-from gateway.store.sql.engine import Database, RecordDown, RecordError, database_url
+from gateway.store.sql.engine import Database, RecordDown, RecordError, database_url, record_file
 from gateway.store.sql.ledger import LedgerStore
 from gateway.store.sql.migrate import migrated
 from gateway.store.sql.record import Record
 
 
 @asynccontextmanager
-async def control(settings: Settings, actor: Actor) -> AsyncIterator[Control]:
-    """Raises Failed where the database cannot be used."""
+async def control(settings: Settings, actor: Actor, changes: bool, quiet: bool) -> AsyncIterator[Control]:
+    """Raises Failed where the database cannot be used, and, unless the command ``changes`` something, where there is no
+    record. One that is made is told of, unless ``quiet``."""
+    file = missing(settings)
+    if file is not None and not changes:
+        where = "name the right one with GATEWAY_STATE_DIR or --state-dir, or ask a running gateway with --url"
+        raise Failed(f"there is no record at {file}; {where}", "no_record")
     try:
         url = database_url(settings.database_url, Path(settings.state_dir))
         await migrated(url)
+        if file is not None and not quiet:
+            click.echo(f"note: made a new record at {file}", err=True)
         database = Database(url)
         try:
             record = Record(database, time.time)  # noqa: TID251 - this process is the composition root of its own
@@ -31,6 +38,19 @@ async def control(settings: Settings, actor: Actor) -> AsyncIterator[Control]:
             await database.close()
     except (RecordDown, RecordError) as error:
         raise Failed(str(error), "record_unavailable") from None
+
+
+def missing(settings: Settings) -> Path | None:
+    """The file of the record, if there is none yet. Where there can be none, opening it says why."""
+    file = record_file(settings.database_url, Path(settings.state_dir))
+    try:
+        if file is not None:
+            file.stat()
+    except FileNotFoundError:
+        return file
+    except OSError:
+        return None
+    return None
 
 
 def configured(path: str) -> tuple[LimitsView, ...]:

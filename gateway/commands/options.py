@@ -5,11 +5,18 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from msgspec import UNSET
 
 from gateway.commands.failed import Failed
 from gateway.control.types import LimitsChanges
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+ALL = "all"
+"""In place of an allow-list: every model."""
+
+NEVER = "never"
+"""In place of an expiry."""
 
 COUNTS = ("rpm", "tpm", "tpd", "concurrent")
 MONEY = ("budget_usd", "soft_budget_usd")
@@ -30,6 +37,12 @@ ABOUT = (
     click.option("--meta", multiple=True, metavar="K=V", help="A note about it; can be given several times."),
 )
 
+REPLACED = (
+    click.option("--models", metavar="A,B/*", help="The models that may be asked; * stands for anything, all for all."),
+    click.option("--tag", "tags", multiple=True, metavar="T", help="Its tags, in place of those it has; '' for none."),
+    click.option("--meta", multiple=True, metavar="K=V", help="Its notes, in place of those it has; '' for none."),
+)
+
 
 def limited(function: F) -> F:
     return added(function, LIMITS)
@@ -37,6 +50,11 @@ def limited(function: F) -> F:
 
 def described(function: F) -> F:
     return added(function, ABOUT)
+
+
+def redescribed(function: F) -> F:
+    """The words of ``described``, for what is there already."""
+    return added(function, REPLACED)
 
 
 def added(function: F, options: tuple[Callable[[F], F], ...]) -> F:
@@ -57,18 +75,25 @@ def limits_of(given: dict[str, str | None]) -> LimitsChanges | None:
 
 def most(name: str, text: str) -> int | str | None:
     """A number, ``unlimited``, or ``none`` to take an override back."""
-    from gateway.adminapi.numbers import BUDGET, amount, nano
+    from gateway.adminapi.numbers import BUDGET, WHOLE, amount, nano
+    from gateway.control.amounts import MOST
 
     if text in ("unlimited", "none"):
         return None if text == "none" else text
     try:
         if name in MONEY:
-            return nano(text.removeprefix("$"), BUDGET)
+            return some(nano(text.removeprefix("$"), BUDGET))
         if not text.isascii() or not text.isdigit():
-            raise ValueError("must be a whole number that is not negative, or unlimited, or none")
-        return amount(int(text[:40]))
+            raise ValueError(f"must be {WHOLE}, or unlimited, or none")
+        return some(amount(int(text[:40]), MOST[name]))
     except ValueError as error:
         raise Failed(f"--{name.replace('_', '-')} {error}, not {text[:40]}", "invalid", name) from None
+
+
+def some(value: int) -> int:
+    if value == 0:
+        raise ValueError("must be above 0 (to refuse everything, disable the key or team)")
+    return value
 
 
 def about(models: str | None, tags: tuple[str, ...], meta: tuple[str, ...]) -> dict[str, Any]:
@@ -76,8 +101,24 @@ def about(models: str | None, tags: tuple[str, ...], meta: tuple[str, ...]) -> d
     return {"models": allowed(models), "tags": tags, "metadata": notes(meta)}
 
 
+def changed(models: str | None, tags: tuple[str, ...], meta: tuple[str, ...], **more: Any) -> dict[str, Any]:
+    """As ``about``, of those options that were given; ``more`` are further fields, UNSET where they were not. An empty
+    text in place of tags or notes takes all of them away. Raises Failed."""
+    found = {
+        "models": UNSET if models is None else allowed(models),
+        "tags": tuple(filter(None, tags)) if tags else UNSET,
+        "metadata": notes(tuple(filter(None, meta))) if meta else UNSET,
+        **more,
+    }
+    given = {name: value for name, value in found.items() if value is not UNSET}
+    if not given:
+        own = "".join([f"--{name}, " for name in more])
+        raise Failed(f"nothing to change: give {own}--models, --tag or --meta; limits are set by `gateway limits set`")
+    return given
+
+
 def allowed(models: str | None) -> tuple[str, ...] | None:
-    if models is None:
+    if models is None or models.strip() == ALL:
         return None
     return tuple([name.strip() for name in models.split(",") if name.strip()])
 
@@ -94,6 +135,11 @@ def notes(meta: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+def until(option: str, text: str | None) -> Any:
+    """As ``later``, where ``never`` takes an expiry away; UNSET where nothing was said."""
+    return UNSET if text is None else later(option, text)
+
+
 def now() -> int:
     return int(time.time())  # noqa: TID251 - the command line is outside the service: it reads the clock itself
 
@@ -101,7 +147,7 @@ def now() -> int:
 def later(option: str, text: str | None) -> int | None:
     from gateway.adminapi import times
 
-    return None if text is None else timed(option, lambda: times.later(text, now()), text)
+    return None if text in (None, NEVER) else timed(option, lambda: times.later(text, now()), text)
 
 
 def earlier(option: str, text: str | None) -> int | None:

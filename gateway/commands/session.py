@@ -17,7 +17,7 @@ from msgspec import Struct
 from gateway.commands.failed import Failed
 from gateway.control.types import Actor, Control, ControlError
 from gateway.errors import GatewayError
-from gateway.settings import Settings, SettingsError, dotenv, read
+from gateway.settings import Settings, SettingsError, dotenv, key, read
 
 T = TypeVar("T")
 
@@ -34,20 +34,26 @@ class Session(Struct, frozen=True):
     database_url: str | None
 
     def run(self, work: Work[T]) -> T:
-        """What comes of this work on the Control. Raises ControlError, Failed and the like."""
-        return asyncio.run(self._run(work))
+        """What comes of this work on the Control, which makes a record where there is none. Raises ControlError, Failed
+        and the like."""
+        return asyncio.run(self._run(work, True))
 
-    async def _run(self, work: Work[T]) -> T:
-        async with self._control() as control:
+    def ask(self, work: Work[T]) -> T:
+        """As ``run``, of work that reads, or mends what is there: it makes no record, of which it would say that all
+        is empty."""
+        return asyncio.run(self._run(work, False))
+
+    async def _run(self, work: Work[T], changes: bool) -> T:
+        async with self._control(changes) as control:
             return await work(control)
 
     @asynccontextmanager
-    async def _control(self) -> AsyncIterator[Control]:
+    async def _control(self, changes: bool) -> AsyncIterator[Control]:
         settings = self._settings()
         if self.url is None:
             from gateway.commands import local
 
-            async with local.control(settings, Actor(f"cli:{user()}")) as control:
+            async with local.control(settings, Actor(f"cli:{user()}"), changes, self.as_json) as control:
                 yield control
             return
         from gateway.upstream.control import RemoteControl, Unreachable
@@ -69,7 +75,10 @@ class Session(Struct, frozen=True):
             raise Failed("--url works on a running gateway; leave out --state-dir and --database-url", field="url")
         given = {"GATEWAY_STATE_DIR": self.state_dir, "GATEWAY_DATABASE_URL": self.database_url}
         own: Mapping[str, str] = {name: value for name, value in given.items() if value is not None}
-        return read({**dotenv(Path(".env")), **os.environ, **own})
+        environ = {**dotenv(Path(".env")), **os.environ, **own}
+        if self.url is not None:
+            check_key(environ.get("GATEWAY_ADMIN_KEY", ""))
+        return read(environ)
 
     def tell(self, value: object, human: Callable[[], None]) -> None:
         """The value as JSON, or what people read."""
@@ -77,6 +86,16 @@ class Session(Struct, frozen=True):
             click.echo(msgspec.json.encode(value))
         else:
             human()
+
+
+def check_key(given: str) -> None:
+    """What no admin key can be is told here in other words than by a gateway, whose operator may choose one."""
+    try:
+        if given:
+            key(given)
+    except ValueError:
+        wrong = "GATEWAY_ADMIN_KEY does not hold an admin key of that gateway (ak-gw-..., as it was shown once)"
+        raise Failed(wrong, "invalid", "GATEWAY_ADMIN_KEY") from None
 
 
 def user() -> str:

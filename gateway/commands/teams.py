@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from gateway.commands.options import about, described, limited, limits_of
+from gateway.commands.options import about, changed, described, limited, limits_of, redescribed
 from gateway.commands.session import Family, Plain, Session, command
 from gateway.control.types import TeamChanges, TeamView
 
@@ -27,6 +27,16 @@ def create(
     tell(session, session.run(lambda control: control.create_team(name, limits=limits, **more)))
 
 
+@teams.command(cls=Plain)
+@click.argument("name")
+@redescribed
+@command
+def update(session: Session, name: str, models: str | None, tags: tuple[str, ...], meta: tuple[str, ...]) -> None:
+    """Change what is said of a team; what is not given stays. Limits are changed by `gateway limits set team NAME`."""
+    changes = TeamChanges(**changed(models, tags, meta))
+    tell(session, session.run(lambda control: control.change_team(name, changes)))
+
+
 @teams.command("list", cls=Plain)
 @command
 def list_(session: Session) -> None:
@@ -34,7 +44,7 @@ def list_(session: Session) -> None:
     from gateway.adminapi.told import told
     from gateway.commands import show
 
-    found = session.run(lambda control: control.teams())
+    found = session.ask(lambda control: control.teams())
     rows = [[team.name, state(team), show.models(team.models), show.limits(team.limits)] for team in found]
     columns = ("team", "state", "models", "limits")
     session.tell([told(team) for team in found], lambda: show.table(columns, rows) if rows else show.none("teams"))
@@ -45,7 +55,7 @@ def list_(session: Session) -> None:
 @command
 def show(session: Session, name: str) -> None:
     """One team."""
-    tell(session, session.run(lambda control: control.team(name)))
+    tell(session, session.ask(lambda control: control.team(name)))
 
 
 @teams.command(cls=Plain)

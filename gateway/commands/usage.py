@@ -28,7 +28,7 @@ def usage(session: Session, form: str, **given: Any) -> None:
         query = reports.query(now(), **given)
     except reports.Wrong as error:
         raise Failed(f"--{error}", "invalid", error.field) from None
-    rows = session.run(lambda control: control.usage(query))
+    rows = session.ask(lambda control: control.usage(query))
     if form == "csv" and not session.as_json:
         click.echo(reports.csv(rows, query.by), nl=False)
         return

@@ -55,8 +55,8 @@ async def audit(
         await ledger.rebuild_rollups()
         left = {(drift.what, drift.subject) for drift in await ledger.rollup_drift()}
         drifts = [msgspec.structs.replace(drift, repaired=(drift.what, drift.subject) not in left) for drift in drifts]
-    counters = 0
-    in_flight = InFlight(0, 0)
+    counters: int | None = None
+    in_flight: InFlight | None = None
     if running is not None:
         counters, found = await settled(ledger, running, sleep)
         if repair and found and await seeded(ledger, running, found, sleep):
@@ -74,9 +74,9 @@ async def audit(
         at=now,
         entries=entries,
         cost_nano=cost,
-        in_flight_nano=in_flight.nano,
-        in_flight_tokens=in_flight.tokens,
-        spooled=0 if running is None else running.spooled(),
+        in_flight_nano=None if in_flight is None else in_flight.nano,
+        in_flight_tokens=None if in_flight is None else in_flight.tokens,
+        spooled=None if running is None else running.spooled(),
         counters=counters,
         drifts=tuple(drifts),
     )

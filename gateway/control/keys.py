@@ -15,7 +15,8 @@ from gateway.limits.types import Limits
 from gateway.store.sql.reader import Reader
 from gateway.store.sql.rows import with_state
 
-MOST_GRACE = 366 * 86400
+DAY = 86_400
+MOST_GRACE = 366 * DAY
 
 
 class KeyControl(Desk):
@@ -79,8 +80,8 @@ class KeyControl(Desk):
     async def rotate_key(self, id: str, grace: int) -> NewKey:
         require(self._actor, "operator")
         if not names.is_whole(grace) or not 0 <= grace <= MOST_GRACE:
-            rule = f"0 to {MOST_GRACE} seconds, for which the present secret stays good"
-            raise names.invalid(f"grace must be {rule}, not {names.shown(grace)}", "grace")
+            rule = f"0 to {MOST_GRACE // DAY} days, for which the present secret stays good"
+            raise names.invalid(f"grace must be {rule}, not {span(grace)}", "grace")
         secret = new_secret(KEY, id)
         async with self._record.changing() as change:
             before = await living_key(change, id)
@@ -105,6 +106,12 @@ class KeyControl(Desk):
             await change.set_key(after)
             await change.record(self._actor.name, "revoke", "key", id, before, after)
         return after
+
+
+def span(seconds: int) -> str:
+    """In days where they are whole ones, as most people say it."""
+    days = names.is_whole(seconds) and seconds and seconds % DAY == 0
+    return f"{names.shown(seconds // DAY)} days" if days else f"{names.shown(seconds)} seconds"
 
 
 def key_name(given: str) -> str:

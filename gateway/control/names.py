@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from gateway.control.types import ControlError, Metadata
 
@@ -103,8 +104,13 @@ def expires(given: int | None, now: int) -> int | None:
             f"expires must be whole seconds since 1970, not after the year 9999: not {shown(given)}", "expires"
         )
     if given <= now:
-        raise invalid(f"expires lies in the past: {shown(given)} is {now - given} seconds ago", "expires")
+        when = "it would be over at once" if given == now else date(given)
+        raise invalid(f"expires lies in the past: {when}", "expires")
     return given
+
+
+def date(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}" if at >= 0 else "before 1970"
 
 
 def is_whole(given: object) -> bool:

@@ -4,7 +4,7 @@ import msgspec
 
 from gateway.control import names
 from gateway.control.conservation import Running, audit
-from gateway.control.desk import Desk
+from gateway.control.desk import Desk, known_key, known_team
 from gateway.control.roles import require
 from gateway.control.types import DIMENSIONS, AuditReport, LogView, UsageQuery, UsageRow
 
@@ -18,12 +18,18 @@ class ReportControl(Desk):
     async def usage(self, query: UsageQuery) -> list[UsageRow]:
         require(self._actor, "viewer")
         check_query(query)
-        if query.key is not None and query.team is None:  # found faster within its team
-            async with self._record.reading() as reader:
-                key = await reader.key(query.key)
-            if key is not None:
-                query = msgspec.structs.replace(query, team=key.team)
-        return await self._ledger.report(query)
+        return await self._ledger.report(await self._meant(query))
+
+    async def _meant(self, query: UsageQuery) -> UsageQuery:
+        """The query, if there are that team and that key, which are never taken out of the record; models and targets
+        may be configured no more. A key's usage is found faster within its team. Raises ControlError."""
+        async with self._record.reading() as reader:
+            if query.team is not None:
+                await known_team(reader, query.team)
+            if query.key:  # calls made with a token have an empty one
+                key = await known_key(reader, query.key, "key")
+                return msgspec.structs.replace(query, team=query.team or key.team)
+        return query
 
     async def log(self, *, since: int | None = None, subject: str | None = None, last: int = 100) -> list[LogView]:
         require(self._actor, "viewer")

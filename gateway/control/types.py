@@ -202,16 +202,17 @@ class Drift(Struct, frozen=True, kw_only=True):
 
 class AuditReport(Struct, frozen=True, kw_only=True):
     """``in_flight`` is what is reserved for calls under way, ``spooled`` how many entries wait for SQL. No drift is the
-    law of conservation kept: reserved = committed + released + in flight, and ledger = roll-ups = budget counters."""
+    law of conservation kept: reserved = committed + released + in flight, and ledger = roll-ups = budget counters.
+    What only a running gateway knows is None where none was asked: a spool may hold what a dead one has left."""
 
     at: int
     entries: int
     cost_nano: int
-    in_flight_nano: int
-    in_flight_tokens: int
-    spooled: int
-    counters: int
-    drifts: tuple[Drift, ...]
+    in_flight_nano: int | None = None
+    in_flight_tokens: int | None = None
+    spooled: int | None = None
+    counters: int | None = None
+    drifts: tuple[Drift, ...] = ()
 
 
 class Control(Protocol):

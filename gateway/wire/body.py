@@ -57,14 +57,14 @@ def read_leniently(body: bytes, max_depth: int) -> Body:
         return Body(found, fields(found, max_depth))
 
 
-def fields(body: bytes, max_depth: int) -> Fields:
-    """The object's keys with their values unread. Raises BadRequest for anything else."""
+def fields(body: bytes, max_depth: int, example: str = ' such as {"model": "...", ...}') -> Fields:
+    """The object's keys with their values unread. Raises BadRequest for anything else, with the example."""
     try:
         if not body.isascii():
             body.decode()  # what is handed on unread, nobody else looks at
         found = decode_fields(body)
     except msgspec.ValidationError:
-        raise BadRequest('the body must be a JSON object such as {"model": "...", ...}') from None
+        raise BadRequest(f"the body must be a JSON object{example}") from None
     except RecursionError:
         raise too_deep(max_depth) from None
     except (msgspec.DecodeError, UnicodeDecodeError):

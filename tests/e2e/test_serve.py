@@ -320,6 +320,19 @@ def test_a_tokenizer_that_is_not_there_is_told_with_its_line(tmp_path: Path, wor
         ]
 
 
+def test_an_issuers_keys_that_are_not_there_are_told_with_their_line(tmp_path: Path) -> None:
+    (tmp_path / "routing.yaml").write_text(
+        "providers: {p: {adapter: gpt}}\nmodels: {m: {targets: [{provider: p, model: a}]}}\n"
+        "jwt:\n  issuer: i\n  audience: a\n  jwks: nofile.json\n"
+    )
+    ended = run("check", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr == "routing.yaml:6: jwt.jwks: nofile.json cannot be read: no such file or directory\n"
+    (tmp_path / "nofile.json").write_text('{"keys": []}')
+    there = run("check", cwd=tmp_path)
+    assert there.returncode == 0 and "correct; 1 provider, 1 model, 0 aliases" in there.stdout
+
+
 def test_dotenv_and_settings(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GATEWAY_PORT=nonsense\nGATEWAY_BOOTSTRAP_KEY=short\n")
     ended = run("serve", cwd=tmp_path)

@@ -51,6 +51,16 @@ def database_url(setting: str | None, state: Path) -> str:
     raise RecordError(f"databases of kind {url.drivername!r} are not supported; the URL looks like {FORMS}")
 
 
+def record_file(setting: str | None, state: Path) -> Path | None:
+    """The file that ``database_url`` would open, and make where there is none; None of what is no file of SQLite, or
+    cannot be read."""
+    try:
+        url = make_url(setting) if setting else URL.create("sqlite", database=str(state / FILE))
+    except (exc.ArgumentError, ValueError):
+        return None
+    return Path(url.database) if url.drivername.startswith("sqlite") and url.database else None
+
+
 def shown(url: str) -> str:
     """The URL without its password."""
     known = make_url(url)

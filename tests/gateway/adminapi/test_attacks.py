@@ -227,6 +227,7 @@ async def test_bad_bodies(kept: httpx.AsyncClient, what: str) -> None:
     assert answer.status_code == status, answer.text
     assert said in answer.json()["detail"] == answer.json()["error"]["message"]
     assert len(answer.content) < 1_000
+    assert '{"model"' not in answer.json()["detail"]  # which is for calls of models
 
 
 COUNTS = ("-1", "-0", "1.5", "1e3", "1e400", '"5"', "true", "[]", "{}", '""', str(2**63), "9" * 5_000)

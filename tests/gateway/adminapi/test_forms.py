@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from gateway.adminapi import reports, times
 from gateway.adminapi.given import read_object
 from gateway.adminapi.limits import ONLY, body_of, changes
-from gateway.adminapi.numbers import BUDGET, MOST, dollar_text, dollars, nano
+from gateway.adminapi.numbers import MOST, dollar_text, dollars, nano
 from gateway.adminapi.told import retold, told
+from gateway.control import amounts
 from gateway.control.types import KeyView, LimitsChanges, LimitsView, UsageRow
 from gateway.limits.types import Limits
 from tests.gateway.adminapi.memory import NOW
@@ -81,8 +82,8 @@ def test_no_text_breaks_a_time(text: str) -> None:
 
 
 LIMITS = st.builds(Limits, *[st.none() | NANOS] * 8)
-SET = st.one_of(st.just(msgspec.UNSET), st.none(), st.just("unlimited"), st.integers(0, BUDGET))
-CHANGES = st.builds(LimitsChanges, **dict.fromkeys(LimitsChanges.__struct_fields__, SET))
+SET = st.one_of(st.just(msgspec.UNSET), st.none(), st.just("unlimited"))
+CHANGES = st.builds(LimitsChanges, **{name: SET | st.integers(0, most) for name, most in amounts.MOST.items()})
 
 
 @given(LIMITS, st.text(), st.none() | st.integers(0, times.LAST))

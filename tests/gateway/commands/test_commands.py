@@ -71,6 +71,25 @@ def test_keys(run: Run, plane: Plane) -> None:
     assert "\x1b" not in listed  # no colours where there is no terminal
 
 
+def test_what_is_said_of_a_team_and_of_a_key_is_changed(run: Run, plane: Plane) -> None:
+    """What is not given stays, and there is a word for taking each away."""
+    about = ("--models", "a", "--tag", "x", "--meta", "k=v")
+    run("teams", "create", "t", *about)
+    changed = said(run("teams", "update", "t", "--models", "b, c/*", "--tag", "y", "--tag", "z", "--json"))
+    assert (changed["models"], changed["tags"], changed["metadata"]) == (["b", "c/*"], ["y", "z"], {"k": "v"})
+    assert "metadata: w=1" in run("teams", "update", "t", "--meta", "w=1").stdout
+    changed = said(run("teams", "update", "t", "--models", "all", "--tag", "", "--meta", "", "--json"))
+    assert (changed["models"], changed["tags"], changed["metadata"]) == (None, [], {})
+    id = said(run("keys", "create", "--team", "t", "--name", "ci", "--expires", "2099-01-01", *about, "--json"))["id"]
+    changed = said(run("keys", "update", id, "--name", "app", "--json"))
+    assert (changed["name"], changed["models"], changed["expires"]) == ("app", ["a"], "2099-01-01T00:00:00Z")
+    changed = said(run("keys", "update", id, "--name", "", "--expires", "never", "--models", "", "--json"))
+    assert (changed["name"], changed["models"], changed["expires"], changed["tags"]) == ("", [], None, ["x"])
+    assert said(run("keys", "update", id, "--expires", "2098-01-01", "--json"))["expires"] == "2098-01-01T00:00:00Z"
+    said(run("keys", "create", "--team", "t", "--models", "all", "--expires", "never", "--json"))
+    assert [(key.models, key.expires) for key in plane.memory.keys.values()][1] == (None, None)
+
+
 def test_limits(run: Run, plane: Plane) -> None:
     words = ("--rpm", "5", "--soft-budget-usd", "1.5", "--budget-usd", "$2", "--period", "day")
     view = said(run("limits", "set", "user", "t/ann?x", *words, "--json"))
@@ -147,12 +166,16 @@ def test_admins(run: Run) -> None:
         (("teams", "show", "nope"), "there is no team 'nope'"),
         (("teams", "show", ".."), "there is no team '..'"),
         (("keys", "create", "--team", "nope"), "there is no team 'nope'"),
-        (("keys", "create", "--team", "t", "--rpm", "-1"), "--rpm must be a whole number that is not negative"),
+        (("keys", "create", "--team", "t", "--rpm", "-1"), "--rpm must be a whole number above 0, or unlimited"),
         (("keys", "create", "--team", "t", "--tpm", "1e3"), "--tpm must be a whole number"),
-        (("keys", "create", "--team", "t", "--tpm", "9" * 99), "--tpm must be at most 9223372036854775807"),
+        (("keys", "create", "--team", "t", "--tpm", "9" * 99), "--tpm must be at most 1000000000000, not 999"),
         (("keys", "create", "--team", "t", "--budget-usd", "NaN"), "--budget-usd must be dollars, such as 5 or 0.25"),
         (("keys", "create", "--team", "t", "--budget-usd", "-0"), "--budget-usd must not be negative, not -0"),
         (("keys", "create", "--team", "t", "--budget-usd", "1e400"), "--budget-usd must be at most"),
+        (("keys", "create", "--team", "t", "--concurrent", "1000001"), "--concurrent must be at most 1000000, not"),
+        (("keys", "create", "--team", "t", "--rpm", "0"), "--rpm must be above 0 (to refuse everything"),
+        (("keys", "create", "--team", "t", "--budget-usd", "0.0"), "--budget-usd must be above 0"),
+        (("usage", "--since", "99999999999d"), "or a time such as 2027-01-31T12:00:00Z, not 99999999999d"),
         (("keys", "create", "--team", "t", "--period", "day"), "period says for how long a budget is"),
         (("keys", "create", "--team", "t", "--expires", "soon"), "--expires must be a duration such as 90d"),
         (("keys", "create", "--team", "t", "--meta", "x"), "--meta must be NAME=VALUE, not x"),
@@ -160,6 +183,10 @@ def test_admins(run: Run) -> None:
         (("limits", "set", "organisation", "t", "--rpm", "1"), "the organisation has no SUBJECT"),
         (("limits", "set", "team", "--rpm", "1"), "name the SUBJECT"),
         (("limits", "set", "team", "t"), "nothing to set"),
+        (("teams", "update", "nope", "--tag", "x"), "there is no team 'nope'"),
+        (("teams", "update", "t"), "nothing to change: give --models, --tag or --meta;"),
+        (("keys", "update", "x"), "nothing to change: give --name, --expires, --models, --tag or --meta;"),
+        (("keys", "update", "x", "--expires", "soon"), "--expires must be a duration such as 90d"),
         (("usage", "--by", "colour"), "--by: 'colour' is none of team, key, model"),
         (("usage", "--since", "1h", "--until", "2h"), "--until: must be later than since"),
     ],
@@ -191,6 +218,8 @@ def test_the_gateway_says_no(run: Run) -> None:
     team_key = "sk-gw-abcdefghijkl-0123456789012345678901234567890"
     assert "GATEWAY_ADMIN_KEY" in refused(run("teams", "list", GATEWAY_ADMIN_KEY=team_key))
     assert refused(run("teams", "list", GATEWAY_ADMIN_KEY="")).startswith("set GATEWAY_ADMIN_KEY")
+    wrong = refused(run("teams", "list", GATEWAY_ADMIN_KEY="bad"))
+    assert wrong.startswith("GATEWAY_ADMIN_KEY does not hold an admin key of that gateway") and "openssl" not in wrong
     assert "role operator" in refused(run("teams", "create", "x", GATEWAY_ADMIN_KEY=ADMIN["viewer"]))
     assert "role owner" in refused(run("admins", "create", "x", "--role", "owner", GATEWAY_ADMIN_KEY=ADMIN["operator"]))
 

@@ -56,6 +56,8 @@ def test_all_of_it(direct: Direct, empty_url: str) -> None:
     assert said(direct("keys", "rotate", made["id"], "--grace", "1h", "--json"))["grace"] is not None
     assert said(direct("keys", "disable", made["id"], "--json"))["state"] == "disabled"
     assert said(direct("keys", "enable", made["id"], "--json"))["state"] == "active"
+    assert said(direct("keys", "update", made["id"], "--name", "", "--expires", "never", "--json"))["expires"] is None
+    assert said(direct("teams", "update", "t", "--models", "all", "--json"))["models"] is None
     said(direct("limits", "set", "user", "t/ann", "--concurrent", "2", "--tpm", "unlimited", "--json"))
     found = {(one["scope"], one["subject"]): one["limits"] for one in said(direct("limits", "list", "--json"))}
     assert found == {
@@ -75,9 +77,11 @@ def test_all_of_it(direct: Direct, empty_url: str) -> None:
     log = said(direct("audit", "log", "--json"))
     assert [(line["action"], line["kind"]) for line in log[::-1]] == [
         ("create", "team"), ("create", "key"), ("rotate", "key"), ("change", "key"), ("change", "key"),
-        ("set", "limits"), ("clear", "limits"), ("revoke", "key"), ("create", "admin"),
+        ("change", "key"), ("change", "team"), ("set", "limits"), ("clear", "limits"),
+        ("revoke", "key"), ("create", "admin"),
     ]  # fmt: skip
     team = log[-1]
+    assert log[4]["before"]["models"] == ["a", "b/*"]
     assert team["actor"].startswith("cli:") and team["after"]["limits"] == {"usd_per_month": 12.5}
     assert made["key"] not in msgspec.json.encode(log).decode()
     assert "limits: {" in direct("audit", "log").stdout
@@ -103,8 +107,14 @@ def test_drift_is_found_and_repaired(tmp_path: Path) -> None:
     def state(*words: str) -> Result:
         return CliRunner().invoke(MAIN, [*words, "--state-dir", str(tmp_path)], prog_name="gateway")
 
+    assert state("teams", "create", "t").exit_code == 0
     fine = state("audit")
-    assert fine.exit_code == 0 and "counters:        not looked at" in fine.stdout
+    assert fine.exit_code == 0
+    for what in ("counters:        ", "in flight:       ", "waiting for SQL: "):
+        assert f"{what}not looked at" in fine.stdout
+    as_json = said(state("audit", "--json"))
+    unknown = ("counters", "in_flight_usd", "in_flight_tokens", "spooled")
+    assert [as_json[name] for name in unknown] == [None] * 4
 
     async def spend() -> None:
         database = Database(f"sqlite+aiosqlite:///{tmp_path}/record.sqlite3")
@@ -123,6 +133,24 @@ def test_drift_is_found_and_repaired(tmp_path: Path) -> None:
     assert said(state("audit", "--json"))["drifts"] == []
 
 
+def test_a_record_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In another directory everything would look empty: what only reads makes no record, and what makes one says so."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "deep" / "record.sqlite3"
+    for where in (("--state-dir", "deep"), ("--database-url", "sqlite:///deep/record.sqlite3")):
+        for words in (
+            ("teams", "list"), ("teams", "show", "t"), ("keys", "list"), ("keys", "show", "k"), ("limits", "list"),
+            ("admins", "list"), ("usage",), ("audit",), ("audit", "--repair"), ("audit", "log"),
+        ):  # fmt: skip
+            sentence = refused(CliRunner().invoke(MAIN, [*words, *where], prog_name="gateway"))
+            assert sentence.startswith("there is no record at deep/record.sqlite3; ")
+            assert all(word in sentence for word in ("GATEWAY_STATE_DIR", "--state-dir", "--url"))
+    assert not file.parent.exists()
+    made = CliRunner().invoke(MAIN, ["teams", "create", "t", *where], prog_name="gateway")
+    assert made.exit_code == 0 and made.stderr == "note: made a new record at deep/record.sqlite3\n"
+    assert file.exists() and CliRunner().invoke(MAIN, ["teams", "create", "u", *where]).stderr == ""
+
+
 def test_what_the_record_refuses_is_not_half_kept(direct: Direct) -> None:
     said(direct("teams", "create", "t", "--budget-usd", "5", "--json"))
     before = said(direct("audit", "log", "--json"))
@@ -131,11 +159,15 @@ def test_what_the_record_refuses_is_not_half_kept(direct: Direct) -> None:
         (("teams", "create", "t"), "there is a team 't' already"),
         (("teams", "create", "x'; DROP TABLE teams; --"), "name must be 1 to 64 letters"),
         (("teams", "create", "x", *many), "tags holds 10000 entries"),
-        (("teams", "create", "x", "--rpm", "0"), "rpm must be above 0"),
-        (("teams", "create", "x", "--budget-usd", "0"), "usd_per_month must be above 0"),
+        (("teams", "create", "x", "--rpm", "0"), "--rpm must be above 0"),
+        (("teams", "create", "x", "--budget-usd", "0"), "--budget-usd must be above 0"),
         (("teams", "create", "x", "--models", "a\r\nb"), "models must be names"),
         (("keys", "create", "--team", "x"), "there is no team 'x'"),
-        (("keys", "create", "--team", "t", "--expires", "2020-01-01"), "expires lies in the past"),
+        (
+            ("keys", "create", "--team", "t", "--expires", "2020-01-01"),
+            "expires lies in the past: 2020-01-01T00:00:00Z",
+        ),
+        (("keys", "create", "--team", "t", "--expires", "0d"), "expires lies in the past: "),
         (("limits", "set", "key", "x", "--rpm", "1"), "there is no key 'x'"),
         (("limits", "set", "user", "ann", "--rpm", "1"), "subject must be team/user"),
         (("limits", "set", "team", "t", "--soft-budget-usd", "6"), "soft_usd_per_month must not be above"),
@@ -171,7 +203,7 @@ def test_a_locked_database_is_said_to_be(tmp_path: Path, monkeypatch: pytest.Mon
     from gateway.store.sql import engine
 
     words = ["teams", "create", "t", "--state-dir", str(tmp_path)]
-    assert CliRunner().invoke(MAIN, ["teams", "list", *words[3:]]).exit_code == 0
+    assert CliRunner().invoke(MAIN, ["teams", "create", "u", *words[3:]]).exit_code == 0
     monkeypatch.setattr(engine, "BUSY_MS", 50)
     holder = sqlite3.connect(tmp_path / "record.sqlite3", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

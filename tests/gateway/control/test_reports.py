@@ -77,7 +77,8 @@ async def test_all_agree(office: Office) -> None:
 async def test_without_a_gateway(office: Office) -> None:
     await office.ledger.write([entry("a")])
     report = await office.control.audit(False)
-    assert (report.entries, report.counters, report.spooled, report.drifts) == (1, 0, 0, ())
+    assert (report.entries, report.counters, report.spooled, report.drifts) == (1, None, None, ())
+    assert (report.in_flight_nano, report.in_flight_tokens) == (None, None)
 
 
 async def test_rollups_that_are_wrong(office: Office) -> None:
@@ -135,9 +136,20 @@ async def test_usage(office: Office) -> None:
     await office.ledger.write([entry("a", key.id), entry("b")])
     [row] = await office.control.usage(UsageQuery(since=NOW - 40 * 86400, until=NOW + 1, key=key.id, by=("key",)))
     assert (row.key, row.requests, row.cost_nano) == (key.id, 1, 100)
-    assert await office.control.usage(UsageQuery(since=0, key="nobody", by=("team",))) == []
+    assert await office.control.usage(UsageQuery(since=0, model="gone", by=("team",))) == []
     [row] = await office.control.usage(UsageQuery(since=0))
     assert row.requests == 2
+
+
+async def test_usage_of_what_there_is_not(office: Office) -> None:
+    """A row of zeros would look like a team that used nothing. What was used of a model stays."""
+    await office.ledger.write([entry("a")])
+    async with office.refused("not_found", "there is no team 'nosuch'", "team"):
+        await office.control.usage(UsageQuery(since=0, team="nosuch"))
+    async with office.refused("not_found", "there is no key 'nosuch'", "key"):
+        await office.control.usage(UsageQuery(since=0, key="nosuch"))
+    [row] = await office.control.usage(UsageQuery(since=0, model="m", by=("target",)))
+    assert (row.target, row.requests) == ("p/m", 1)
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

@@ -254,10 +254,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"limits": LimitsChanges(usd_day=2, soft_usd_day=3)}, "soft_usd_day must not be above usd_day", "soft_usd_day"),
 ]
 OF_KEYS: list[tuple[dict[str, Any], str, str]] = [
-    ({"expires": NOW}, "lies in the past", "expires"),
-    ({"expires": NOW - 86400}, "is 86400 seconds ago", "expires"),
+    ({"expires": NOW}, "lies in the past: it would be over at once", "expires"),
+    ({"expires": NOW - 1}, "lies in the past: 2027-01-15T07:59:59Z", "expires"),
+    ({"expires": NOW - 86400}, "in the past: 2027-01-14T08:00:00Z", "expires"),
     ({"expires": 10**30}, "not after the year 9999", "expires"),
-    ({"expires": -1}, "lies in the past", "expires"),
+    ({"expires": -1}, "lies in the past: before 1970", "expires"),
 ]
 
 
@@ -281,9 +282,11 @@ async def test_what_is_refused(office: Office, fields: dict[str, Any], message: 
             await office.control.change_team("t", TeamChanges(**fields))
 
 
-@pytest.mark.parametrize("grace", [-1, 367 * 86400, 10**30])
-async def test_what_is_no_grace(office: Office, grace: int) -> None:
+@pytest.mark.parametrize(
+    ("grace", "said"), [(-1, "-1 seconds"), (367 * 86400, "367 days"), (10**30, "1000"), (86400.0, "86400.0 seconds")]
+)
+async def test_what_is_no_grace(office: Office, grace: Any, said: str) -> None:
     await office.control.create_team("t")
     made = await office.control.create_key("t")
-    async with office.refused("invalid", "grace must be 0 to", "grace"):
+    async with office.refused("invalid", f"grace must be 0 to 366 days, .*, not {said}", "grace"):
         await office.control.rotate_key(made.id, grace)
