@@ -105,7 +105,7 @@ class RedisLimiter:
             await self._settle(told[start : start + MOST])
 
     async def renew(self, holds: tuple[str, ...], ttl: float) -> None:
-        if not self.up:
+        if not self._reachable:
             raise StoreDown("Redis is not answering" if self._breaker.is_open else REBUILDING)
         for start in range(0, len(holds), MOST):
             some = holds[start : start + MOST]
