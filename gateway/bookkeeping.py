@@ -37,6 +37,9 @@ CHANNEL = "changes"
 JOINED = b"joined"
 """... or that there is one more of them."""
 
+LOST = b"lost"
+"""... or that the counters are gone: those who have not asked for a while do not know."""
+
 STILL = 10.0
 """Seconds that a ledger stands still, at most, while counters are filled from it."""
 
@@ -129,7 +132,7 @@ class Bookkeeping:
         if self._redis is not None:
             self._begin(self._look_soon())
         if self._redis is not None and isinstance(self.counting, SharedCounting):
-            self._redis.listen(CHANNEL, self._hear, self._follower.hear)
+            self._redis.listen(CHANNEL, self._hear, self._joined)
             with suppress(StoreDown):
                 await self._redis.publish(CHANNEL, JOINED)
             self.counting.start()
@@ -179,7 +182,7 @@ class Bookkeeping:
         what ends meanwhile is told to Redis afterwards. Raises StoreDown where it must be tried again."""
         assert self._redis is not None
         redis, name = self._redis, self.spool.alive.name
-        others = self._replicas
+        others = max(self._replicas, await redis.publish(CHANNEL, LOST))
         held = await self._writer.hold(FLUSH)
         asyncio.get_running_loop().call_later(STILL, self._writer.release)
         if held is None:
@@ -195,6 +198,7 @@ class Bookkeeping:
         while still < others and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.02)
             still = await redis.stand_still(name, STILL)
+        log.info("redis: counters are filled from the ledger; %d of %d replicas stand still", still, others)
         await self._counters.seed_all(only_empty=False)
 
     async def _await_counters(self, redis: RedisStore, seconds: float) -> None:
@@ -219,6 +223,7 @@ class Bookkeeping:
                     await self._beat.wait()
             self._beat.clear()
             await self._count_in(redis)
+            await redis.start()  # who has no calls would not notice that the counters are gone
 
     async def _shared_counters(self, redis: RedisStore) -> None:
         """They are whole when this returns, if Redis is there at all."""
@@ -278,9 +283,21 @@ class Bookkeeping:
 
     def _hear(self, message: bytes) -> None:
         """Another replica says something."""
+        if message == LOST:
+            if self._redis is not None and self._redis.limiter.epoch is not None:
+                self._begin(self._look_whether_whole(self._redis))
+            return
         self._follower.hear()
         if message == JOINED:
             self._beat.set()
+
+    def _joined(self) -> None:
+        """We hear from now on: who came before, and said so, is counted."""
+        self._follower.hear()
+        self._beat.set()
+
+    async def _look_whether_whole(self, redis: RedisStore) -> None:
+        await redis.start()
 
     async def _look_after(self) -> None:
         while True:

@@ -23,11 +23,11 @@ SILENCE = 2.0
 """Seconds of silence, after which the other side is asked if it is there; and after as many again taken for gone."""
 
 
-async def publish(client: Client, channel: str, message: bytes) -> None:
-    """Raises StoreDown."""
+async def publish(client: Client, channel: str, message: bytes) -> int:
+    """How many have heard it, as far as the server that was asked knows. Raises StoreDown."""
     try:
         async with asyncio.timeout(PATIENCE):
-            await client.call("PUBLISH", PREFIX + channel, message)
+            return int(await client.call("PUBLISH", PREFIX + channel, message))
     except (RedisError, OSError) as error:
         raise StoreDown(reason_of(error)) from None
 

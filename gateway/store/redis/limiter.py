@@ -32,7 +32,8 @@ class RedisLimiter:
     ``rebuild`` is called when the counters are not there, as in a Redis that is new, was flushed or has started empty:
     it seeds them from the ledger, and is called again if it fails. Until it returns, ``reserve`` raises StoreDown. What
     this process has under way is entered when it is settled; so every granted hold must be, sooner or later.
-    ``changed`` is told when ``up`` changes. ``time`` replaces the server's clock, in milliseconds.
+    ``changed`` is told when Redis has gone, and when it answers again with counters that are whole. ``time`` replaces
+    the server's clock, in milliseconds.
     """
 
     def __init__(
@@ -219,15 +220,14 @@ class RedisLimiter:
         self._mend()
 
     def _note(self, _: bool = False) -> None:
-        if self.up != self._was_up:
-            self._was_up = self.up
-            log.warning("redis: %s", "answers" if self.up else "is away")
+        if self._reachable != self._was_up:
+            self._was_up = self._reachable
+            log.warning("redis: %s", "answers" if self._was_up else "is away")
             if self._changed is not None:
-                self._changed(self.up)
+                self._changed(self._was_up)
 
     def _keep(self, uses: tuple[SettledUse, ...]) -> None:
         self._kept.add(uses)
-        self._note()
         self._mend()
 
     def _mend(self) -> None:
@@ -252,7 +252,6 @@ class RedisLimiter:
                     await self._rebuild()
                 await self.begin_epoch()
             await self._tell_kept()
-            self._note()
         except StoreDown:
             return False
         except Exception:

@@ -37,9 +37,9 @@ class RedisStore:
         """Whether Redis answers; if not, it is asked again and again from now on."""
         return await self.limiter.start()
 
-    async def publish(self, channel: str, message: bytes) -> None:
-        """To all who listen now, this process included. Raises StoreDown."""
-        await publish(self._client, channel, message)
+    async def publish(self, channel: str, message: bytes) -> int:
+        """To all who listen now, this process included; how many they are, or fewer. Raises StoreDown."""
+        return await publish(self._client, channel, message)
 
     def listen(self, channel: str, heard: Callable[[bytes], None], joined: Callable[[], None] | None = None) -> None:
         """From now on until the end, whatever becomes of the connection. ``joined`` is called whenever it has begun
