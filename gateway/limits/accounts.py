@@ -37,26 +37,11 @@ class Used:
         self.nano += nano
 
 
-CALENDAR = ("tpd", "usd_day", "usd_month", "soft_usd_day", "soft_usd_month")
-"""Limits of days and months."""
-
-
 class Account:
-    """``by_calendar``, ``by_minute``, ``by_time`` (minute or tokens of a day) and ``warns`` are how it is limited, so
-    that who asks need not look at every limit there is."""
+    """``by_minute``, ``by_time`` (minute or day) and ``warns`` are how it is limited, so that who asks need not look at
+    every limit there is."""
 
-    __slots__ = (
-        "by_calendar",
-        "by_minute",
-        "by_time",
-        "day",
-        "limits",
-        "month",
-        "places",
-        "subject",
-        "warns",
-        "window",
-    )
+    __slots__ = ("by_minute", "by_time", "day", "limits", "month", "places", "subject", "warns", "window")
 
     def __init__(self, subject: Subject, calendar: Calendar) -> None:
         self.subject = subject
@@ -71,7 +56,6 @@ class Account:
         self.limits = limits
         self.by_minute = limits.rpm is not None or limits.tpm is not None
         self.by_time = self.by_minute or limits.tpd is not None
-        self.by_calendar = any(getattr(limits, name) is not None for name in CALENDAR)
         self.warns = limits.soft_usd_day is not None or limits.soft_usd_month is not None
 
     def turn(self, calendar: Calendar) -> None:
@@ -134,8 +118,8 @@ class Account:
         return not (
             self.places
             or self.window.buckets
-            or (self.by_calendar and self.day.there and self.day.number == calendar.day)
-            or (self.by_calendar and self.month.there and self.month.number == calendar.month)
+            or (self.day.there and self.day.number == calendar.day)
+            or (self.month.there and self.month.number == calendar.month)
         )
 
 
