@@ -17,7 +17,7 @@ from adapters.types import Call, Chat, Reply, Usage, summed
 from gateway.estimates import Guess
 from gateway.gate import Overloaded
 from gateway.ledger.cost import cost
-from gateway.ledger.entry import Begun, Ended, Entry, Outcome
+from gateway.ledger.entry import Begun, Ended, Entry, Outcome, Spent
 from gateway.store.spool import SpoolFull
 from gateway.types import Clock, LegResult, Sending, Target
 
@@ -124,7 +124,7 @@ class LegMeter(Struct, eq=False):
             call, target = sending.call, current.target
             begun = Begun(
                 self.hold, self.at, self.request, self.team, self.key, self.user, self.model, target.name,
-                size_of(call), (call.params.max_tokens or 0) * call.choices,
+                size_of(call), (call.params.max_tokens or 0) * call.choices, self._spent(),
             )  # fmt: skip
             try:
                 self.accounts.book.begin(begun)
@@ -136,6 +136,17 @@ class LegMeter(Struct, eq=False):
             current.noted = True
         sending.reached = True
         sending.reach = None  # it would refer to itself, and wait for the collector
+
+    def _spent(self) -> Spent | None:
+        """What the target came to that was asked before this one: should nobody come to say how the leg ended."""
+        before = [tried for tried in self.tries[:-1] if tried.noted]
+        if not before:
+            return None
+        target, sendings = before[-1].target, [sending for sending in before[-1].sendings if sending.reached]
+        usage = summed([used(sending, target) for sending in sendings])
+        paid, rates = sum([answered(sending) for sending in sendings]), target.rates
+        nano = None if rates is None else cost(rates.at(self.at), usage, paid)
+        return Spent(len(sendings), usage.input, usage.output, nano)
 
     # ------------------------------------------------------------------ after
 

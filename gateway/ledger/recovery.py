@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gateway.ledger.entry import Begun, Ended, Entry
+from gateway.ledger.entry import Begun, Ended, Entry, Spent
 from gateway.ledger.writer import LedgerStore
 from gateway.limits.types import SettledUse
 from gateway.store.alive import Alive
@@ -91,20 +91,19 @@ def use(ended: Ended) -> SettledUse:
     )
 
 
-NOTHING = Likely(0, 0, 0)
+NOTHING = Spent(1, 0, 0, 0)
 
 
 def interrupted(begun: list[Begun], likely: Likely) -> tuple[Entry, ...]:
     """The entries of a leg of which nobody said how it ended. The target that it asked last is taken to have done what
-    was expected of it; those before it had failed, or it would not have gone on. Their ids are theirs alone, and the
+    was expected of it; what those before it came to was noted when the leg went on. Their ids are theirs alone, and the
     same each time."""
-    last = len(begun) - 1
-    return tuple(
-        [_entry(one, place, place == last, likely if place == last else NOTHING) for place, one in enumerate(begun)]
-    )
+    spent = [following.before or NOTHING for following in begun[1:]]
+    spent.append(Spent(1, likely.input, likely.output, likely.cost))
+    return tuple([_entry(one, place, place == len(begun) - 1, spent[place]) for place, one in enumerate(begun)])
 
 
-def _entry(begun: Begun, place: int, last: bool, likely: Likely) -> Entry:
+def _entry(begun: Begun, place: int, last: bool, spent: Spent) -> Entry:
     return Entry(
         id=f"{begun.leg}.i{place}",
         at=begun.at,
@@ -116,13 +115,13 @@ def _entry(begun: Begun, place: int, last: bool, likely: Likely) -> Entry:
         target=begun.target,
         outcome="interrupted" if last else "failed",
         requests=int(last),
-        calls=1,
-        input=likely.input,
-        output=likely.output,
+        calls=spent.calls,
+        input=spent.input,
+        output=spent.output,
         cached=None,
         cache_write=None,
         reasoning=None,
-        cost=likely.cost,
+        cost=spent.cost,
         estimated=True,
         duration=0,
         first_token=None,

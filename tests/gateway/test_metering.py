@@ -15,7 +15,8 @@ from gateway.fanout import ask_all, begun
 from gateway.gate import Gate
 from gateway.keeping import Keeping
 from gateway.ledger.cost import Rates, RateTable
-from gateway.ledger.entry import Entry
+from gateway.ledger.entry import Entry, Spent
+from gateway.ledger.recovery import Likely, interrupted
 from gateway.limits.types import SettledUse
 from gateway.types import Clock, Fanout, Leg, LegResult, Plan, Target
 from gateway.upstream.types import Feed, Reach
@@ -435,3 +436,16 @@ async def test_a_report_that_is_hardly_true_teaches_nothing() -> None:
     [entry] = await entered((leg(priced(Playing(a=says("Hello", usage=(10**6, 3))), "a", estimator=estimator)),))
     assert (entry.input, entry.estimated) == (10**6, False)
     assert estimator.before(Call("", "hi")).most < 100
+
+
+async def test_what_a_target_came_to_is_noted_when_the_leg_goes_on() -> None:
+    """Should the gateway die at the next one, nobody else could tell."""
+    up, notebook = Playing(a=says("no", usage=(5, 3)), b=fails(503), c=says("{}", usage=(5, 3))), book()
+    keeping = Keeping(CHECKER, AnyJson(), rounds=1)
+    await metered((leg(*[priced(up, name) for name in "abc"], keeping=keeping),), notebook)
+    assert [noted.before for noted in notebook.begun] == [None, Spent(2, 10, 6, 2022), Spent(1, 0, 0, 0)]
+    begun = notebook.begun[:2]
+    entries = interrupted(begun, Likely(7, 1, 9))
+    assert [(one.target, one.calls, one.requests, one.input, one.output, one.cost) for one in entries] == [
+        ("p/a", 2, 0, 10, 6, 2022), ("p/b", 1, 1, 7, 1, 9),
+    ]  # fmt: skip

@@ -11,7 +11,7 @@ from msgspec import MsgspecError, msgpack
 
 from gateway.ledger.entry import Begun, Ended
 from gateway.store.alive import Alive
-from gateway.store.spool.frames import BEGUN, ENDED, MAGIC, START, done, records
+from gateway.store.spool.frames import BEGUN, DAMAGED, ENDED, MAGIC, START, done, records
 from gateway.store.spool.segments import SUFFIX, process_of
 
 LOCK = ".adopted"
@@ -39,7 +39,7 @@ class Adopted:
         """What it has begun and ended, in order, and whether it is in SQL for certain. May be read again."""
         for path in self.paths():
             try:
-                yield from self._of(path.read_bytes())
+                yield from self._of(path, path.read_bytes())
             except (MsgspecError, ValueError):
                 log.error("%s cannot be read; it is kept as %s", path, path.name + UNREADABLE)
                 self._unreadable.add(path)
@@ -62,7 +62,7 @@ class Adopted:
     def _path(self) -> Path:
         return self._folder / f"{self.process}{LOCK}"
 
-    def _of(self, data: bytes) -> Iterator[tuple[Begun | Ended, bool]]:
+    def _of(self, path: Path, data: bytes) -> Iterator[tuple[Begun | Ended, bool]]:
         if len(data) < START or not data.startswith(MAGIC):
             if any(data):
                 raise ValueError
@@ -74,6 +74,10 @@ class Adopted:
                 yield self._ended(view[begin:end]), end <= written
             elif kind == BEGUN:
                 yield self._begun(view[begin:end]), False
+            elif kind == DAMAGED:
+                if path not in self._unreadable:
+                    log.error("%s is damaged at byte %d; it is kept as %s", path, begin, path.name + UNREADABLE)
+                self._unreadable.add(path)
             else:
                 raise ValueError
 

@@ -145,6 +145,26 @@ def test_a_changed_bit_is_not_believed(make: Spools) -> None:
     assert left(spool.folder) == [begun(1)]
 
 
+def test_what_lies_behind_a_changed_bit_is_there(make: Spools, caplog: pytest.LogCaptureFixture) -> None:
+    spool = make()
+    spool.begin(begun(1))
+    spool.begin(begun(2))
+    at = spool.at + HEAD.size + 20
+    spool.end(ended(1))
+    spool.begin(begun(3))
+    spool.end(ended(2))
+    spool._map[at : at + 1] = bytes([spool._map[at] ^ 1])
+    path = path_of(spool.folder, spool.alive.name, 0)
+    make.abandon(spool)
+    alive = Alive(spool.folder)
+    for adopted in adopt(spool.folder, alive):
+        assert [record for record, _ in adopted.records()] == [begun(1), begun(2), begun(3), ended(2)]
+        adopted.delete()
+    alive.close()
+    assert "is damaged at byte" in caplog.text
+    assert [one.name for one in spool.folder.glob(f"{spool.alive.name}.*")] == [path.name + ".unreadable"]
+
+
 def test_names_that_no_other_version_understands_are_kept(make: Spools) -> None:
     spool = make()
     spool._append(1 << 24 | 3, b"abc")
