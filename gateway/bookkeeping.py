@@ -43,6 +43,8 @@ LOST = b"lost"
 STILL = 10.0
 """Seconds that a ledger stands still, at most, while counters are filled from it."""
 
+SHARING = "set GATEWAY_REDIS_URL for both, or stop one"
+
 MINUTE = 60.0
 
 BEAT = 1.0
@@ -125,6 +127,12 @@ class Bookkeeping:
         if self._redis is not None:
             await self._shared_counters(self._redis)
         if self._redis is None:
+            if self.spool.alive.others():
+                log.warning(
+                    "another gateway runs on %s, and each lets in as much as all may: %s",
+                    self.spool.folder.parent,
+                    SHARING,
+                )
             await self._counters.seed_all(only_empty=False)
         self._recovery.start()
         self._following = True
@@ -228,7 +236,8 @@ class Bookkeeping:
     async def _shared_counters(self, redis: RedisStore) -> None:
         """They are whole when this returns, if Redis is there at all."""
         if not await redis.start():
-            log.warning("redis: is away; until it answers, limits are kept as limits.on_store_failure says")
+            why = redis.limiter.reason
+            log.warning("redis: is away (%s); until it answers, limits are kept as limits.on_store_failure says", why)
         else:
             await self._count_in(redis)
             with suppress(TimeoutError):

@@ -27,6 +27,10 @@ class Alive:
     def is_alive(self, name: str) -> bool:
         return name == self.name or held(self._path(name))
 
+    def others(self) -> int:
+        """How many other processes run on this folder."""
+        return sum([held(path) for path in self._folder.glob(f"*{SUFFIX}") if path != self._path(self.name)])
+
     def close(self) -> None:
         self._path(self.name).unlink(missing_ok=True)
         os.close(self._lock)

@@ -226,6 +226,28 @@ def test_what_operators_change_is_changed_and_said_to_be_while_redis_is_away(tmp
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "counters_unavailable")
 
 
+def test_why_redis_is_away_is_in_the_log(tmp_path: Path) -> None:
+    with (
+        RedisServer(tmp_path / "redis", "--requirepass", "hunter2") as redis,
+        serving(tmp_path, GATEWAY_REDIS_URL=f"redis://:wrong-one@127.0.0.1:{redis.port}") as gateway,
+    ):
+        gateway.await_banner()
+        text = gateway.log.read_text()
+        assert "redis: is away (AuthenticationError: invalid username-password pair" in text and "wrong-one" not in text
+
+
+def test_two_gateways_that_do_not_share_their_counters_are_told(tmp_path: Path) -> None:
+    with serving(tmp_path) as one:
+        one.await_banner()
+        assert "another gateway" not in one.log.read_text()
+        with serving(tmp_path) as other:
+            other.await_banner()
+            end = time.monotonic() + 10
+            while (text := other.log.read_text()).count("gateway ready") < 2 and time.monotonic() < end:
+                time.sleep(0.02)
+            assert "another gateway runs on" in text and "set GATEWAY_REDIS_URL for both" in text
+
+
 def test_the_embedded_model_does_not_outlive_a_killed_gateway(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path)
     gateway.await_banner()

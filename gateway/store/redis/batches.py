@@ -1,7 +1,6 @@
 """Operations of one turn of the event loop travel together."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -15,8 +14,6 @@ from gateway.limits.types import StoreDown
 from gateway.store.redis.client import Client
 from gateway.store.redis.script import Script
 from gateway.store.redis.words import PREFIX, Operation, keys_of
-
-log = logging.getLogger("gateway.redis")
 
 MOST = 64
 """Rows in one batch, so that Redis is not kept from others for long. A reservation is a row, and so is each hold that
@@ -89,6 +86,8 @@ class Batches:
         self._flights: set[Flight] = set()
         self._scheduled = False
         self._heard = 0.0
+        self.reason = ""
+        """Why Redis could not be asked the last time, for a log."""
 
     def submit(self, operation: Operation, rows: int = 1) -> "asyncio.Future[Answer]":
         """The future raises StoreDown, or Unanswered if it was sent."""
@@ -188,7 +187,7 @@ class Batches:
     def _failed(self, batch: list[Pending], error: BaseException) -> None:
         """Those who wait fail with those who were sent: they would only wait as long again."""
         reason = reason_of(error)
-        log.debug("redis: %s", error)
+        self.reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200] if str(error) else reason
         waiting, self._waiting = self._waiting, deque()
         for pending in batch:
             fail(pending, Unanswered(reason))

@@ -71,6 +71,11 @@ class RedisLimiter:
         return self.epoch is not None and not self._breaker.is_open
 
     @property
+    def reason(self) -> str:
+        """Why Redis could not be asked the last time, for a log."""
+        return self._requests.reason or self._patient.reason
+
+    @property
     def unsettled(self) -> int:
         """How many uses wait for Redis."""
         return len(self._kept)
@@ -204,6 +209,7 @@ class RedisLimiter:
                 self._living.uproot()
             self.epoch = epoch
         self._breaker.succeed()
+        self._requests.reason = self._patient.reason = ""
         self._note()
         if epoch is None:
             self._mend()
@@ -222,7 +228,7 @@ class RedisLimiter:
     def _note(self, _: bool = False) -> None:
         if self._reachable != self._was_up:
             self._was_up = self._reachable
-            log.warning("redis: %s", "answers" if self._was_up else "is away")
+            log.warning("redis: %s", "answers" if self._was_up else f"is away ({self.reason or REBUILDING})")
             if self._changed is not None:
                 self._changed(self._was_up)
 
