@@ -53,12 +53,14 @@ class Accounts(Struct, frozen=True, eq=False):
 
 
 class Try(Struct, eq=False):
-    """One target, while it is asked and after. ``noted``: its first request has gone out."""
+    """One target, while it is asked and after. ``noted``: its first request has gone out. ``total`` is what it came to,
+    once somebody has asked."""
 
     target: Target
     began: float
     sendings: list[Sending]
     noted: bool = False
+    total: tuple[int, Usage, int | None] | None = None
 
 
 class LegMeter(Struct, eq=False):
@@ -124,7 +126,8 @@ class LegMeter(Struct, eq=False):
             call, target = sending.call, current.target
             begun = Begun(
                 self.hold, self.at, self.request, self.team, self.key, self.user, self.model, target.name,
-                size_of(call), (call.params.max_tokens or 0) * call.choices, self._spent(),
+                size_of(call), (call.params.max_tokens or 0) * call.choices,
+                self._spent() if len(self.tries) > 1 else None,
             )  # fmt: skip
             try:
                 self.accounts.book.begin(begun)
@@ -142,11 +145,8 @@ class LegMeter(Struct, eq=False):
         before = [tried for tried in self.tries[:-1] if tried.noted]
         if not before:
             return None
-        target, sendings = before[-1].target, [sending for sending in before[-1].sendings if sending.reached]
-        usage = summed([used(sending, target) for sending in sendings])
-        paid, rates = sum([answered(sending) for sending in sendings]), target.rates
-        nano = None if rates is None else cost(rates.at(self.at), usage, paid)
-        return Spent(len(sendings), usage.input, usage.output, nano)
+        calls, usage, nano = self._total(before[-1])
+        return Spent(calls, usage.input, usage.output, nano)
 
     # ------------------------------------------------------------------ after
 
@@ -164,22 +164,30 @@ class LegMeter(Struct, eq=False):
 
     def _entry(self, place: int, tried: Try, result: LegResult, last: bool, now: float) -> Entry:
         target, sendings, began = tried.target, tried.sendings, tried.began
-        if len(sendings) == 1:
-            [sending] = sendings
-            usage, paid = used(sending, target), 1 if sending.failure is None or answered(sending) else 0
-        else:
+        if len(sendings) > 1:
             sendings = [sending for sending in sendings if sending.reached]
-            usage = summed([used(sending, target) for sending in sendings])
-            paid = sum([answered(sending) for sending in sendings])
-        first, rates = sendings[0].first, target.rates
+        first, (calls, usage, nano) = sendings[0].first, self._total(tried)
         outcome: Outcome = "ok" if last and isinstance(result.outcome, Reply) else outcome_of(result, last, sendings)
         return Entry(
             f"{self.hold}.{place}", self.at, self.request, self.team, self.key, self.user, self.model, target.name,
-            outcome, 1 if last else 0, len(sendings), usage.input, usage.output,
+            outcome, 1 if last else 0, calls, usage.input, usage.output,
             usage.cached, usage.cache_write, usage.reasoning,
-            None if rates is None else cost(rates.at(self.at), usage, paid), usage.estimated,
-            int((now - began) * 1000), int((first - began) * 1000) if first else None,
+            nano, usage.estimated, int((now - began) * 1000), int((first - began) * 1000) if first else None,
         )  # fmt: skip
+
+    def _total(self, tried: Try) -> tuple[int, Usage, int | None]:
+        """The requests that have gone out, what they used, and what that costs. Reckoned once, since it teaches."""
+        if tried.total is None:
+            target, sendings = tried.target, tried.sendings
+            if len(sendings) == 1:
+                usage, paid = used(sendings[0], target), int(answered(sendings[0]))
+            else:
+                sendings = [sending for sending in sendings if sending.reached]
+                usage = summed([used(sending, target) for sending in sendings])
+                paid = sum([answered(sending) for sending in sendings])
+            nano = None if target.rates is None else cost(target.rates.at(self.at), usage, paid)
+            tried.total = len(sendings), usage, nano
+        return tried.total
 
 
 def size_of(call: Call) -> int:
