@@ -110,7 +110,7 @@ class Bookkeeping:
         judge = Judging(self._ledger, rates).likely
         self._recovery = Recovery(self.spool.folder, self.spool.alive, self._ledger, self._recovered, judge)
         self.accounts = Accounts(clock, self.spool, self.counting.settle, config.ledger.on_full == "refuse")
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._beat = asyncio.Event()
         self._following = False
 
@@ -294,19 +294,16 @@ class Bookkeeping:
         """Another replica says something."""
         if message == LOST:
             if self._redis is not None and self._redis.limiter.epoch is not None:
-                self._begin(self._look_whether_whole(self._redis))
-            return
-        self._follower.hear()
-        if message == JOINED:
-            self._beat.set()
+                self._begin(self._redis.start())
+        elif message == JOINED:
+            self._joined()
+        else:
+            self._follower.hear()
 
     def _joined(self) -> None:
-        """We hear from now on: who came before, and said so, is counted."""
+        """There is one more who hears, we or another: all who have said that they are there are counted."""
         self._follower.hear()
         self._beat.set()
-
-    async def _look_whether_whole(self, redis: RedisStore) -> None:
-        await redis.start()
 
     async def _look_after(self) -> None:
         while True:
@@ -316,12 +313,12 @@ class Bookkeeping:
             except Exception as error:
                 log.error("counters cannot be held against the ledger now (%s)", type(error).__name__)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
+        task: asyncio.Task[object] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("counters cannot be held against the ledger now (%s)", type(error).__name__)

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import msgspec
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as NoAnswer
 
 from gateway.limits.types import StoreDown
@@ -18,6 +19,8 @@ from gateway.store.redis.words import PREFIX, Operation, keys_of
 MOST = 64
 """Rows in one batch, so that Redis is not kept from others for long. A reservation is a row, and so is each hold that
 is settled or renewed, and each subject that is counted."""
+PATIENCE = 2.0
+"""Seconds for what no request waits for."""
 LANES = 2
 """Batches under way at once. One is on the wire while the next is worked on; more would only make them smaller."""
 
@@ -206,3 +209,13 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, (TimeoutError, NoAnswer, asyncio.CancelledError)):
         return "Redis did not answer in time"
     return f"Redis cannot be asked ({type(error).__name__})"
+
+
+@asynccontextmanager
+async def patiently() -> AsyncIterator[None]:
+    """What no request waits for. Raises StoreDown."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield
+    except (RedisError, OSError) as error:
+        raise StoreDown(reason_of(error)) from None

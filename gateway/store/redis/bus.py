@@ -8,15 +8,12 @@ from typing import Any
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from gateway.limits.types import StoreDown
-from gateway.store.redis.batches import reason_of
+from gateway.store.redis.batches import PATIENCE, patiently, reason_of
 from gateway.store.redis.client import Client
 from gateway.store.redis.words import PREFIX
 
 log = logging.getLogger("gateway.redis")
 
-PATIENCE = 2.0
-"""Seconds to publish, or to subscribe."""
 PAUSE = 0.5
 """Seconds between two tries to listen."""
 SILENCE = 2.0
@@ -25,11 +22,8 @@ SILENCE = 2.0
 
 async def publish(client: Client, channel: str, message: bytes) -> int:
     """How many have heard it, as far as the server that was asked knows. Raises StoreDown."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            return int(await client.call("PUBLISH", PREFIX + channel, message))
-    except (RedisError, OSError) as error:
-        raise StoreDown(reason_of(error)) from None
+    async with patiently():
+        return int(await client.call("PUBLISH", PREFIX + channel, message))
 
 
 class Listener:

@@ -1,18 +1,11 @@
 """How many replicas there are."""
 
-import asyncio
-
-from redis.exceptions import RedisError
-
-from gateway.limits.types import StoreDown
-from gateway.store.redis.batches import reason_of
+from gateway.store.redis.batches import patiently
 from gateway.store.redis.client import Client
 from gateway.store.redis.script import Script
 from gateway.store.redis.words import PREFIX
 
 KEY = PREFIX + "replicas"
-PATIENCE = 2.0
-"""Seconds. Nobody waits for it."""
 
 
 class Census:
@@ -32,8 +25,5 @@ class Census:
         return await self._count("", 0)
 
     async def _count(self, name: str, ms: int) -> int:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return int(await self._script.run(self._client, [KEY], name, ms))
-        except (RedisError, OSError) as error:
-            raise StoreDown(reason_of(error)) from None
+        async with patiently():
+            return int(await self._script.run(self._client, [KEY], name, ms))

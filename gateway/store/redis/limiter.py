@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway.limits.types import Ask, Count, Granted, Hold, Period, SettledUse, StoreDown, Subject, Verdict
 from gateway.store.redis import words
-from gateway.store.redis.batches import MOST, Batches, Unanswered
+from gateway.store.redis.batches import MOST, PATIENCE, Batches, Unanswered
 from gateway.store.redis.breaker import Breaker
 from gateway.store.redis.client import SECONDS, Client
 from gateway.store.redis.kept import Kept
@@ -19,8 +19,6 @@ FAILURES = 3
 """In a row, after which nobody waits any more."""
 PAUSE = 0.5
 """Seconds between two looks at a Redis that does not answer."""
-PATIENCE = 2.0
-"""Seconds for what no request waits for."""
 BACK = 200
 """Milliseconds by which clocks of servers that take over from each other may differ."""
 REBUILDING = "Redis has lost its counters, which are being rebuilt"

@@ -1,15 +1,11 @@
 """One Redis, and all that a gateway has in it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from gateway.limits.types import StoreDown
 from gateway.store.redis.address import parse
-from gateway.store.redis.batches import reason_of
-from gateway.store.redis.bus import PATIENCE, Listener, publish
+from gateway.store.redis.batches import patiently
+from gateway.store.redis.bus import Listener, publish
 from gateway.store.redis.census import Census
 from gateway.store.redis.client import Word
 from gateway.store.redis.limiter import RedisLimiter
@@ -71,11 +67,8 @@ class RedisStore:
         return int(await self._say("SCARD", PREFIX + "still"))
 
     async def _say(self, *command: Word) -> Any:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await self._client.call(*command)
-        except (RedisError, OSError) as error:
-            raise StoreDown(reason_of(error)) from None
+        async with patiently():
+            return await self._client.call(*command)
 
     async def close(self) -> None:
         for listener in self._listeners:
