@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from gateway.census import Census
 from gateway.children import Child
-from gateway.config import Config, ProviderConfig
+from gateway.config import Config, ProviderConfig, key_names
 from gateway.settings import Settings
 
 log = logging.getLogger("gateway.beside")
@@ -54,7 +54,8 @@ def long_tail(config: Config, settings: Settings, census: Census) -> Iterator[No
 
 def is_needed(provider: ProviderConfig, environ: Mapping[str, str]) -> bool:
     """Whether it takes litellm to ask this provider, and nothing else is missing."""
-    return provider.adapter == "litellm" and (provider.key_env is None or bool(environ.get(provider.key_env)))
+    names = key_names(provider)
+    return provider.adapter == "litellm" and (not names or any(map(environ.get, names)))
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from gateway.config.model import (
     ServerConfig,
     TargetConfig,
     host,
+    key_names,
     legal_model_name,
 )
 from gateway.config.problems import ConfigError, Problem
@@ -34,6 +35,7 @@ __all__ = [
     "TargetConfig",
     "host",
     "json_schema",
+    "key_names",
     "legal_model_name",
     "load",
     "modes_of",

@@ -16,12 +16,14 @@ from gateway.config.convert import Reading
 from gateway.config.model import (
     BASE_URLS,
     AllLimits,
+    BreakerConfig,
     Config,
     Engine,
     LimitsConfig,
     ModelConfig,
     Price,
     ProviderConfig,
+    RetryConfig,
     TargetConfig,
     host,
     legal_model_name,
@@ -176,9 +178,17 @@ def base_url(value: ProviderConfig, path: Path, config: Reading) -> Found:
 
 
 def key(value: ProviderConfig, path: Path, config: Reading) -> Found:
-    name, at = value.key_env, (*path, "key_env")
-    if name is None:
-        return
+    if value.key_env is not None:
+        yield from variable(value.key_env, (*path, "key_env"))
+    for i, name in enumerate(value.key_envs):
+        yield from variable(name, (*path, "key_envs", i))
+        if name in value.key_envs[:i]:
+            yield (*path, "key_envs", i), "is named twice (each key counts once)"
+    if value.key_env is not None and value.key_envs:
+        yield (*path, "key_envs"), "stands beside key_env (name all keys in one of the two)"
+
+
+def variable(name: str, at: Path) -> Found:
     if _SECRET.fullmatch(name) or _KEY_LIKE.fullmatch(name):
         yield at, "looks like a key itself (put that into the environment or .env, and its variable's name here)"
     elif not _VARIABLE.fullmatch(name):
@@ -216,8 +226,8 @@ def embedded(value: ProviderConfig, path: Path, config: Reading) -> Found:
     for name, right in (("adapter", "local"), ("engine", "llama.cpp")):
         if getattr(value, name) != right:
             yield (*path, name), f"must be {right} for the embedded model"
-    for name in ("base_url", "key_env", "ca_file"):
-        if getattr(value, name) is not None:
+    for name in ("base_url", "key_env", "key_envs", "ca_file"):
+        if getattr(value, name):
             yield (*path, name), "is not for the embedded model, which the gateway runs itself (leave it out)"
 
 
@@ -225,6 +235,27 @@ def queue(value: ProviderConfig, path: Path, config: Reading) -> Found:
     at = (*path, "queue")
     if at in config.lines and (*path, "concurrency") not in config.lines:
         yield at, "is only for providers with concurrency (say how many calls it takes at once)"
+
+
+def reroutes(value: ModelConfig, path: Path, config: Reading) -> Found:
+    known = config.names("models")
+    for field in ("on_too_long", "on_filtered"):
+        for i, name in enumerate(getattr(value, field)):
+            at = (*path, field, i)
+            if name not in known:
+                yield at, f"no model '{shown(name)}' {hint(name, known)}"
+            elif name == path[-1]:
+                yield at, "is this very model (name others)"
+
+
+def breaker(value: BreakerConfig, path: Path, config: Reading) -> Found:
+    if value.most_pause < value.pause:
+        yield (*path, "most_pause"), f"is shorter than pause ({value.pause:g})"
+
+
+def retry(value: RetryConfig, path: Path, config: Reading) -> Found:
+    if value.most < value.base:
+        yield (*path, "most"), f"is shorter than base ({value.base:g})"
 
 
 def timeouts(value: Timeouts, path: Path, config: Reading) -> Found:
@@ -347,7 +378,9 @@ RULES: dict[type[Struct], tuple[Rule, ...]] = {
     Config: (sections, default_model, aliases),
     ProviderConfig: (engine, guided, typed_path, through_litellm, base_url, key, headers, query, embedded, queue),
     Timeouts: (timeouts,),
-    ModelConfig: (targets,),
+    ModelConfig: (targets, reroutes),
+    BreakerConfig: (breaker,),
+    RetryConfig: (retry,),
     TargetConfig: (target_provider, target_model, target_mode, target_typed_path, target_prices),
     Price: (price,),
     JwtSettings: (jwt,),

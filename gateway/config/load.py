@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from gateway.config.check import check
 from gateway.config.convert import Reading
 from gateway.config.document import compose
-from gateway.config.model import Config
+from gateway.config.model import Config, key_names
 from gateway.config.problems import ConfigError, Path, Problem
 
 Beyond = Callable[[Config], Iterable[tuple[Path, str]]]
@@ -34,12 +34,12 @@ def warnings(config: Config, environ: Mapping[str, str]) -> list[str]:
     """What works otherwise than the file may lead to believe: one line for each model that is not offered, since no
     provider of its targets has its key."""
     unset = {
-        name: provider.key_env
+        name: names
         for name, provider in config.providers.items()
-        if provider.key_env is not None and not environ.get(provider.key_env)
+        if (names := key_names(provider)) and not any(map(environ.get, names))
     }
     return [
-        f"models.{name}: not offered: {listed(unset[target.provider] for target in model.targets)}"
+        f"models.{name}: not offered: {listed(one for target in model.targets for one in unset[target.provider])}"
         for name, model in config.models.items()
         if all(target.provider in unset for target in model.targets)
     ]

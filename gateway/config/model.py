@@ -40,6 +40,9 @@ def legal_model_name(name: str) -> bool:
 
 
 TypedPath = Literal["native", "guided", "json_mode", "prompted"]
+Strategy = Literal["weighted", "fastest", "least_busy", "cheapest"]
+Caching = Literal["auto", "always", "never"]
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 
 
 class Defaults(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +93,86 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
             description="Seconds after which a stream whose answer is still being checked is kept open by a comment.",
         ),
     ] = 5.0
+    concurrency: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="The most calls that one worker has under way at once.")
+    ] = 4096
+    queue: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="How many calls may wait for one of these; further ones are refused at once, with 503.",
+        ),
+    ] = 256
+    lag_ms: Annotated[
+        Annotated[float, Meta(ge=1, le=60_000)] | None,
+        Meta(
+            description="New calls are refused, with 503, while for a tenth of a second no call was taken up within so "
+            "many milliseconds after it had come: the worker has more to do than it can. null: they never are."
+        ),
+    ] = 20.0
+
+
+class CacheConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Answers that are kept for the next who asks the same, within a team."""
+
+    mode: Annotated[
+        Caching,
+        Meta(
+            description="auto: calls at temperature 0 or with a seed, and those that ask for it (Cache-Control). "
+            "always: all calls. never: none, whatever they ask."
+        ),
+    ] = "auto"
+    ttl: Annotated[Annotated[int, Meta(ge=1, le=31_536_000)], Meta(description="Seconds that an answer is kept.")] = (
+        3600
+    )
+    max_bytes: Annotated[
+        int,
+        Meta(
+            ge=1 << 16,
+            le=1 << 40,
+            description="The most that a team's answers take in Redis; without Redis, all teams' in one process. The "
+            "oldest make room.",
+        ),
+    ] = 32 << 20
+    max_entry_bytes: Annotated[
+        int, Meta(ge=1024, le=64 << 20, description="The largest answer that is kept, before it is compressed.")
+    ] = 1 << 20
+
+
+class RetryConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a model's targets are asked again, after all of them have failed in a way that may pass."""
+
+    rounds: Annotated[int, Meta(ge=0, le=10, description="How often, at most, in one call.")] = 2
+    base: Annotated[
+        Seconds, Meta(description="The wait before the first time is drawn from 0 to so many seconds, then to twice...")
+    ] = 0.2
+    most: Annotated[Seconds, Meta(description="... and to this at most. No longer Retry-After is waited for.")] = 5.0
+    share: Annotated[
+        Annotated[float, Meta(ge=0, le=1)],
+        Meta(description="Of what a target is asked, the part that may be asked again."),
+    ] = 0.1
+    floor: Annotated[
+        Annotated[float, Meta(ge=0, le=10_000)], Meta(description="... and so many times in a second beyond that.")
+    ] = 1.0
+
+
+class BreakerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a target that fails is left alone for a while. Each key of a provider is judged by itself."""
+
+    failures: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000)], Meta(description="After so many failures one after the other...")
+    ] = 5
+    ratio: Annotated[
+        Annotated[float, Meta(gt=0, le=1)], Meta(description="... or when this part of its last calls have failed,")
+    ] = 0.5
+    least: Annotated[Annotated[int, Meta(ge=1, le=100_000)], Meta(description="which must be so many,")] = 20
+    window: Annotated[Seconds, Meta(description="in so many seconds.")] = 30.0
+    pause: Annotated[
+        Annotated[float, Meta(gt=0, le=86_400)],
+        Meta(description="Seconds that it is left alone; twice as long each time that it fails again..."),
+    ] = 5.0
+    most_pause: Annotated[Annotated[float, Meta(gt=0, le=86_400)], Meta(description="... and so long at most.")] = 60.0
 
 
 Count = Annotated[int, Meta(ge=1, le=10**12)]
@@ -240,6 +323,13 @@ class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             extra_json_schema={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
         ),
     ] = None
+    key_envs: Annotated[
+        tuple[Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"})], ...],
+        Meta(
+            description="Several such variables, each with a key of its own, instead of key_env. Calls are shared out "
+            "among the keys that are set; one that the provider refuses is left alone for a while."
+        ),
+    ] = ()
     auth: Annotated[
         Literal["bearer", "api-key"],
         Meta(description="How the key is sent: as 'authorization: Bearer', or in Azure's header 'api-key'."),
@@ -387,6 +477,29 @@ class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True):
         ParamDefaults, Meta(description="Parameters for calls that do not give them. The caller's own win.")
     ] = ParamDefaults()
     description: Annotated[str | None, Meta(description="A sentence for those who choose a model.")] = None
+    strategy: Annotated[
+        Strategy,
+        Meta(
+            description="Which target is asked first. weighted: by weight. fastest: the one that has answered soonest "
+            "of late. least_busy: the one with the fewest calls under way, by the engine's own account where it gives "
+            "one. cheapest: by price."
+        ),
+    ] = "weighted"
+    cache: Annotated[
+        Caching | None, Meta(description="Whether its answers are kept, where that differs from cache.mode.")
+    ] = None
+    cache_ttl: Annotated[
+        Annotated[int, Meta(ge=1, le=31_536_000)] | None,
+        Meta(description="Seconds that its answers are kept, where that differs from cache.ttl."),
+    ] = None
+    on_too_long: Annotated[
+        tuple[ModelName, ...],
+        Meta(description="Models to ask instead, in their order, when a call does not fit into this one's context."),
+    ] = ()
+    on_filtered: Annotated[
+        tuple[ModelName, ...],
+        Meta(description="Models to ask instead, in their order, when the provider's content policy refuses a call."),
+    ] = ()
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -397,6 +510,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     limits: Annotated[AllLimits, Meta(description="What teams, keys, users, models and all of them may use.")] = (
         AllLimits()
     )
+    cache: Annotated[CacheConfig, Meta(description="Which answers are kept, and how long.")] = CacheConfig()
+    retry: Annotated[RetryConfig, Meta(description="When a model's targets are asked again.")] = RetryConfig()
+    breaker: Annotated[BreakerConfig, Meta(description="When a target that fails is left alone.")] = BreakerConfig()
     ledger: Annotated[LedgerConfig, Meta(description="The record of what was used.")] = LedgerConfig()
     jwt: Annotated[
         JwtSettings | None,
@@ -411,6 +527,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     aliases: Annotated[
         dict[ModelName, ModelName], Meta(description="Further names of models: the alias, then the model.")
     ] = field(default_factory=dict)
+
+
+def key_names(provider: ProviderConfig) -> tuple[str, ...]:
+    """The variables that hold its keys; none where it needs none."""
+    return provider.key_envs or (() if provider.key_env is None else (provider.key_env,))
 
 
 def host(provider: ProviderConfig, key: str | None, base_url: str | None = None) -> Host:

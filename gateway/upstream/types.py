@@ -21,12 +21,14 @@ then they do not."""
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds. ``connect`` includes TLS, ``first_byte`` runs from the request's last byte to the answer's head,
-    ``idle`` is between two reads of a body (not while ``Feed`` holds it back), ``total`` is over all."""
+    ``idle`` is between two reads of a body (not while ``Feed`` holds it back), ``total`` is over all. ``first_token``
+    runs from the start to the first piece of text of a stream."""
 
     connect: float = 5.0
     first_byte: float = 120.0
     idle: float = 60.0
     total: float = 600.0
+    first_token: float = 120.0
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
