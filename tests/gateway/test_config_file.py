@@ -138,6 +138,8 @@ def test_every_field_is_explained() -> None:
     definitions = msgspec.json.decode(json_schema())["$defs"]
     assert definitions.keys() == {
         "AllLimits",
+        "BreakerConfig",
+        "CacheConfig",
         "Config",
         "Defaults",
         "JwtSettings",
@@ -147,6 +149,7 @@ def test_every_field_is_explained() -> None:
         "ParamDefaults",
         "Price",
         "ProviderConfig",
+        "RetryConfig",
         "ServerConfig",
         "TargetConfig",
         "Timeouts",
