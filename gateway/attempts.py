@@ -5,22 +5,23 @@ A provider's failure is a value; an exception out of here is a bug, or the calle
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 from msgspec import Struct
 
 from adapters.chat import delta_of, is_no_text, weight
-from adapters.errors import Garbled, Invalid, ProviderError, Rejected
+from adapters.errors import Filtered, Garbled, Invalid, ProviderError, Rejected, TimedOut, TooLong
 from adapters.types import Asked, Choice, Delta, Finish, Path, Reply
 from gateway.asking import requests
 from gateway.best import likeliest
 from gateway.choices import behind_echo, joined, paid, pieces
 from gateway.paths import weaker
 from gateway.repair import exchanged, mended
+from gateway.resilience.course import Course, is_up
 from gateway.tokens import estimate
 from gateway.turns import in_turns
-from gateway.types import Clock, LegResult, Outcome, Sending, Target
+from gateway.types import Clock, Leg, LegResult, Outcome, Sending, Target
 
 log = logging.getLogger("gateway.fanout")
 
@@ -30,6 +31,8 @@ returns, if anything, is done when the caller can take more; see ``Feed``."""
 
 STRAY = "the provider's stream speaks of a choice that it was not asked for, or that has ended"
 """Such a provider would speak in another leg's place."""
+
+SPEECHLESS = "the provider's stream did not begin to speak in time"
 
 REFUSED = "response_format"
 """The parameter that a provider complains of when it has no structured output for a model."""
@@ -41,33 +44,122 @@ AT_ONCE = 4
 async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     """Asks the leg's targets in turn and leaves the answer, or the last reason why there is none, in ``result``. What
     was used is noted, however it ends."""
-    leg = result.leg
-    outcome: Outcome | None = None
-    half: Half | None = None
     try:
-        for target in leg.targets:
-            asked = leg.first if target is leg.targets[0] else expressible(result, target)
-            if asked is None:
-                continue  # this target has no words for the call; why the others failed is what counts
-            result.target = target
-            outcome = await try_target(result, target, asked, emit)
-            if isinstance(outcome, Rejected) and outcome.param == REFUSED and leg.keeping is not None:
-                outcome = await on_weaker_paths(result, target, asked, emit, outcome)
-            if isinstance(outcome, Reply) and result.broken:
-                half = half or Half(outcome, target, result.path, result.broken, result.kept)
-            elif isinstance(outcome, Reply) or not outcome.fall_back:
-                break
-            if any(result.sent):
-                break  # what the caller has read cannot be unsaid
-        assert outcome is not None
-        if half is not None and (result.broken or not isinstance(outcome, Reply)):
-            outcome = half.restored(result)
-        if result.whole and emit is not None and isinstance(outcome, Reply):
-            await told(result, outcome, emit)
-        close(result, outcome, clock)
+        close(result, await Asking(result, clock, emit).outcome(), clock)
     finally:
         if result.meter is not None:
             result.meter.end(result)
+
+
+class Asking:
+    """One leg's way through its targets."""
+
+    __slots__ = ("_clock", "_course", "_emit", "_half", "_last", "_leg", "_result")
+
+    def __init__(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
+        self._result = result
+        self._leg = result.leg
+        self._clock = clock
+        self._emit = emit
+        self._course: Course | None = None
+        self._half: Half | None = None
+        self._last: tuple[Target, ProviderError] | None = None
+
+    async def outcome(self) -> Outcome:
+        result, emit = self._result, self._emit
+        first = self._leg.targets[0]
+        outcome: Outcome | None = None
+        target = first if is_up(first, self._clock.steady()) else await self._next(self._leg.targets)
+        while target is not None:
+            asked = self._leg.first if target is first else expressible(result, target)
+            if asked is not None:  # else it has no words for the call; why the others failed is what counts
+                self._tell(target)
+                outcome = await self._try(target, asked)
+                if isinstance(outcome, Reply) and not result.broken:
+                    break
+                if any(result.sent) or not self._goes_on(target, outcome):
+                    break  # what the caller has read cannot be unsaid
+            target = await self._next(self._leg.targets[1:])
+        if self._half is not None and (result.broken or not isinstance(outcome, Reply)):
+            outcome = self._half.restored(result)
+        if outcome is None:
+            assert self._course is not None
+            return self._course.passed_over(self._clock.steady())
+        if result.whole and emit is not None and isinstance(outcome, Reply):
+            await told(result, outcome, emit)
+        return outcome
+
+    async def _try(self, target: Target, asked: tuple[Asked, ...]) -> Outcome:
+        """One target, by weaker paths as well where it refuses the one to which it is held."""
+        result, clock, emit, standing = self._result, self._clock, self._emit, target.standing
+        result.target = target
+        if standing is None:
+            return await by_all_paths(result, target, asked, emit)
+        began = clock.steady()
+        ticket = standing.begin(began, self._last is not None and self._last[0] is target)
+        try:
+            outcome = await by_all_paths(result, target, asked, emit)
+        except BaseException:
+            standing.left(ticket)
+            raise
+        now = clock.steady()
+        failure = outcome if isinstance(outcome, ProviderError) else None
+        standing.end(ticket, now, failure, (result.heard or now) - began)
+        return outcome
+
+    def _goes_on(self, target: Target, outcome: Outcome) -> bool:
+        """Notes what came of a target; whether another may do better."""
+        if isinstance(outcome, Reply):
+            result = self._result
+            self._half = self._half or Half(outcome, target, result.path, result.broken, result.kept)
+            return True
+        self._last = (target, outcome)
+        course, now = self._way(self._leg.targets[1:]), self._clock.steady()
+        if course.failed(target, outcome, now):
+            return True
+        others = detour(self._leg, outcome)
+        if not others or target in others:
+            return False
+        self._course = Course(others, self._leg.policy.retrying, self._result.until)
+        return True
+
+    def _way(self, targets: Sequence[Target]) -> Course:
+        if self._course is None:
+            self._course = Course(targets, self._leg.policy.retrying, self._result.until)
+        return self._course
+
+    async def _next(self, targets: Sequence[Target]) -> Target | None:
+        """The next to be asked, after a wait if need be."""
+        course = self._way(targets)
+        while isinstance(found := course.next(self._clock.steady()), float):
+            await asyncio.sleep(found)
+        return found
+
+    def _tell(self, target: Target) -> None:
+        """Says that a leg is asked again, or elsewhere."""
+        if self._last is None:
+            return
+        before, failure = self._last
+        notice = self._leg.policy.notice
+        if notice is not None and before is target:
+            notice.retried(target.name, failure.code)
+        elif notice is not None:
+            notice.fell_back(self._leg.name, before.name, target.name, failure.code)
+
+
+def detour(leg: Leg, failure: ProviderError) -> tuple[Target, ...]:
+    """Whom the route asks instead, when a call is too long for its model, or filtered."""
+    if isinstance(failure, TooLong):
+        return leg.policy.on_too_long
+    return leg.policy.on_filtered if isinstance(failure, Filtered) else ()
+
+
+async def by_all_paths(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Outcome:
+    """A target by the path that is the first choice, and by weaker ones where it has no word for that."""
+    outcome = await try_target(result, target, asked, emit)
+    if isinstance(outcome, Rejected) and outcome.param == REFUSED and result.leg.keeping is not None:
+        outcome = await on_weaker_paths(result, target, asked, emit, outcome)
+    return outcome
 
 
 class Half(Struct):
@@ -223,8 +315,12 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
                 chars += size
                 pieces += 1
         if chars:
-            if meter is not None and not sending.pieces:
-                meter.heard(sending)
+            if not sending.pieces:
+                if not waiting.expired():
+                    waiting.reschedule(None)
+                if meter is not None:
+                    meter.heard(sending)
+                    result.heard = result.heard or sending.first
             sending.chars += chars
             sending.pieces += pieces
         if keeping:
@@ -236,12 +332,17 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
             deltas = [echo.of(delta) for delta in deltas]
         return emit(result, deltas, shift) if deltas else None
 
+    waiting = asyncio.timeout(target.timeouts.first_token)
     try:
-        response = await target.upstream.stream(asked.request, target.timeouts, feed, sending.reach)
+        async with waiting:
+            response = await target.upstream.stream(asked.request, target.timeouts, feed, sending.reach)
         if response.status != 200:
             target.adapter.decode(asked.call, response)  # raises what the status means
             raise Garbled("the provider's answer could not be read", status=response.status)
         decoder.close()
+    except TimeoutError:
+        sending.failure = failure = TimedOut(SPEECHLESS)
+        raise failure from None
     except ProviderError as failure:
         sending.failure = failure
         raise

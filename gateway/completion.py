@@ -52,12 +52,19 @@ class Completion:
         exchange.dialect = dialect
         request = dialect.decode(fields)
         plan, fanout = self.router.plan(request, caller)
+        if exchange.timeout is not None:
+            fanout = within(fanout, exchange.timeout)
         exchange.cancel_when_left(current_task())
-        admitted = await self._admission.admit(caller, request.user, plan, exchange.id)
+        shares = self._sharing.shares(caller.team, plan, exchange.cache_control)
+        try:
+            admitted = await self._admission.admit(caller, request.user, plan, exchange.id)
+        except BaseException:
+            drop(shares)
+            raise
         if request.stream:
-            await self._stream(exchange, dialect, request, plan, fanout, began, admitted)
+            await self._stream(exchange, dialect, request, plan, fanout, began, admitted, shares)
         else:
-            await self._whole(exchange, dialect, request, plan, fanout, began, admitted)
+            await self._whole(exchange, dialect, request, plan, fanout, began, admitted, shares)
 
     async def answer(
         self, request: CompletionRequest, caller: Caller, id: str, emit: Emit | None = None
@@ -86,8 +93,9 @@ class Completion:
         fanout: Fanout,
         began: float,
         admitted: Admitted,
+        shares: Shares,
     ) -> None:
-        results = begun(plan, self._clock, False, admitted.meters)
+        results = begun(plan, self._clock, False, admitted.meters, shares)
         await ask_all(results, fanout, self._clock)
         try:
             answer = await self._merged(results, fanout, exchange.id, began)
@@ -107,10 +115,11 @@ class Completion:
         fanout: Fanout,
         began: float,
         admitted: Admitted,
+        shares: Shares,
     ) -> None:
         created = int(self._clock.wall())
 
         def chunks(shown: Plan) -> Chunks:
             return dialect.chunks(request, exchange.id, created, shown)
 
-        await Stream(exchange, chunks, plan, fanout, self._clock, self._keepalive, admitted).run(began)
+        await Stream(exchange, chunks, plan, fanout, self._clock, self._keepalive, admitted, shares).run(began)

@@ -6,20 +6,32 @@ from gateway.types import LegResult
 
 
 def explained(results: list[LegResult]) -> HeaderLines:
-    """Which targets answer, in the order of the models, by which path their answers are held to a type, and how many
-    tries there were in all. Of several models those that failed are left out."""
+    """Which targets answer, in the order of the models, by which path their answers are held to a type, how many tries
+    there were in all, and what was shared with others. Of several models those that failed are left out."""
     if len(results) == 1:
         [result] = results
-        if result.target is None:
-            return []
-        lines = [
-            (b"x-gateway-target", result.target.name.encode()),
-            (b"x-gateway-attempts", b"%d" % result.attempts),
-        ]
+        lines = [(b"x-gateway-cache", result.cache.encode() or b"bypass")]
+        if result.cache == "hit":
+            lines.append((b"age", b"%d" % result.age))
+        if not (name := name_of(result)):
+            return lines
+        lines.append((b"x-gateway-target", name.encode()))
+        lines.append((b"x-gateway-attempts", b"%d" % result.attempts))
         return lines if result.path is None else [*lines, (b"x-gateway-typed-path", result.path.encode())]
-    asked = [result for result in results if result.target is not None]
+    asked = [result for result in results if name_of(result)]
     shown = [result for result in asked if isinstance(result.outcome, Reply)] or asked
-    names, paths = ",".join([r.target.name for r in shown if r.target]), ",".join([r.path for r in shown if r.path])
+    names, paths = ",".join(map(name_of, shown)), ",".join([r.path for r in shown if r.path])
     attempts = sum([result.attempts for result in results])
-    lines = [(b"x-gateway-target", names.encode()), (b"x-gateway-attempts", b"%d" % attempts)]
+    lines = [
+        (b"x-gateway-cache", ",".join([result.cache or "bypass" for result in shown]).encode() or b"bypass"),
+        (b"x-gateway-target", names.encode()),
+        (b"x-gateway-attempts", b"%d" % attempts),
+    ]
+    if hits := [result.age for result in shown if result.cache == "hit"]:
+        lines.append((b"age", b"%d" % max(hits)))
     return [*lines, (b"x-gateway-typed-path", paths.encode())] if paths else lines
+
+
+def name_of(result: LegResult) -> str:
+    """The target that answers, or has answered."""
+    return result.served if result.target is None else result.target.name

@@ -15,7 +15,7 @@ from gateway.agreeing import AT_ONCE, most_alike, size
 from gateway.agreement import Alike
 from gateway.attempts import Emit, ask, close
 from gateway.turns import give_up
-from gateway.types import Clock, Fanout, LegResult, Meter, Plan
+from gateway.types import Clock, Fanout, LegResult, Meter, Plan, Shared
 
 log = logging.getLogger("gateway.fanout")
 
@@ -27,13 +27,30 @@ class Deadline(TimedOut):
     code = "deadline"
 
 
-def begun(plan: Plan, clock: Clock, streamed: bool, meters: Sequence[Meter] | None = None) -> list[LegResult]:
+def begun(
+    plan: Plan,
+    clock: Clock,
+    streamed: bool,
+    meters: Sequence[Meter] | None = None,
+    shares: Sequence[Shared | None] | None = None,
+) -> list[LegResult]:
     """A result for each leg, in the plan's order, with nothing in it yet."""
     results = [LegResult(leg, clock.steady(), sent=[0] * leg.call.choices if streamed else []) for leg in plan]
     if meters is not None:
         for result, meter in zip(results, meters, strict=True):
             result.meter = meter
+    if shares is not None:
+        for result, share in zip(results, shares, strict=True):
+            result.share = share
     return results
+
+
+async def answer(result: LegResult, clock: Clock, emit: Emit | None) -> None:
+    """One leg: by the model's targets, or by what another call has been or is being given."""
+    if result.share is None:
+        await ask(result, clock, emit)
+    else:
+        await result.share.answer(result, clock, emit)
 
 
 async def ask_all(
@@ -42,10 +59,13 @@ async def ask_all(
     """Asks the models of all legs. ``outcome`` stays None in those that were given up because enough others had
     answered."""
     if len(results) == 1 and fanout.deadline is None:
-        await ask(results[0], clock, emit)
+        await answer(results[0], clock, emit)
         if ended:
             ended(results[0])
         return
+    if fanout.deadline is not None:
+        for result in results:
+            result.until = result.started + fanout.deadline
     try:
         await Race(results, fanout, clock, emit, ended).run()
     finally:
@@ -93,7 +113,7 @@ class Race:
     async def _ask(self, result: LegResult, emit: Emit | None) -> None:
         """One leg. It is noted before its task ends, so that once all tasks have, nothing more can be said."""
         try:
-            await ask(result, self._clock, emit)
+            await answer(result, self._clock, emit)
             if self._agreeing is not None and isinstance(result.outcome, Reply):
                 self._answered = max(self._answered, await agreed(self._results, self._agreeing))
             self._note(result)

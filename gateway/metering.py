@@ -81,6 +81,7 @@ class LegMeter(Struct, eq=False):
     cost: int | None = 0
     ended: bool = False
     tries: list[Try] = []
+    served: str = ""
 
     def begin(self, target: Target) -> None:
         self.tries.append(Try(target, self.accounts.clock.steady(), []))
@@ -96,11 +97,14 @@ class LegMeter(Struct, eq=False):
     def heard(self, sending: Sending) -> None:
         sending.first = self.accounts.clock.steady()
 
+    def hit(self, target: str) -> None:
+        self.served = target
+
     def end(self, result: LegResult) -> None:
         if self.ended:
             return
         self.ended = True
-        entries = self._entries(result)
+        entries = self._entries(result) if self.tries or not self.served else (self._hit(),)
         for tried in self.tries:
             for sending in tried.sendings:
                 sending.reach = None
@@ -161,6 +165,14 @@ class LegMeter(Struct, eq=False):
         if isinstance(result.outcome, Reply):  # it may be an earlier one's, half good, that nobody has bettered
             chief = [tried for tried in tries if tried.target is result.target][-1:] or chief
         return tuple([self._entry(i, tried, result, tried in chief, now) for i, tried in enumerate(tries)])
+
+    def _hit(self) -> Entry:
+        """What was answered without asking anybody: it has used nothing."""
+        took = int((self.accounts.clock.wall() - self.at / 1e6) * 1000)
+        return Entry(
+            f"{self.hold}.0", self.at, self.request, self.team, self.key, self.user, self.model, self.served, "hit",
+            1, 0, 0, 0, None, None, None, 0, False, max(0, took), None,
+        )  # fmt: skip
 
     def _entry(self, place: int, tried: Try, result: LegResult, last: bool, now: float) -> Entry:
         target, sendings, began = tried.target, tried.sendings, tried.began

@@ -15,6 +15,7 @@ from adapters.types import (
     Choice,
     Constraint,
     Decoder,
+    Delta,
     Fields,
     Finish,
     Input,
@@ -31,6 +32,7 @@ from gateway.gate import Gate
 from gateway.keeping import Free, Keeping
 from gateway.ledger.cost import RateTable
 from gateway.limits.types import Limits, Subject
+from gateway.resilience.retrying import Retrying
 from gateway.upstream.types import Timeouts, Upstream
 
 
@@ -84,10 +86,14 @@ class Meter(Protocol):
     def heard(self, sending: Sending) -> None:
         """The first piece of its answer has come."""
 
+    def hit(self, target: str) -> None:
+        """The leg is answered by what this target gave to another call, and costs nothing."""
+
     def end(self, result: "LegResult") -> None:
         """The leg is over, however it ended. Only the first call counts."""
 
 
+Caching = Literal["auto", "always", "never"]
 Mixing = Literal["all", "first", "quorum"]
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -170,6 +176,28 @@ class Target(Struct, frozen=True, eq=False):
     estimator: Estimator | None = None
 
 
+class Notice(Protocol):
+    """Hears of what is asked more than once."""
+
+    def retried(self, target: str, reason: str) -> None: ...
+    def fell_back(self, model: str, before: str, after: str, reason: str) -> None: ...
+
+
+class Policy(Struct, frozen=True, eq=False):
+    """How the calls of one route are made: when its targets are asked again, who is asked instead when a call is too
+    long or filtered, and whether and for how many seconds answers are kept."""
+
+    retrying: Retrying = Retrying()
+    on_too_long: tuple[Target, ...] = ()
+    on_filtered: tuple[Target, ...] = ()
+    cache: Caching = "auto"
+    cache_ttl: int = 3600
+    notice: Notice | None = None
+
+
+PLAIN = Policy()
+
+
 class Leg(Struct, frozen=True, eq=False):
     """One model's part of a call: what it is asked, of which targets in which order, and where its choices begin.
 
@@ -185,6 +213,22 @@ class Leg(Struct, frozen=True, eq=False):
     first: tuple[Asked, ...]
     keeping: Keeping | None = None
     name: str = ""
+    policy: Policy = PLAIN
+
+
+Cached = Literal["", "hit", "miss", "coalesced"]
+
+
+class Shared(Protocol):
+    """A leg's part in what is shared with others who ask the same."""
+
+    async def answer(
+        self, result: "LegResult", clock: Clock, emit: "Callable[[LegResult, list[Delta], int], Any] | None"
+    ) -> None:
+        """Leaves the answer, or why there is none, in ``result``. What was used is noted, however it ends."""
+
+    def drop(self) -> None:
+        """It is not to be answered after all."""
 
 
 Plan = tuple[Leg, ...]
@@ -198,7 +242,9 @@ class LegResult(Struct, eq=False):
     a stream that was cut. ``path`` is how the answer is held to its constraint; ``used`` is the usage of all answers
     that were given under it, good or not; ``broken`` are choices that do not keep it, where others do, and ``kept``
     those that do, before a prompt is put in front of them. ``whole``: the target was asked for it in one piece.
-    ``given_up``: enough others had answered.
+    ``given_up``: enough others had answered. ``heard`` is when a stream began to speak, ``until`` the moment after which
+    nobody waits. ``cache`` is how the leg shares with others; empty if it does not. ``age`` is that of a kept answer in
+    seconds, and ``served`` the name of the target that gave it.
     """
 
     leg: Leg
@@ -216,6 +262,12 @@ class LegResult(Struct, eq=False):
     whole: bool = False
     meter: Meter | None = None
     given_up: bool = False
+    heard: float = 0.0
+    until: float = math.inf
+    share: "Shared | None" = None
+    cache: Cached = ""
+    age: int = 0
+    served: str = ""
 
 
 class Part(Struct, frozen=True):

@@ -1,0 +1,129 @@
+"""One leg's part in what is shared: it looks into the cache, joins a call under way or leads one of its own."""
+
+from collections.abc import Awaitable
+from typing import Protocol
+
+from msgspec import Struct
+
+from adapters.chat import weight
+from adapters.errors import TimedOut, Unavailable
+from adapters.types import Delta, Reply
+from gateway.attempts import Emit, close, told
+from gateway.caching.control import Directives
+from gateway.caching.entry import Kept, unpack
+from gateway.caching.gathering import batches, whole
+from gateway.sharing.flight import Batch, Flight, Stopped, follow
+from gateway.types import Clock, Leg, LegResult
+
+
+class NotCached(TimedOut):
+    """Answered with 504: https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.7"""
+
+    code = "not_cached"
+    fall_back = False
+
+
+class Flights(Protocol):
+    """Where calls under way are found and begun."""
+
+    def look_again(self, share: "Share") -> bytes | None | Awaitable[bytes | None]:
+        """What the cache has by now; nothing if there is a call to be heard instead."""
+
+    def joined(self, share: "Share", result: LegResult, streamed: bool) -> Flight:
+        """The one to hear: one that is under way, or else a new one, to which the result's meter goes over."""
+
+
+class Share(Struct, eq=False):
+    """``digest`` says what is asked. ``looked`` is what the cache has, or will have; None where it is not asked."""
+
+    flights: Flights
+    team: str
+    leg: Leg
+    digest: str
+    directives: Directives
+    looked: bytes | Awaitable[bytes | None] | None = None
+
+    async def answer(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
+        """Leaves the answer, or why there is none, in ``result``. What was used is noted, however it ends."""
+        try:
+            kept = await self._kept(clock)
+            if kept is not None:
+                await from_cache(result, kept, clock, emit)
+            elif self.directives.only_if_cached:
+                close(result, NotCached("no answer to this call is kept (Cache-Control: only-if-cached)"), clock)
+            else:
+                await self._fly(result, clock, emit)
+        finally:
+            if result.meter is not None:
+                result.meter.end(result)
+
+    async def _kept(self, clock: Clock) -> Kept | None:
+        """What is kept, if it may be used."""
+        value = self.flights.look_again(self) if self.looked is None else self.looked
+        if value is None:
+            return None
+        if not isinstance(value, bytes):
+            value = await value
+        kept = None if value is None else unpack(value)
+        most = self.directives.max_age
+        return kept if kept is not None and (most is None or clock.wall() - kept.at <= most) else None
+
+    async def _fly(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
+        flight = self.flights.joined(self, result, emit is not None)
+        heard: list[Batch] = []
+        hear = collected(heard) if emit is None and flight.streamed else emit if flight.streamed else None
+        try:
+            await flight.hear(result, hear)
+        except Stopped:
+            close(result, Unavailable("the gateway is stopping", retry_after=1.0), clock)
+            return
+        flown = flight.result
+        outcome = flown.outcome
+        assert outcome is not None
+        follow(result, flown)
+        result.broken, result.kept, result.used = flown.broken, flown.kept, flown.used
+        if isinstance(outcome, Reply):
+            if emit is None and heard and not flown.whole:
+                outcome = whole(kept_of(flown, outcome, heard, 0.0))
+            elif emit is not None and not flight.streamed:
+                await told(result, outcome, emit)
+            if result.meter is not None and flown.target is not None:
+                result.meter.hit(flown.target.name)
+        result.outcome, result.ended, result.created = outcome, clock.steady(), int(clock.wall())
+
+
+def collected(heard: list[Batch]) -> Emit:
+    """Takes the pieces of a stream for one who wants them whole."""
+
+    def emit(result: LegResult, deltas: list[Delta], shift: int) -> None:
+        heard.append((shift, deltas))
+
+    return emit
+
+
+def kept_of(flown: LegResult, reply: Reply, heard: list[Batch], at: float) -> Kept:
+    """An answer as it is kept: with the pieces that came, where it came in pieces."""
+    told = () if flown.whole else tuple([(shift, tuple(deltas)) for shift, deltas in heard])
+    name = "" if flown.target is None else flown.target.name
+    return Kept(name, flown.path, at, reply.usage, reply.choices, reply.raw, told)
+
+
+async def from_cache(result: LegResult, kept: Kept, clock: Clock, emit: Emit | None) -> None:
+    """Answers with what is kept; a stream of it comes in the pieces in which it came first."""
+    result.cache, result.age = "hit", max(0, int(clock.wall() - kept.at))
+    result.served, result.path = kept.target, kept.path
+    if result.meter is not None:
+        result.meter.hit(kept.target)
+    if emit is None:
+        outcome = whole(kept)
+        if result.leg.keeping is not None:
+            result.kept = {choice.index: choice for choice in outcome.choices}
+    else:
+        outcome = Reply(kept.choices, kept.usage, kept.raw)
+        for shift, deltas in batches(kept, result.leg.call.fields is not None):
+            for delta in deltas:
+                result.sent[shift + delta.index] += len(delta.text) or weight(delta)
+            ready = emit(result, deltas, shift)
+            if ready is not None:
+                await ready
+    close(result, outcome, clock)

@@ -1,0 +1,115 @@
+"""The calls that are under way in this process, by what they ask, and the cache that their answers go to.
+
+A leg shares when its answer may be kept: at temperature 0 or with a seed, or when the route or the caller asks for it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from adapters.types import Reply
+from gateway.attempts import ask
+from gateway.caching.control import Directives, wanted
+from gateway.caching.entry import pack, storable
+from gateway.caching.key import digest
+from gateway.caching.store import CacheStore
+from gateway.sharing.flight import Flight
+from gateway.sharing.share import Share, kept_of
+from gateway.types import Clock, Leg, LegResult, Plan
+
+Key = tuple[str, str]
+"""A team, and the digest of what is asked."""
+
+
+class Elsewhere(Protocol):
+    """The calls that are under way in other processes."""
+
+    async def fly(self, flight: Flight, share: Share, lead: Callable[[], Awaitable[None]]) -> None:
+        """Hears a call that another process has begun, or else begins it, by ``lead``, so that others can hear it."""
+
+    async def close(self) -> None: ...
+
+
+class Sharing:
+    """``most`` bounds an answer that is kept, in bytes. ``elsewhere`` is None where this process is alone."""
+
+    def __init__(self, store: CacheStore, clock: Clock, most: int, elsewhere: Elsewhere | None = None) -> None:
+        self._store = store
+        self._clock = clock
+        self._most = most
+        self._elsewhere = elsewhere
+        self._flights: dict[Key, Flight] = {}
+        self._all: dict[Flight, Share] = {}
+
+    def share(self, team: str, leg: Leg, directives: Directives) -> Share | None:
+        """The leg's part in what is shared, if its answer may be kept. The cache is asked at once, and answers later."""
+        if not wanted(leg.policy.cache, leg.call, directives):
+            return None
+        if leg.keeping is not None and leg.call.params.echo:
+            return None  # what is held to the constraint is then a part of what is told
+        share = Share(self, team, leg, digest(team, leg.name, leg.call, leg.keeping), directives)
+        if not directives.no_cache and self._joinable(share) is None:
+            share.looked = self._store.look(team, leg.name, share.digest)
+        return share
+
+    def look_again(self, share: Share) -> bytes | None | Awaitable[bytes | None]:
+        """What the cache has by now; nothing if there is a call to be heard instead."""
+        if share.directives.no_cache or self._joinable(share) is not None:
+            return None
+        return self._store.look(share.team, share.leg.name, share.digest)
+
+    def joined(self, share: Share, result: LegResult, streamed: bool) -> Flight:
+        flight = None if share.directives.no_cache else self._joinable(share)
+        if flight is not None:
+            result.cache = "coalesced"
+            return flight
+        sent = [0] * share.leg.call.choices if streamed else []
+        own = LegResult(share.leg, result.started, sent=sent, meter=result.meter)
+        result.meter = None  # from now on the call's, whoever leaves
+        flight = Flight(own, streamed, self._most, self._fly, self._over)
+        self._flights[share.team, share.digest] = flight
+        self._all[flight] = share
+        return flight
+
+    async def close(self) -> None:
+        """Gives up all calls that are under way."""
+        await asyncio.gather(*[flight.stop() for flight in list(self._all)])
+        if self._elsewhere is not None:
+            await self._elsewhere.close()
+
+    @property
+    def under_way(self) -> int:
+        return len(self._all)
+
+    # ------------------------------------------------------------------ inside
+
+    def _joinable(self, share: Share) -> Flight | None:
+        flight = self._flights.get((share.team, share.digest))
+        return flight if flight is not None and flight.joinable else None
+
+    async def _fly(self, flight: Flight) -> None:
+        async def lead() -> None:
+            flight.result.cache = "miss"
+            await ask(flight.result, self._clock, flight.emit if flight.streamed else None)
+
+        share = self._all[flight]
+        if self._elsewhere is None or share.directives.no_cache:
+            await lead()
+        else:
+            await self._elsewhere.fly(flight, share, lead)
+
+    def _over(self, flight: Flight) -> None:
+        share = self._all.pop(flight)
+        if self._flights.get((share.team, share.digest)) is flight:
+            del self._flights[share.team, share.digest]
+        if flight.result.meter is not None:
+            flight.result.meter.end(flight.result)  # of one that never began
+        self._keep(flight, share)
+
+    def _keep(self, flight: Flight, share: Share) -> None:
+        reply, result, leg = flight.result.outcome, flight.result, share.leg
+        if not isinstance(reply, Reply) or result.cache != "miss" or not flight.kept or not storable(reply, result.broken):
+            return
+        value = pack(kept_of(result, reply, flight.batches, self._clock.wall()))
+        if len(value) <= self._most:
+            self._store.keep(share.team, leg.name, share.digest, value, leg.policy.cache_ttl)
