@@ -9,6 +9,7 @@
     ├─ Unavailable    down, unreachable, or failing inside
     │  └─ Unknown     ... or up, but without this model or route
     ├─ TimedOut       no answer within the time allowed
+    │  └─ NotConnected ... since not even a connection came about: nothing was asked
     ├─ Garbled        an answer that cannot be read
     └─ Invalid        an answer that does not keep the constraint it was asked under
        ├─ CutOff      ... since it reached its limit of tokens first
@@ -85,6 +86,10 @@ class Unknown(Unavailable):
 
 class TimedOut(ProviderError):
     code = "timed_out"
+
+
+class NotConnected(TimedOut):
+    """To whoever is told, it is late like any other. What sets it apart is that asking again cannot cost twice."""
 
 
 class Garbled(ProviderError):

@@ -33,6 +33,7 @@ from gateway.keeping import Free, Keeping
 from gateway.ledger.cost import RateTable
 from gateway.limits.types import Limits, Subject
 from gateway.resilience.retrying import Retrying
+from gateway.resilience.standing import Standing
 from gateway.upstream.types import Timeouts, Upstream
 
 
@@ -156,7 +157,9 @@ class Target(Struct, frozen=True, eq=False):
     """One provider's model, ready to be asked. ``name`` is how it is shown, ``provider/model``; ``gate`` bounds how
     many calls it gets at once. ``path`` is how its answers are held to their constraints, where that is not the
     adapter's to say, and ``shows_types`` whether the model is shown the type that its decoder holds it to. ``rates``
-    are its prices where they are known, ``most_output`` the tokens of its longest answer."""
+    are its prices where they are known, ``most_output`` the tokens of its longest answer. ``credential`` names the key
+    that it is asked with, where its provider has several: it is then there once for each. ``standing`` is what is known
+    of how it does."""
 
     name: str
     model: str
@@ -174,6 +177,8 @@ class Target(Struct, frozen=True, eq=False):
     rates: RateTable | None = None
     most_output: int | None = None
     estimator: Estimator | None = None
+    credential: str = ""
+    standing: Standing | None = None
 
 
 class Notice(Protocol):

@@ -17,7 +17,8 @@ adapters.embeddings.types  adapters.errors  adapters.stops
 adapters.chat  adapters.complaints  adapters.embeddings.form  adapters.fields  adapters.regex  adapters.sse
 adapters.weakening.document  adapters.weakening.kinds  adapters.weakening.names  adapters.weakening.table
 adapters.weakening.words
-adapters.cohere_chat  adapters.local.gbnf  adapters.local.logprobs  adapters.local.refusals  adapters.stream
+adapters.cohere_chat  adapters.local.gbnf  adapters.local.load  adapters.local.logprobs  adapters.local.refusals
+adapters.stream
 adapters.weakening.limits  adapters.weakening.merging  adapters.weakening.patterns
 adapters.restoring.places  adapters.restoring.tokens  adapters.weakening.unions
 adapters.restoring.members  adapters.restoring.texts  adapters.weakening.clearness  adapters.weakening.writing
@@ -92,6 +93,10 @@ gateway.constraints.checker
 gateway.constraints
 gateway.metrics
 gateway.keeping
+gateway.resilience
+gateway.resilience.backoff  gateway.resilience.latency  gateway.resilience.verdicts  gateway.resilience.window
+gateway.resilience.breaker  gateway.resilience.budget
+gateway.resilience.standing
 gateway.types
 gateway.agreeing  gateway.best  gateway.choices  gateway.paths
 gateway.asking

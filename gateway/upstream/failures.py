@@ -10,7 +10,7 @@ import zlib
 
 from httptools import HttpParserError, HttpParserUpgrade
 
-from adapters.errors import Garbled, ProviderError, TimedOut, Unavailable
+from adapters.errors import Garbled, NotConnected, ProviderError, Unavailable
 
 LOST = "the connection to the provider was lost before an answer came"
 CUT = "the provider's answer was cut short"
@@ -28,7 +28,7 @@ MEANING: tuple[tuple[type[Exception], type[ProviderError], str], ...] = (
     (ssl.SSLCertVerificationError, Unavailable, "the provider's certificate could not be verified"),
     (ssl.SSLError, Unavailable, "no secure connection to the provider"),
     (ssl.CertificateError, Unavailable, "the provider's certificate could not be verified"),
-    (TimeoutError, TimedOut, NOT_CONNECTED),
+    (TimeoutError, NotConnected, NOT_CONNECTED),
     (ConnectionRefusedError, Unavailable, "the provider refused the connection"),
     (ConnectionError, Unavailable, LOST),
     (OSError, Unavailable, "could not connect to the provider"),

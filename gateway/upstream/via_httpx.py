@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from msgspec import Struct
 
-from adapters.errors import Garbled, ProviderError, TimedOut, Unavailable
+from adapters.errors import Garbled, NotConnected, ProviderError, TimedOut, Unavailable
 from adapters.types import Endpoint, HttpRequest, HttpResponse
 from gateway.upstream.failures import (
     CLOSED,
@@ -38,8 +38,8 @@ GONE = "Server disconnected without sending a response"
 """How httpcore, in a class of error that otherwise means nonsense, says that nothing came."""
 
 MEANING: tuple[tuple[type[httpx.HTTPError], type[ProviderError], str], ...] = (
-    (httpx.ConnectTimeout, TimedOut, NOT_CONNECTED),
-    (httpx.PoolTimeout, TimedOut, NOT_CONNECTED),
+    (httpx.ConnectTimeout, NotConnected, NOT_CONNECTED),
+    (httpx.PoolTimeout, NotConnected, NOT_CONNECTED),
     (httpx.TimeoutException, TimedOut, SILENT),
     (httpx.ConnectError, Unavailable, "could not connect to the provider"),
     (httpx.ProxyError, Unavailable, "the proxy on the way to the provider refused"),

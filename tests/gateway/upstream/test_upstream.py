@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trustme
 
-from adapters.errors import Garbled, ProviderError, TimedOut, Unavailable
+from adapters.errors import Garbled, NotConnected, ProviderError, TimedOut, Unavailable
 from adapters.types import Endpoint, HttpRequest, HttpResponse
 from gateway.upstream import CLIENTS, LeanClient, Limits, Timeouts, Upstream, Way, choose, way
 from gateway.upstream.via_httpx import HttpxClient
@@ -346,7 +346,7 @@ async def test_waiting_for_a_free_connection_counts_as_connecting(client: Upstre
     async with Provider(silent()) as provider:
         busy = [asyncio.create_task(client.fetch(post(provider.url), SOON)) for _ in range(2)]
         await count(provider.links, 2)
-        with pytest.raises(TimedOut, match="connect"):
+        with pytest.raises(NotConnected, match="connect"):
             await client.fetch(post(provider.url), Timeouts(connect=0.05))
         for task in busy:
             task.cancel()
