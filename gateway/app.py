@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 
 from adapters import ADAPTERS
 from adapters.embeddings import EMBEDDERS
+from adapters.types import Mode
 from gateway import api, census, logs, upstream
 from gateway import config as configuration
 from gateway import estimates as tokenizers
@@ -39,10 +40,13 @@ from gateway.keys import Admins, Keys
 from gateway.lamini import LOST, Polling, failure_of
 from gateway.memory import keep_freed
 from gateway.metrics import Metrics
+from gateway.resilience.retrying import Retrying
+from gateway.resilience.standing import Standings
 from gateway.routing import Route, Router, weighted
 from gateway.settings import Settings
+from gateway.sharing.sharing import Sharing
 from gateway.store.jobs import JobStore
-from gateway.types import Clock, Target
+from gateway.types import Clock, Policy, Target
 from gateway.upstream.types import Upstream
 from gateway.wire import categorize, cfg, chat, completions, embeddings, lamini, lamini_embedding, regex, typed
 from gateway.wire.dialect import Door, Only
@@ -63,6 +67,9 @@ EMBEDDING: dict[str, tuple[Door, EmbeddingDialect]] = {
     "/v1/embedding": (Only(lamini), lamini_embedding),
 }
 """The routes that make vectors, each with the dialect of its errors and its own."""
+
+
+STRATEGIES = {"weighted": weighted, "fastest": weighted, "least_busy": weighted, "cheapest": weighted}
 
 
 def generating() -> dict[str, Door]:
@@ -97,7 +104,7 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     clock = clock or Clock(time.time, time.monotonic)
     rng = random.Random()
     doors = Doors(config, settings.environ)
-    router = doors.router(rng)
+    router = doors.router(rng, clock)
     books = Bookkeeping(config, settings, clock, router.rates)
     issuer = None if config.jwt is None else issuer_of(config.jwt, clock)
     known = Keys(books.directory, clock.wall, issuer)
@@ -106,7 +113,8 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     admission = Admission(books.directory, books.counting, books.accounts, books.spool, rules, clock)
     server = config.server
     bounds: Any = {"max_body": server.max_body_bytes, "max_depth": server.max_depth}
-    completion = Completion(router, known, admission, clock, keepalive=server.keepalive, **bounds)
+    sharing = Sharing(books.cache, clock, config.cache.max_entry_bytes)
+    completion = Completion(router, known, admission, sharing, clock, keepalive=server.keepalive, **bounds)
     metrics = Metrics(settings.environ.get(census.VARIABLE))
     admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.render)
     rest = admin.app()
@@ -114,7 +122,7 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     polling = Polling(completion, known, jobs, clock, **bounds)
     rest.router.routes.extend(polling.routes(admin.models))
     rest.router.routes.extend(admin_routes(Admins(books.directory, clock.wall).admin, books.control, clock.wall))
-    rest.router.lifespan_context = lifespan(admin, doors, jobs, books, issuer)
+    rest.router.lifespan_context = lifespan(admin, doors, jobs, sharing, books, issuer)
     routes = {path: api.Route(door, completion.complete) for path, door in generating().items()}
     embedding = Embedding(lambda: completion.router, known, admission, clock, **bounds)
     routes |= {path: api.Route(door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()}
@@ -126,6 +134,13 @@ def issuer_of(settings: JwtSettings, clock: Clock) -> "Issuer":
     from gateway.upstream.fetching import document
 
     return Issuer(settings, document, clock.wall)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What can be asked for one model, and what must be so before more can."""
+
+    targets: tuple[Target, ...]
+    missing: tuple[str, ...]
 
 
 class Doors:
@@ -142,55 +157,86 @@ class Doors:
             for name, provider in config.providers.items()
             if provider.concurrency is not None
         }
+        self._standings = Standings(config.breaker, config.retry)
         self.embedded = environ.get(EMBEDDED_SOCKET)
         self.longtail = environ.get(LONGTAIL_SOCKET)
 
-    def router(self, rng: random.Random) -> Router:
+    def router(self, rng: random.Random, clock: Clock) -> Router:
         config = self._config
+        targets = {name: self._targets(model) for name, model in config.models.items()}
         return Router(
-            {name: self._route(name, model) for name, model in config.models.items()},
+            {name: self._route(name, model, targets, rng) for name, model in config.models.items()},
             config.aliases,
             default=config.defaults.model,
             max_models=config.defaults.max_models,
             max_choices=config.server.max_choices,
             legal_name=configuration.legal_model_name,
-            order=weighted(rng),
+            steady=clock.steady,
             checker=Checker(),
             repair_rounds=config.defaults.repair_rounds,
         )
 
-    def _route(self, name: str, model: ModelConfig) -> Route:
-        targets = [self._target(target) for target in model.targets]
+    def _route(self, name: str, model: ModelConfig, targets: Mapping[str, Asked], rng: random.Random) -> Route:
         given = msgspec.structs.asdict(model.defaults)
+        found = targets[name]
         return Route(
             name,
-            tuple(target for target in targets if isinstance(target, Target)),
+            found.targets,
             tuple((key, value) for key, value in given.items() if value not in (None, ())),
-            tuple(dict.fromkeys(target for target in targets if isinstance(target, str))),
+            found.missing,
+            STRATEGIES[model.strategy](rng),
+            self._policy(model, targets, rng),
         )
 
-    def _target(self, target: TargetConfig) -> Target | str:
-        """The target, or what must be so before it can be asked."""
+    def _policy(self, model: ModelConfig, targets: Mapping[str, Asked], rng: random.Random) -> Policy:
+        retry, cache = self._config.retry, self._config.cache
+        return Policy(
+            Retrying(retry.rounds, retry.base, retry.most, rng.random),
+            tuple([target for name in model.on_too_long for target in targets[name].targets]),
+            tuple([target for name in model.on_filtered for target in targets[name].targets]),
+            model.cache or cache.mode,
+            model.cache_ttl or cache.ttl,
+        )
+
+    def _targets(self, model: ModelConfig) -> Asked:
+        found = [one for target in model.targets for one in self._target(target)]
+        missing = dict.fromkeys(one for one in found if isinstance(one, str))
+        return Asked(tuple([one for one in found if isinstance(one, Target)]), tuple(missing))
+
+    def _target(self, target: TargetConfig) -> list[Target | str]:
+        """The target, once with each of its provider's keys; or what must be so before it can be asked."""
         provider = self._config.providers[target.provider]
-        key = self._environ.get(provider.key_env) if provider.key_env else None
-        if provider.key_env and not key:
-            return f"{provider.key_env} must be set at the gateway"
+        names = configuration.key_names(provider)
+        keys = {name: key for name in names if (key := self._environ.get(name))}
+        if names and not keys:
+            return [f"{' or '.join(names)} must be set at the gateway"]
         if provider.embedded and self.embedded is None:
-            return "the embedded model must be running (the gateway's log says why it is not)"
+            return ["the embedded model must be running (the gateway's log says why it is not)"]
         if provider.adapter == "litellm" and self.longtail is None:
-            return "litellm must be running (the gateway's log says why it is not)"
+            return ["litellm must be running (the gateway's log says why it is not)"]
+        estimator = Estimator(self._tokenizer(target.tokenizer), template=self._mode(target) == "chat")
+        if not names:
+            return [self._keyed(target, provider, "", None, estimator)]
+        return [self._keyed(target, provider, name, key, estimator) for name, key in keys.items()]
+
+    def _mode(self, target: TargetConfig) -> Mode:
+        provider = self._config.providers[target.provider]
+        return target.mode or configuration.modes_of(provider)[0]
+
+    def _keyed(
+        self, target: TargetConfig, provider: ProviderConfig, credential: str, key: str | None, estimator: Estimator
+    ) -> Target:
         base_url = self.embedded if provider.embedded else provider.base_url
         if provider.adapter == "litellm":
             base_url = self.longtail
         host = configuration.host(provider, key, base_url)
-        adapter = ADAPTERS[provider.adapter](host)
-        mode = target.mode or adapter.modes[0]
+        mode, name = self._mode(target), f"{target.provider}/{target.model}"
         terms = terms_of(provider, target, self._listing)
         return Target(
-            f"{target.provider}/{target.model}",
+            name,
             target.model,
             mode,
-            adapter,
+            ADAPTERS[provider.adapter](host),
             self._client(provider, base_url),
             provider.timeouts,
             self._gates.get(target.provider),
@@ -202,7 +248,9 @@ class Doors:
             not provider.embedded if provider.show_types is None else provider.show_types,
             terms.rates,
             terms.most_output,
-            Estimator(self._tokenizer(target.tokenizer), template=mode == "chat"),
+            estimator,
+            credential,
+            self._standings.of(name, credential),
         )
 
     def _tokenizer(self, spec: str | None) -> Tokenizer | None:
@@ -224,7 +272,9 @@ class Doors:
             await client.close()
 
 
-def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping, issuer: "Issuer | None") -> Any:
+def lifespan(
+    admin: Admin, doors: Doors, jobs: Jobs, sharing: Sharing, books: Bookkeeping, issuer: "Issuer | None"
+) -> Any:
     """Ready from now on; clients closed at the end."""
 
     @contextlib.asynccontextmanager
@@ -244,6 +294,7 @@ def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping, issuer:
             if bound:
                 bound.cancel()
             await jobs.close()
+            await sharing.close()
             if issuer is not None:
                 await issuer.close()
             await doors.close()

@@ -23,8 +23,9 @@ class AsgiExchange:
     """An Exchange."""
 
     __slots__ = (
-        "_backlog", "_draining", "_head", "_leaving", "_receive", "_send", "authorization", "content_length",
-        "content_type", "dialect", "id", "lamini", "left", "started",
+        "_backlog", "_draining", "_head", "_leaving", "_receive", "_send", "authorization", "cache_control",
+        "content_length",
+        "content_type", "dialect", "id", "lamini", "left", "started", "timeout",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,6 +42,8 @@ class AsgiExchange:
         self.authorization: bytes | None = None
         self.content_type: bytes | None = None
         self.content_length: bytes | None = None
+        self.cache_control: bytes | None = None
+        self.timeout: bytes | None = None
         for name, value in scope["headers"]:
             if name == b"authorization":
                 self.authorization = both(self.authorization, value)
@@ -50,6 +53,10 @@ class AsgiExchange:
                 self.content_length = value
             elif name == b"lamini-version":
                 self.lamini = True
+            elif name == b"cache-control":
+                self.cache_control = both(self.cache_control, value)
+            elif name == b"x-gateway-timeout-ms":
+                self.timeout = both(self.timeout, value)
 
     async def read(self, limit: int) -> bytes:
         if self.content_length is not None and self.content_length.isdigit() and int(self.content_length) > limit:

@@ -131,7 +131,7 @@ class Asking:
     async def _next(self, targets: Sequence[Target]) -> Target | None:
         """The next to be asked, after a wait if need be."""
         course = self._way(targets)
-        while isinstance(found := course.next(self._clock.steady()), float):
+        while isinstance(found := course.next(self._clock.steady()), float):  # noqa: ASYNC110 - time has to pass
             await asyncio.sleep(found)
         return found
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.accounting import FLUSH, Counters, Follower, Judging
+from gateway.caching.local import LocalCache
+from gateway.caching.store import CacheStore
 from gateway.config import Config
 from gateway.config.rules import defaults_of, views_of
 from gateway.control.local import LocalControl
@@ -102,6 +104,7 @@ class Bookkeeping:
         self._redis = (
             None if settings.redis_url is None else RedisStore(settings.redis_url, self._rebuild, self._redis_changed)
         )
+        self.cache: CacheStore = LocalCache(config.cache.max_bytes, clock.steady)
         self._replicas = 1
         self._seen: list[tuple[float, int]] = []
         self._limiter, self.counting = self._counting(config.limits.on_store_failure)

@@ -9,12 +9,13 @@ Plain calls in the order in which they happen; whatever says no raises a Gateway
 from gateway.admission import Admission, Admitted
 from gateway.attempts import Emit
 from gateway.errors import GatewayError
-from gateway.exchange import Exchange
+from gateway.exchange import Exchange, patience
 from gateway.explain import explained
-from gateway.fanout import ask_all, begun
+from gateway.fanout import ask_all, begun, within
 from gateway.keys import Keys
 from gateway.merge import merge, merge_compared
 from gateway.routing import Router
+from gateway.sharing.sharing import Shares, Sharing, drop
 from gateway.streaming import Stream
 from gateway.turns import current_task
 from gateway.types import Caller, Clock, CompletionRequest, CompletionResponse, Fanout, LegResult, Plan
@@ -29,6 +30,7 @@ class Completion:
         router: Router,
         keys: Keys,
         admission: Admission,
+        sharing: Sharing,
         clock: Clock,
         *,
         max_body: int,
@@ -38,6 +40,7 @@ class Completion:
         self.router = router
         self._keys = keys
         self._admission = admission
+        self._sharing = sharing
         self._clock = clock
         self._max_body = max_body
         self._max_depth = max_depth
@@ -53,7 +56,7 @@ class Completion:
         request = dialect.decode(fields)
         plan, fanout = self.router.plan(request, caller)
         if exchange.timeout is not None:
-            fanout = within(fanout, exchange.timeout)
+            fanout = within(fanout, patience(exchange.timeout))
         exchange.cancel_when_left(current_task())
         shares = self._sharing.shares(caller.team, plan, exchange.cache_control)
         try:

@@ -7,7 +7,7 @@ is taken by every POST of at most 256 KiB that is alone on its connection.
 import asyncio
 from typing import Any, Protocol
 
-from gateway.errors import TooLarge
+from gateway.errors import BadRequest, TooLarge
 from gateway.wire.dialect import Dialect
 
 HeaderLines = list[tuple[bytes, bytes]]
@@ -19,13 +19,16 @@ EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-contr
 class Exchange(Protocol):
     """Lives as long as one request. ``id`` names it to the caller, in ``x-request-id`` of every answer; ``dialect`` is
     what they speak, once it is known; ``started`` says that an answer has begun, ``left`` that the caller has gone
-    before its end. ``lamini`` says that a client of Lamini's asks."""
+    before its end. ``lamini`` says that a client of Lamini's asks, ``timeout`` what its header ``x-gateway-timeout-ms``
+    says."""
 
     id: str
     dialect: Dialect | None
     lamini: bool
     authorization: bytes | None
     content_type: bytes | None
+    cache_control: bytes | None
+    timeout: bytes | None
     started: bool
     left: bool
 
@@ -55,6 +58,9 @@ class Exchange(Protocol):
         """Breaks off an answer that has begun, so that it cannot be taken for complete."""
 
 
+MOST_PATIENCE = 86_400_000
+
+
 def both(given: bytes | None, value: bytes) -> bytes:
     """A header that may come once: said twice, it becomes what no key can be, and nobody chooses between them."""
     return value if given is None else b"%b, %b" % (given, value)
@@ -66,6 +72,16 @@ def whole_head(id: str, size: int, headers: HeaderLines) -> HeaderLines:
 
 def stream_head(id: str, headers: HeaderLines) -> HeaderLines:
     return [*EVENTS, (b"x-request-id", id.encode()), *headers]
+
+
+def patience(said: bytes) -> float:
+    """Seconds that the caller waits at most. Raises BadRequest."""
+    if not said.isdigit() or len(said) > 12 or not 1 <= int(said) <= MOST_PATIENCE:
+        raise BadRequest(
+            f"x-gateway-timeout-ms: must be a whole number of milliseconds from 1 to {MOST_PATIENCE}",
+            param="x-gateway-timeout-ms",
+        )
+    return int(said) / 1000
 
 
 def too_large(limit: int) -> TooLarge:

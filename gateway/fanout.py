@@ -8,6 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from adapters.chat import weight
 from adapters.errors import TimedOut
 from adapters.types import Delta, Reply
@@ -43,6 +45,13 @@ def begun(
         for result, share in zip(results, shares, strict=True):
             result.share = share
     return results
+
+
+def within(fanout: Fanout, seconds: float) -> Fanout:
+    """The same, with so many seconds at most."""
+    if fanout.deadline is not None and fanout.deadline <= seconds:
+        return fanout
+    return msgspec.structs.replace(fanout, deadline=seconds)
 
 
 async def answer(result: LegResult, clock: Clock, emit: Emit | None) -> None:

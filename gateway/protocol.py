@@ -55,6 +55,7 @@ class DirectExchange:
         "_transport",
         "_waiting",
         "authorization",
+        "cache_control",
         "content_type",
         "dialect",
         "disconnected",
@@ -65,6 +66,7 @@ class DirectExchange:
         "parts",
         "response_complete",
         "started",
+        "timeout",
     )
 
     message_event = SILENT
@@ -83,6 +85,8 @@ class DirectExchange:
         self.dialect: Dialect | None = None
         self.authorization: bytes | None = None
         self.content_type: bytes | None = None
+        self.cache_control: bytes | None = None
+        self.timeout: bytes | None = None
 
     async def read(self, limit: int) -> bytes:
         parts = self.parts
@@ -308,6 +312,10 @@ class Protocol(HttpToolsProtocol):
                 size = int(value)
             elif name == b"lamini-version":
                 exchange.lamini = True
+            elif name == b"cache-control":
+                exchange.cache_control = both(exchange.cache_control, value)
+            elif name == b"x-gateway-timeout-ms":
+                exchange.timeout = both(exchange.timeout, value)
             elif name == b"expect":
                 return False
         if not 0 <= size <= LARGE:

@@ -16,21 +16,39 @@ from gateway.errors import BadRequest, Forbidden, NotOffered, UnknownModel
 from gateway.keeping import Keeping
 from gateway.ledger.cost import RateTable
 from gateway.paths import whole
-from gateway.types import NO_FANOUT, Caller, CompletionRequest, Fanout, FanoutBody, Leg, Plan, Target
+from gateway.types import (
+    NO_FANOUT,
+    PLAIN,
+    Caller,
+    CompletionRequest,
+    Fanout,
+    FanoutBody,
+    Leg,
+    Plan,
+    Policy,
+    Target,
+)
 from gateway.wire.body import shown
 
-Order = Callable[[Sequence[Target]], tuple[Target, ...]]
-"""Says in which order the targets of a model are asked."""
+Order = Callable[[Sequence[Target], float], tuple[Target, ...]]
+"""Says in which order the targets of a model are asked, at this moment of the steady clock."""
+
+
+def as_written(targets: Sequence[Target], now: float) -> tuple[Target, ...]:
+    return tuple(targets)
 
 
 class Route(Struct, frozen=True):
     """One model as it is offered. ``missing`` says what must be so before it can be, where it cannot; ``defaults`` are
-    the parameters that apply where the caller gives none."""
+    the parameters that apply where the caller gives none. ``order`` is in which its targets are asked, if there are
+    several."""
 
     name: str
     targets: tuple[Target, ...]
     defaults: tuple[tuple[str, object], ...] = ()
     missing: tuple[str, ...] = ()
+    order: Order = as_written
+    policy: Policy = PLAIN
 
 
 class Router:
@@ -45,7 +63,7 @@ class Router:
         max_models: int,
         max_choices: int,
         legal_name: Callable[[str], bool],
-        order: Order,
+        steady: Callable[[], float],
         checker: Checker,
         repair_rounds: int,
     ) -> None:
@@ -55,7 +73,7 @@ class Router:
         self._max_models = max_models
         self._max_choices = max_choices
         self._legal_name = legal_name
-        self._order = order
+        self._steady = steady
         self._checker = checker
         self._repair_rounds = repair_rounds
 
@@ -69,7 +87,11 @@ class Router:
         if not route.targets:
             raise not_offered(name, route)
         check_allowed(name, route.name, caller)
-        return route.name, route.targets if len(route.targets) == 1 else self._order(route.targets)
+        return route.name, self._ordered(route)
+
+    def policy(self, name: str) -> Policy:
+        """How the calls of a model are made, by any of its names."""
+        return self._routes[name].policy
 
     def rates(self, target: str) -> RateTable | None:
         """The prices of a target by its name, where they are known."""
@@ -147,12 +169,14 @@ class Router:
     ) -> Leg:
         if route.defaults:
             call = with_defaults(call, route.defaults)
-        targets = route.targets if len(route.targets) == 1 else self._order(route.targets)
         try:
-            return first_expressible(name, call, targets, offset, keeping, route.name)
+            return first_expressible(name, call, self._ordered(route), offset, keeping, route)
         except Rejected as exc:
             param = request.constrained_by if exc.param in CONSTRAINTS else exc.param
             raise BadRequest(f"model '{name}': {exc.message}", param=param or exc.param) from exc
+
+    def _ordered(self, route: Route) -> tuple[Target, ...]:
+        return route.targets if len(route.targets) == 1 else route.order(route.targets, self._steady())
 
 
 def not_offered(name: str, route: Route) -> NotOffered:
@@ -175,13 +199,14 @@ CONSTRAINTS = frozenset(
 
 
 def first_expressible(
-    name: str, call: Call, targets: tuple[Target, ...], offset: int, keeping: Keeping | None, own: str
+    name: str, call: Call, targets: tuple[Target, ...], offset: int, keeping: Keeping | None, route: Route
 ) -> Leg:
     """The leg, beginning with the first target whose wire has words for the call. Raises Rejected if none has."""
     refusal: Rejected | None = None
     for i, target in enumerate(targets):
         try:
-            return Leg(name, call, targets[i:], offset, requests(target, call, keeping), keeping, own)
+            first = requests(target, call, keeping)
+            return Leg(name, call, targets[i:] if i else targets, offset, first, keeping, route.name, route.policy)
         except Rejected as exc:
             refusal = refusal or exc
     assert refusal is not None
@@ -260,7 +285,7 @@ def weighted(rng: random.Random) -> Order:
     """First tries are shared out by weight; the rest follow in a random order of the same weights; fallbacks come
     last, as they are written."""
 
-    def order(targets: Sequence[Target]) -> tuple[Target, ...]:
+    def order(targets: Sequence[Target], now: float) -> tuple[Target, ...]:
         drawn = sorted(
             (target for target in targets if not target.fallback),
             key=lambda target: rng.random() ** (1 / target.weight),

@@ -8,7 +8,7 @@ An answer that is checked before it is told comes in one piece; comments keep th
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from adapters.errors import ProviderError, Unavailable
 from adapters.types import Delta, Reply
@@ -22,7 +22,7 @@ from gateway.explain import explained
 from gateway.fanout import ask_all, begun
 from gateway.merge import merge, merge_compared, parts_of
 from gateway.paths import HELD
-from gateway.types import Clock, CompletionResponse, Fanout, LegResult, Plan
+from gateway.types import Clock, CompletionResponse, Fanout, LegResult, Plan, Shared
 from gateway.wire.dialect import Chunks
 
 ALIVE = b": the answer is being checked\n\n"
@@ -44,6 +44,7 @@ class Stream:
         clock: Clock,
         keepalive: float,
         admitted: Admitted,
+        shares: Sequence[Shared | None] | None = None,
     ) -> None:
         self._exchange = exchange
         self._plan = plan
@@ -51,7 +52,7 @@ class Stream:
         self._chunks = chunks(plan)
         self._fanout = fanout
         self._clock = clock
-        self._results = begun(plan, clock, fanout.alike is None, admitted.meters)
+        self._results = begun(plan, clock, fanout.alike is None, admitted.meters, shares)
         self._admitted = admitted
         self._keepalive = keepalive
         self._head_known = self._busy = False

@@ -247,9 +247,9 @@ class LegResult(Struct, eq=False):
     a stream that was cut. ``path`` is how the answer is held to its constraint; ``used`` is the usage of all answers
     that were given under it, good or not; ``broken`` are choices that do not keep it, where others do, and ``kept``
     those that do, before a prompt is put in front of them. ``whole``: the target was asked for it in one piece.
-    ``given_up``: enough others had answered. ``heard`` is when a stream began to speak, ``until`` the moment after which
-    nobody waits. ``cache`` is how the leg shares with others; empty if it does not. ``age`` is that of a kept answer in
-    seconds, and ``served`` the name of the target that gave it.
+    ``given_up``: enough others had answered. ``heard`` is when a stream began to speak, ``until`` the moment after
+    which nobody waits. ``cache`` is how the leg shares with others; empty if it does not. ``age`` is that of a kept
+    answer in seconds, and ``served`` the name of the target that gave it.
     """
 
     leg: Leg

@@ -137,7 +137,15 @@ gateway.upstream.pool
 gateway.upstream.http1  gateway.upstream.via_httpx
 gateway.upstream.choice
 gateway.upstream
+gateway.resilience.course
 gateway.attempts
+gateway.caching.control  gateway.caching.entry  gateway.caching.key  gateway.caching.store
+gateway.caching.gathering  gateway.caching.local
+gateway.caching
+gateway.sharing.flight
+gateway.sharing.share
+gateway.sharing.sharing
+gateway.sharing
 gateway.fanout
 gateway.store.alive
 gateway.store.jobs

@@ -68,7 +68,7 @@ class Course:
         """Why nobody was asked: all rest. Tells when the first of them may be asked again."""
         breakers = [target.standing.breaker for target in self._passed if target.standing is not None]
         soonest = min([breaker.opens_at(now) for breaker in breakers], default=0.0)
-        if breakers and all([breaker.rests(now) for breaker in breakers]):
+        if breakers and all(breaker.rests(now) for breaker in breakers):
             return Throttled("the provider is throttling requests", retry_after=soonest)
         return Resting("the provider has failed too often of late; it is asked again soon", retry_after=soonest)
 

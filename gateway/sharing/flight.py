@@ -119,7 +119,7 @@ class Flight:
             self.caught_up()
 
     def _keep_pace(self) -> asyncio.Future[None] | None:
-        if not any([listener.waits for listener in self._listeners]):
+        if not any(listener.waits for listener in self._listeners):
             self._forget()
             return None
         self._ready = asyncio.get_running_loop().create_future()
@@ -127,7 +127,7 @@ class Flight:
 
     def caught_up(self) -> None:
         """A listener can take more."""
-        if self._ready is not None and not any([listener.waits for listener in self._listeners]):
+        if self._ready is not None and not any(listener.waits for listener in self._listeners):
             self._forget()
             if not self._ready.done():
                 self._ready.set_result(None)
@@ -200,6 +200,7 @@ class Stopped(Exception):
 def follow(result: LegResult, flown: LegResult) -> None:
     """What is known of the call by now, for one who hears it."""
     result.target, result.attempts, result.path = flown.target, flown.attempts, flown.path
+    result.cache = result.cache or flown.cache
     result.whole = flown.whole
     if result.sent:
         result.sent[:] = flown.sent

@@ -9,7 +9,7 @@ from adapters.chat import weight
 from adapters.errors import TimedOut, Unavailable
 from adapters.types import Delta, Reply
 from gateway.attempts import Emit, close, told
-from gateway.caching.control import Directives
+from gateway.caching.control import Directives, fresh
 from gateway.caching.entry import Kept, unpack
 from gateway.caching.gathering import batches, whole
 from gateway.sharing.flight import Batch, Flight, Stopped, follow
@@ -43,6 +43,9 @@ class Share(Struct, eq=False):
     directives: Directives
     looked: bytes | Awaitable[bytes | None] | None = None
 
+    def drop(self) -> None:
+        """It is not to be answered after all."""
+
     async def answer(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
         """Leaves the answer, or why there is none, in ``result``. What was used is noted, however it ends."""
         try:
@@ -65,8 +68,10 @@ class Share(Struct, eq=False):
         if not isinstance(value, bytes):
             value = await value
         kept = None if value is None else unpack(value)
-        most = self.directives.max_age
-        return kept if kept is not None and (most is None or clock.wall() - kept.at <= most) else None
+        if kept is None:
+            return None
+        age = clock.wall() - kept.at
+        return kept if fresh(self.directives, age, self.leg.policy.cache_ttl - age) else None
 
     async def _fly(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
         flight = self.flights.joined(self, result, emit is not None)
@@ -105,7 +110,7 @@ def kept_of(flown: LegResult, reply: Reply, heard: list[Batch], at: float) -> Ke
     """An answer as it is kept: with the pieces that came, where it came in pieces."""
     told = () if flown.whole else tuple([(shift, tuple(deltas)) for shift, deltas in heard])
     name = "" if flown.target is None else flown.target.name
-    return Kept(name, flown.path, at, reply.usage, reply.choices, reply.raw, told)
+    return Kept(name, at, reply.choices, reply.usage, reply.raw, flown.path, told)
 
 
 async def from_cache(result: LegResult, kept: Kept, clock: Clock, emit: Emit | None) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from adapters.types import Reply
 from gateway.attempts import ask
-from gateway.caching.control import Directives, wanted
+from gateway.caching.control import NONE, Directives, looks, read, wanted
 from gateway.caching.entry import pack, storable
 from gateway.caching.key import digest
 from gateway.caching.store import CacheStore
@@ -19,6 +19,18 @@ from gateway.types import Clock, Leg, LegResult, Plan
 
 Key = tuple[str, str]
 """A team, and the digest of what is asked."""
+
+NOTHING = b""
+"""A value in which nothing is found."""
+
+Shares = list[Share | None] | None
+
+
+def drop(shares: Shares) -> None:
+    """The call is not to be answered after all."""
+    for share in shares or ():
+        if share is not None:
+            share.drop()
 
 
 class Elsewhere(Protocol):
@@ -41,25 +53,34 @@ class Sharing:
         self._flights: dict[Key, Flight] = {}
         self._all: dict[Flight, Share] = {}
 
+    def shares(self, team: str, plan: Plan, cache_control: bytes | None) -> Shares:
+        """For each leg its part in what is shared; None if there is none at all."""
+        directives = NONE if cache_control is None else read(cache_control)
+        if len(plan) == 1:
+            share = self.share(team, plan[0], directives)
+            return None if share is None else [share]
+        found = [self.share(team, leg, directives) for leg in plan]
+        return found if any(found) else None
+
     def share(self, team: str, leg: Leg, directives: Directives) -> Share | None:
-        """The leg's part in what is shared, if its answer may be kept. The cache is asked at once, and answers later."""
+        """The leg's part in what is shared, if its answer may be kept. The cache is asked at once; it answers later."""
         if not wanted(leg.policy.cache, leg.call, directives):
-            return None
+            return Share(self, team, leg, "", directives, NOTHING) if directives.only_if_cached else None
         if leg.keeping is not None and leg.call.params.echo:
             return None  # what is held to the constraint is then a part of what is told
         share = Share(self, team, leg, digest(team, leg.name, leg.call, leg.keeping), directives)
-        if not directives.no_cache and self._joinable(share) is None:
+        if looks(directives) and self._joinable(share) is None:
             share.looked = self._store.look(team, leg.name, share.digest)
         return share
 
     def look_again(self, share: Share) -> bytes | None | Awaitable[bytes | None]:
         """What the cache has by now; nothing if there is a call to be heard instead."""
-        if share.directives.no_cache or self._joinable(share) is not None:
+        if not looks(share.directives) or self._joinable(share) is not None:
             return None
         return self._store.look(share.team, share.leg.name, share.digest)
 
     def joined(self, share: Share, result: LegResult, streamed: bool) -> Flight:
-        flight = None if share.directives.no_cache else self._joinable(share)
+        flight = self._joinable(share) if looks(share.directives) else None
         if flight is not None:
             result.cache = "coalesced"
             return flight
@@ -93,7 +114,7 @@ class Sharing:
             await ask(flight.result, self._clock, flight.emit if flight.streamed else None)
 
         share = self._all[flight]
-        if self._elsewhere is None or share.directives.no_cache:
+        if self._elsewhere is None or not looks(share.directives):
             await lead()
         else:
             await self._elsewhere.fly(flight, share, lead)
@@ -108,8 +129,11 @@ class Sharing:
 
     def _keep(self, flight: Flight, share: Share) -> None:
         reply, result, leg = flight.result.outcome, flight.result, share.leg
-        if not isinstance(reply, Reply) or result.cache != "miss" or not flight.kept or not storable(reply, result.broken):
+        if not isinstance(reply, Reply) or result.cache != "miss" or not flight.kept:
             return
-        value = pack(kept_of(result, reply, flight.batches, self._clock.wall()))
+        kept = kept_of(result, reply, flight.batches, self._clock.wall())
+        if not storable(reply, result.broken, kept.batches):
+            return
+        value = pack(kept)
         if len(value) <= self._most:
             self._store.keep(share.team, leg.name, share.digest, value, leg.policy.cache_ttl)
