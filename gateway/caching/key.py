@@ -4,7 +4,7 @@ A whole and a streamed answer are the same; so are calls that differ in the orde
 written, in nulls, and in who of the team asks. The order of a schema's ``properties`` counts: models write them so.
 """
 
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -47,10 +47,10 @@ def number(text: str) -> Any:
     value = float(text)
     if -EXACT < value < EXACT:
         return int(value) if value.is_integer() else value
-    return Raw(text.encode())  # too large to be sure
+    return text.encode()  # too large to be sure
 
 
-encode = msgspec.json.Encoder(order="sorted").encode
+encode = msgspec.msgpack.Encoder(order="sorted").encode
 decode = msgspec.json.Decoder(float_hook=number).decode
 decode_messages = msgspec.json.Decoder(list[dict[str, Any]], float_hook=number).decode
 plain = msgspec.json.Encoder().encode
@@ -69,7 +69,11 @@ def digest(team: str, model: str, call: Call, keeping: Keeping | None) -> str:
         None if call.constraint is None else constrained(call.constraint),
         None if keeping is None else (sorted(keeping.free), keeping.rounds, keeping.hint),
     )
-    return blake2b(encode(said), digest_size=32).hexdigest()
+    try:
+        packed = encode(said)
+    except OverflowError:  # a whole number of more than 64 bits: then the order of keys counts
+        packed = repr(said).encode()
+    return sha256(packed).hexdigest()
 
 
 def spoken(input: Input) -> Any:
@@ -89,9 +93,11 @@ def messages(raw: Raw) -> Any:
         found = decode_messages(raw)
     except UNREADABLE:
         return canonical(raw)
-    if b"null" not in bytes(raw):
-        return found
-    return [{name: value for name, value in one.items() if value is not None} for one in found]
+    return [stripped(one) if None in one.values() else one for one in found]
+
+
+def stripped(message: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if value is not None}
 
 
 def beyond(fields: Fields) -> Any:
