@@ -99,6 +99,9 @@ gateway.resilience.breaker  gateway.resilience.budget
 gateway.resilience.standing
 gateway.types
 gateway.agreeing  gateway.best  gateway.choices  gateway.paths
+gateway.caching.control  gateway.caching.entry  gateway.caching.key  gateway.caching.store
+gateway.caching.gathering  gateway.caching.local
+gateway.caching
 gateway.asking
 gateway.repair
 gateway.config.problems
@@ -161,7 +164,7 @@ gateway.store.redis.lean
 gateway.store.redis.opening
 gateway.store.redis.script
 gateway.store.redis.batches
-gateway.store.redis.bus  gateway.store.redis.census  gateway.store.redis.limiter
+gateway.store.redis.bus  gateway.store.redis.cache  gateway.store.redis.census  gateway.store.redis.limiter
 gateway.store.redis.store
 gateway.store.redis
 gateway.store.sql.migrations.env  gateway.store.sql.migrations.versions.v0001_record

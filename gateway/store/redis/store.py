@@ -6,6 +6,7 @@ from typing import Any
 from gateway.store.redis.address import parse
 from gateway.store.redis.batches import patiently
 from gateway.store.redis.bus import Listener, publish
+from gateway.store.redis.cache import RedisCache
 from gateway.store.redis.census import Census
 from gateway.store.redis.client import Word
 from gateway.store.redis.limiter import RedisLimiter
@@ -27,6 +28,7 @@ class RedisStore:
         self._client = open_client(self.address)
         self._census = Census(self._client)
         self._listeners: list[Listener] = []
+        self._caches: list[RedisCache] = []
         self.limiter = RedisLimiter(self._client, rebuild, changed)
 
     async def start(self) -> bool:
@@ -43,6 +45,12 @@ class RedisStore:
         listener = Listener(self._client, channel, heard, joined)
         listener.start()
         self._listeners.append(listener)
+
+    def cache(self, max_bytes: int) -> RedisCache:
+        """Kept answers, of so many bytes a team. Nobody waits for them while the limiter is not ``up``."""
+        cache = RedisCache(self._client, max_bytes, lambda: self.limiter.up)
+        self._caches.append(cache)
+        return cache
 
     async def heartbeat(self, name: str, ttl: float) -> int:
         """Says for ``ttl`` seconds that this replica is there; how many are. Raises StoreDown."""
@@ -73,5 +81,7 @@ class RedisStore:
     async def close(self) -> None:
         for listener in self._listeners:
             await listener.close()
+        for cache in self._caches:
+            await cache.close()
         await self.limiter.close()
         await self._client.aclose()
