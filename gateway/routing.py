@@ -1,7 +1,6 @@
 """Model names to a plan: which targets are asked, what, and where their choices will stand. Pure."""
 
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
 from msgspec import Struct
@@ -16,25 +15,27 @@ from gateway.errors import BadRequest, Forbidden, NotOffered, UnknownModel
 from gateway.keeping import Keeping
 from gateway.ledger.cost import RateTable
 from gateway.paths import whole
+from gateway.resilience.strategies import Order
+from gateway.resilience.strategies import weighted as weighted
 from gateway.types import NO_FANOUT, Caller, CompletionRequest, Fanout, FanoutBody, Leg, Plan, Target
 from gateway.wire.body import shown
-
-Order = Callable[[Sequence[Target]], tuple[Target, ...]]
-"""Says in which order the targets of a model are asked."""
 
 
 class Route(Struct, frozen=True):
     """One model as it is offered. ``missing`` says what must be so before it can be, where it cannot; ``defaults`` are
-    the parameters that apply where the caller gives none."""
+    the parameters that apply where the caller gives none; ``order`` says which target is asked first, where that is not
+    as for all models."""
 
     name: str
     targets: tuple[Target, ...]
     defaults: tuple[tuple[str, object], ...] = ()
     missing: tuple[str, ...] = ()
+    order: Order | None = None
 
 
 class Router:
-    """All models of one configuration. ``aliases`` are further names of models."""
+    """All models of one configuration. ``aliases`` are further names of models, ``steady`` is the clock that orders go
+    by."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Router:
         order: Order,
         checker: Checker,
         repair_rounds: int,
+        steady: Callable[[], float] = float,
     ) -> None:
         self._routes = {**routes, **{alias: routes[name] for alias, name in aliases.items()}}
         self._rates = {target.name: target.rates for route in routes.values() for target in route.targets}
@@ -56,6 +58,7 @@ class Router:
         self._max_choices = max_choices
         self._legal_name = legal_name
         self._order = order
+        self._steady = steady
         self._checker = checker
         self._repair_rounds = repair_rounds
 
@@ -69,7 +72,7 @@ class Router:
         if not route.targets:
             raise not_offered(name, route)
         check_allowed(name, route.name, caller)
-        return route.name, route.targets if len(route.targets) == 1 else self._order(route.targets)
+        return route.name, self._ordered(route)
 
     def rates(self, target: str) -> RateTable | None:
         """The prices of a target by its name, where they are known."""
@@ -113,6 +116,11 @@ class Router:
                 raise not_offered(name, route)
         return found
 
+    def _ordered(self, route: Route) -> tuple[Target, ...]:
+        if len(route.targets) == 1:
+            return route.targets
+        return (route.order or self._order)(route.targets, self._steady())
+
     def _default_model(self) -> tuple[str, ...]:
         if self._default is None:
             raise BadRequest("model is missing, and no default model is configured", param="model")
@@ -147,7 +155,7 @@ class Router:
     ) -> Leg:
         if route.defaults:
             call = with_defaults(call, route.defaults)
-        targets = route.targets if len(route.targets) == 1 else self._order(route.targets)
+        targets = self._ordered(route)
         try:
             return first_expressible(name, call, targets, offset, keeping, route.name)
         except Rejected as exc:
@@ -254,18 +262,3 @@ def alike_of(asked: FanoutBody, agree: bool, request: CompletionRequest) -> Alik
 def waits(fanout: Fanout, legs: int) -> bool:
     """Whether an answer that must keep a type can be told only when all that count are known to be good."""
     return fanout.alike is not None or (fanout.mode == "first" and legs > 1)
-
-
-def weighted(rng: random.Random) -> Order:
-    """First tries are shared out by weight; the rest follow in a random order of the same weights; fallbacks come
-    last, as they are written."""
-
-    def order(targets: Sequence[Target]) -> tuple[Target, ...]:
-        drawn = sorted(
-            (target for target in targets if not target.fallback),
-            key=lambda target: rng.random() ** (1 / target.weight),
-            reverse=True,
-        )
-        return (*drawn, *(target for target in targets if target.fallback))
-
-    return order

@@ -98,7 +98,7 @@ gateway.resilience.backoff  gateway.resilience.latency  gateway.resilience.verdi
 gateway.resilience.breaker  gateway.resilience.budget
 gateway.resilience.standing
 gateway.types
-gateway.agreeing  gateway.best  gateway.choices  gateway.paths
+gateway.agreeing  gateway.best  gateway.choices  gateway.paths  gateway.resilience.strategies
 gateway.asking
 gateway.repair
 gateway.config.problems
