@@ -30,6 +30,7 @@ from gateway.beside import LONGTAIL_SOCKET
 from gateway.bookkeeping import Bookkeeping
 from gateway.completion import Completion
 from gateway.config import Config, ModelConfig, ProviderConfig, TargetConfig
+from gateway.config.model import Strategy
 from gateway.config.rules import listing, terms_of
 from gateway.constraints import Checker
 from gateway.embedding import Embedding
@@ -42,7 +43,8 @@ from gateway.memory import keep_freed
 from gateway.metrics import Metrics
 from gateway.resilience.retrying import Retrying
 from gateway.resilience.standing import Standings
-from gateway.routing import Route, Router, weighted
+from gateway.resilience.strategies import Order, cheapest, fastest, least_busy, weighted
+from gateway.routing import Route, Router
 from gateway.settings import Settings
 from gateway.sharing.sharing import Sharing
 from gateway.store.jobs import JobStore
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
 EMBEDDED_SOCKET = "GATEWAY_EMBEDDED_SOCKET"
 """Where the process that serves the embedded model listens; set by ``serve`` for its workers."""
 
+STRATEGIES = {"weighted": weighted, "fastest": fastest, "least_busy": least_busy}
+
 COLLECTING = (5_000, 20, 20)
 """How often the collector of cycles looks: requests leave none behind."""
 
@@ -67,9 +71,6 @@ EMBEDDING: dict[str, tuple[Door, EmbeddingDialect]] = {
     "/v1/embedding": (Only(lamini), lamini_embedding),
 }
 """The routes that make vectors, each with the dialect of its errors and its own."""
-
-
-STRATEGIES = {"weighted": weighted, "fastest": weighted, "least_busy": weighted, "cheapest": weighted}
 
 
 def generating() -> dict[str, Door]:
@@ -165,7 +166,7 @@ class Doors:
         config = self._config
         targets = {name: self._targets(model) for name, model in config.models.items()}
         return Router(
-            {name: self._route(name, model, targets, rng) for name, model in config.models.items()},
+            {name: self._route(name, model, targets, rng, clock) for name, model in config.models.items()},
             config.aliases,
             default=config.defaults.model,
             max_models=config.defaults.max_models,
@@ -176,7 +177,9 @@ class Doors:
             repair_rounds=config.defaults.repair_rounds,
         )
 
-    def _route(self, name: str, model: ModelConfig, targets: Mapping[str, Asked], rng: random.Random) -> Route:
+    def _route(
+        self, name: str, model: ModelConfig, targets: Mapping[str, Asked], rng: random.Random, clock: Clock
+    ) -> Route:
         given = msgspec.structs.asdict(model.defaults)
         found = targets[name]
         return Route(
@@ -184,9 +187,14 @@ class Doors:
             found.targets,
             tuple((key, value) for key, value in given.items() if value not in (None, ())),
             found.missing,
-            STRATEGIES[model.strategy](rng),
+            self._order(model.strategy, rng, clock),
             self._policy(model, targets, rng),
         )
+
+    def _order(self, strategy: Strategy, rng: random.Random, clock: Clock) -> Order:
+        if strategy == "cheapest":
+            return cheapest(rng, clock.wall)
+        return STRATEGIES[strategy](rng)
 
     def _policy(self, model: ModelConfig, targets: Mapping[str, Asked], rng: random.Random) -> Policy:
         retry, cache = self._config.retry, self._config.cache

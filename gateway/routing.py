@@ -1,6 +1,5 @@
 """Model names to a plan: which targets are asked, what, and where their choices will stand. Pure."""
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 
@@ -16,6 +15,7 @@ from gateway.errors import BadRequest, Forbidden, NotOffered, UnknownModel
 from gateway.keeping import Keeping
 from gateway.ledger.cost import RateTable
 from gateway.paths import whole
+from gateway.resilience.strategies import Order
 from gateway.types import (
     NO_FANOUT,
     PLAIN,
@@ -29,9 +29,6 @@ from gateway.types import (
     Target,
 )
 from gateway.wire.body import shown
-
-Order = Callable[[Sequence[Target], float], tuple[Target, ...]]
-"""Says in which order the targets of a model are asked, at this moment of the steady clock."""
 
 
 def as_written(targets: Sequence[Target], now: float) -> tuple[Target, ...]:
@@ -52,7 +49,8 @@ class Route(Struct, frozen=True):
 
 
 class Router:
-    """All models of one configuration. ``aliases`` are further names of models."""
+    """All models of one configuration. ``aliases`` are further names of models, ``steady`` is the clock that orders go
+    by."""
 
     def __init__(
         self,
@@ -279,18 +277,3 @@ def alike_of(asked: FanoutBody, agree: bool, request: CompletionRequest) -> Alik
 def waits(fanout: Fanout, legs: int) -> bool:
     """Whether an answer that must keep a type can be told only when all that count are known to be good."""
     return fanout.alike is not None or (fanout.mode == "first" and legs > 1)
-
-
-def weighted(rng: random.Random) -> Order:
-    """First tries are shared out by weight; the rest follow in a random order of the same weights; fallbacks come
-    last, as they are written."""
-
-    def order(targets: Sequence[Target], now: float) -> tuple[Target, ...]:
-        drawn = sorted(
-            (target for target in targets if not target.fallback),
-            key=lambda target: rng.random() ** (1 / target.weight),
-            reverse=True,
-        )
-        return (*drawn, *(target for target in targets if target.fallback))
-
-    return order

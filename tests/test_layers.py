@@ -94,11 +94,12 @@ gateway.constraints
 gateway.metrics
 gateway.keeping
 gateway.resilience
-gateway.resilience.backoff  gateway.resilience.latency  gateway.resilience.verdicts  gateway.resilience.window
+gateway.resilience.backoff   gateway.resilience.latency  gateway.resilience.retrying  gateway.resilience.verdicts
+gateway.resilience.window
 gateway.resilience.breaker  gateway.resilience.budget
 gateway.resilience.standing
 gateway.types
-gateway.agreeing  gateway.best  gateway.choices  gateway.paths
+gateway.agreeing  gateway.best  gateway.choices  gateway.paths  gateway.resilience.strategies
 gateway.caching.control  gateway.caching.entry  gateway.caching.key  gateway.caching.store
 gateway.caching.gathering  gateway.caching.local
 gateway.caching

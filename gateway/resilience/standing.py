@@ -1,5 +1,6 @@
 """How one target stands with one key of its provider, as this process knows it."""
 
+import math
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -34,7 +35,7 @@ class Standing:
 
     def __init__(self, breaker: BreakerSettings, retry: RetrySettings) -> None:
         self.busy = 0
-        self.asked: float | None = None
+        self.asked = -math.inf
         self.breaker = Breaker(breaker)
         self.budget = RetryBudget(retry.share, retry.floor)
         self.latency = Latency()

@@ -1,6 +1,7 @@
 """Names to plans: places fixed, limits held, nothing sent for a call that cannot be."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ import pytest
 from adapters.types import Chat, Params
 from gateway.constraints import Checker
 from gateway.errors import GatewayError
-from gateway.routing import Route, Router, weighted
+from gateway.resilience.strategies import Order, weighted
+from gateway.routing import Route, Router, as_written
 from gateway.types import Caller, CompletionRequest, Fanout, FanoutBody, Plan, Target
 from tests.gateway.playing import Playing, target
 
@@ -17,18 +19,20 @@ UP = Playing()
 TEAM = Caller("default", "k")
 
 
-def router(**more: Any) -> Router:
+def router(order: Order = as_written, **more: Any) -> Router:
     routes = {
         "a": Route("a", (target(UP, "a-up"),)),
-        "b": Route("b", (target(UP, "b-up", weight=3), target(UP, "b2-up"), target(UP, "b3-up", fallback=True))),
+        "b": Route(
+            "b", (target(UP, "b-up", weight=3), target(UP, "b2-up"), target(UP, "b3-up", fallback=True)), order=order
+        ),
         "raw": Route("raw", (msgspec.structs.replace(target(UP, "raw-up"), mode="completion", max_tokens=99),)),
         "warm": Route("warm", (target(UP, "warm-up"),), defaults=(("temperature", 0.8), ("max_tokens", 20))),
         "keyless": Route("keyless", (), missing=("SOME_KEY must be set",)),
         "x,y": Route("x,y", (target(UP, "xy-up"),)),
     }
     options: dict[str, Any] = {
-        "default": "a", "max_models": 4, "max_choices": 16, "checker": Checker(), "order": tuple, "repair_rounds": 2,
-        "legal_name": lambda name: ".." not in name,
+        "default": "a", "max_models": 4, "max_choices": 16, "checker": Checker(), "steady": float,
+        "repair_rounds": 2, "legal_name": lambda name: ".." not in name,
     }  # fmt: skip
     return Router(routes, {"alias": "a"}, **(options | more))
 
@@ -147,11 +151,29 @@ def test_first_tries_are_shared_out_by_weight_and_fallbacks_come_last() -> None:
     assert all(len(plan[0].targets) == 3 for plan in plans)
 
 
+def test_a_model_may_have_an_order_of_its_own_which_is_told_the_time() -> None:
+    told: list[float] = []
+
+    def backwards(targets: Sequence[Target], now: float) -> tuple[Target, ...]:
+        told.append(now)
+        return tuple(reversed(targets))
+
+    both = (target(UP, "one"), target(UP, "two"))
+    options: dict[str, Any] = {
+        "default": None, "max_models": 4, "max_choices": 16, "checker": Checker(), "legal_name": bool,
+        "repair_rounds": 2, "steady": lambda: 7.5,
+    }  # fmt: skip
+    routes = {"own": Route("own", both, order=backwards), "common": Route("common", both)}
+    plan, _ = Router(routes, {}, **options).plan(ask("own", "common"), TEAM)
+    assert [[one.model for one in leg.targets] for leg in plan] == [["two", "one"], ["one", "two"]]
+    assert told == [7.5]
+
+
 def test_later_parts_of_a_seeded_call_have_seeds_of_their_own() -> None:
     single = Route("one", (target(UP, "one-up", max_n=1),))
     options: dict[str, Any] = {
-        "default": None, "max_models": 4, "max_choices": 16, "checker": Checker(), "order": tuple, "legal_name": bool,
-        "repair_rounds": 2,
+        "default": None, "max_models": 4, "max_choices": 16, "checker": Checker(), "steady": float,
+        "legal_name": bool, "repair_rounds": 2,
     }  # fmt: skip
     plan, _ = Router({"one": single}, {}, **options).plan(ask("one", params=Params(n=3, seed=40)), TEAM)
     assert [msgspec.json.decode(asked.request.body)["seed"] for asked in plan[0].first] == [40, 41, 42]
