@@ -28,6 +28,8 @@ AUTH = {"Authorization": f"Bearer {KEY}"}
 
 ROUTING = """
 defaults: {{model: a}}
+retry: {{rounds: 0}} # what fails, fails: what is asked again has tests of its own
+breaker: {{failures: 1000, least: 1000}}
 providers:
   p: {{adapter: gpt, base_url: "{url}", key_env: P_KEY}}
   dead: {{adapter: gpt, base_url: "http://127.0.0.1:9/v1", key_env: P_KEY}}

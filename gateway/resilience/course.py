@@ -7,14 +7,15 @@ answer a little later are then asked again, round by round, as far as their budg
 import math
 from collections.abc import Sequence
 
-from adapters.errors import ProviderError, Throttled, Unavailable
+from adapters.errors import ProviderError, Throttled
+from gateway.gate import Overloaded
 from gateway.resilience.backoff import wait
 from gateway.resilience.retrying import Retrying
 from gateway.resilience.verdicts import verdict_of
 from gateway.types import Target
 
 
-class Resting(Unavailable):
+class Resting(Overloaded):
     """It has failed too often of late to be asked."""
 
     code = "resting"

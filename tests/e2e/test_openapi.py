@@ -36,6 +36,8 @@ ROUTING = """
 server: {{max_body_bytes: 16384}}
 limits:
   models: {{dear: {{usd_per_month: 0.5}}, counted: {{rpm: 2, tpm: 5000, usd_per_day: 1, soft_usd_per_day: 0.0001}}}}
+retry: {{rounds: 0}}
+breaker: {{failures: 1000, least: 1000}}
 providers:
   v: {{adapter: local, engine: vllm, base_url: "{url}"}}
   dead: {{adapter: local, engine: vllm, base_url: "http://127.0.0.1:9/v1"}}
