@@ -40,26 +40,53 @@ class Kept(Struct, frozen=True):
     batches: Batches = ()
 
 
+# What is written: the values above, where Raw stands for anything, null for nothing (a Raw | None cannot be read).
+
+
+class Used(Struct, array_like=True):
+    """A Usage."""
+
+    input: int
+    output: int
+    cached: int | None
+    cache_write: int | None
+    reasoning: int | None
+    estimated: bool
+    raw: Raw
+
+
+class Chosen(Struct, array_like=True):
+    """A Choice."""
+
+    index: int
+    text: str
+    finish: Finish
+    usage: Used | None
+    raw: Fields | None
+
+
 class Piece(Struct, array_like=True, gc=False):
     """A Delta; ``more``, which most pieces of a stream have in common, by its place."""
 
     index: int
     text: str
     finish: Finish | None
-    raw: Raw | None
+    raw: Raw
     more: int
 
 
 class Packed(Struct, array_like=True):
     target: str
     at: float
-    choices: tuple[Choice, ...]
-    usage: Usage | None
+    choices: tuple[Chosen, ...]
+    usage: Used | None
     raw: Fields | None
     path: Path | None
     mores: tuple[Fields, ...]
     batches: tuple[tuple[int, tuple[Piece, ...]], ...]
 
+
+NULL = Raw(b"null")
 
 to_json = msgspec.json.Encoder().encode
 decode_packed = msgspec.json.Decoder(Packed).decode
@@ -68,26 +95,30 @@ decode_message = msgspec.json.Decoder(Fields | None).decode
 
 def pack(kept: Kept) -> bytes:
     mores: list[Fields] = []
-    batches = tuple(
-        [
-            (shift, tuple([Piece(d.index, d.text, d.finish, d.raw, place(mores, d.more)) for d in deltas]))
-            for shift, deltas in kept.batches
-        ]
-    )
-    packed = Packed(kept.target, kept.at, kept.choices, kept.usage, kept.raw, kept.path, tuple(mores), batches)
+    batches = tuple([(shift, tuple([piece(mores, delta) for delta in deltas])) for shift, deltas in kept.batches])
+    choices = tuple([Chosen(c.index, c.text, c.finish, used(c.usage), c.raw) for c in kept.choices])
+    packed = Packed(kept.target, kept.at, choices, used(kept.usage), kept.raw, kept.path, tuple(mores), batches)
     data, how = to_json(packed), PLAIN
     if len(data) >= ZIPPED_FROM:
         data, how = zlib.compress(data, 1), ZIPPED
     return b"".join((FORM, how, zlib.crc32(data).to_bytes(4), data))
 
 
-def place(mores: list[Fields], more: Fields | None) -> int:
-    """Where these fields are in the list; they are added unless the piece before had the same. -1 for none."""
-    if more is None:
-        return -1
-    if not mores or (mores[-1] is not more and mores[-1] != more):
-        mores.append(more)
-    return len(mores) - 1
+def used(usage: Usage | None) -> Used | None:
+    if usage is None:
+        return None
+    raw = NULL if usage.raw is None else usage.raw
+    return Used(usage.input, usage.output, usage.cached, usage.cache_write, usage.reasoning, usage.estimated, raw)
+
+
+def piece(mores: list[Fields], delta: Delta) -> Piece:
+    """The pieces' further fields are added to the list, unless the piece before had the same."""
+    more, place = delta.more, -1
+    if more is not None:
+        if not mores or (mores[-1] is not more and mores[-1] != more):
+            mores.append(more)
+        place = len(mores) - 1
+    return Piece(delta.index, delta.text, delta.finish, NULL if delta.raw is None else delta.raw, place)
 
 
 def unpack(data: bytes) -> Kept | None:
@@ -99,14 +130,24 @@ def unpack(data: bytes) -> Kept | None:
         if data[1:2] == ZIPPED:
             body = inflated(body)
         packed = decode_packed(body)
-        batches = tuple([(shift, tuple([delta(packed.mores, p) for p in pieces])) for shift, pieces in packed.batches])
+        mores = packed.mores
+        batches = tuple([(shift, tuple([delta(mores, one) for one in told])) for shift, told in packed.batches])
     except (msgspec.MsgspecError, zlib.error, ValueError, IndexError, RecursionError):
         return None
-    return Kept(packed.target, packed.at, packed.choices, packed.usage, packed.raw, packed.path, batches)
+    choices = tuple([Choice(c.index, c.text, c.finish, usage(c.usage), c.raw) for c in packed.choices])
+    return Kept(packed.target, packed.at, choices, usage(packed.usage), packed.raw, packed.path, batches)
 
 
-def delta(mores: tuple[Fields, ...], piece: Piece) -> Delta:
-    return Delta(piece.index, piece.text, piece.finish, piece.raw, None if piece.more < 0 else mores[piece.more])
+def usage(found: Used | None) -> Usage | None:
+    if found is None:
+        return None
+    raw = None if found.raw == NULL else found.raw
+    return Usage(found.input, found.output, found.cached, found.cache_write, found.reasoning, found.estimated, raw)
+
+
+def delta(mores: tuple[Fields, ...], found: Piece) -> Delta:
+    more = None if found.more < 0 else mores[found.more]
+    return Delta(found.index, found.text, found.finish, None if found.raw == NULL else found.raw, more)
 
 
 def inflated(body: bytes) -> bytes:
