@@ -136,7 +136,7 @@ gateway.upstream.pool
 gateway.upstream.http1  gateway.upstream.via_httpx
 gateway.upstream.choice
 gateway.upstream
-gateway.attempts
+gateway.attempts  gateway.watching
 gateway.fanout
 gateway.store.alive
 gateway.store.jobs
