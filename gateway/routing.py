@@ -72,7 +72,7 @@ class Router:
         if not route.targets:
             raise not_offered(name, route)
         check_allowed(name, route.name, caller)
-        return route.name, self._ordered(route)
+        return route.name, route.targets if len(route.targets) == 1 else self._ordered(route)
 
     def rates(self, target: str) -> RateTable | None:
         """The prices of a target by its name, where they are known."""
@@ -117,8 +117,6 @@ class Router:
         return found
 
     def _ordered(self, route: Route) -> tuple[Target, ...]:
-        if len(route.targets) == 1:
-            return route.targets
         return (route.order or self._order)(route.targets, self._steady())
 
     def _default_model(self) -> tuple[str, ...]:
@@ -155,7 +153,7 @@ class Router:
     ) -> Leg:
         if route.defaults:
             call = with_defaults(call, route.defaults)
-        targets = self._ordered(route)
+        targets = route.targets if len(route.targets) == 1 else self._ordered(route)
         try:
             return first_expressible(name, call, targets, offset, keeping, route.name)
         except Rejected as exc:

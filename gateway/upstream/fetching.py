@@ -1,5 +1,5 @@
-"""Small documents from elsewhere, by GET: an issuer's public keys, an engine's metrics. Seldom asked for, so never
-dear."""
+"""Small documents from elsewhere, by GET: an issuer's public keys, an engine's metrics. They are asked for
+seldom, so that need not be cheap."""
 
 import asyncio
 from collections.abc import Mapping
