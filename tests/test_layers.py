@@ -17,8 +17,7 @@ adapters.embeddings.types  adapters.errors  adapters.stops
 adapters.chat  adapters.complaints  adapters.embeddings.form  adapters.fields  adapters.regex  adapters.sse
 adapters.weakening.document  adapters.weakening.kinds  adapters.weakening.names  adapters.weakening.table
 adapters.weakening.words
-adapters.cohere_chat  adapters.local.gbnf  adapters.local.load  adapters.local.logprobs  adapters.local.refusals
-adapters.stream
+adapters.cohere_chat  adapters.local.gbnf  adapters.local.logprobs  adapters.local.refusals  adapters.stream
 adapters.weakening.limits  adapters.weakening.merging  adapters.weakening.patterns
 adapters.restoring.places  adapters.restoring.tokens  adapters.weakening.unions
 adapters.restoring.members  adapters.restoring.texts  adapters.weakening.clearness  adapters.weakening.writing
@@ -27,7 +26,7 @@ adapters.undoing  adapters.wrapping
 adapters.weakening
 adapters.cohere_request  adapters.local.lark  adapters.local.ollama_words  adapters.local.tgi_words  adapters.openai
 adapters.cohere  adapters.llama  adapters.local.llamacpp_words  adapters.local.ollama_chat  adapters.local.tgi_chat
-adapters.local.llamacpp_chat  adapters.local.ollama  adapters.local.tgi  adapters.local.vllm
+adapters.local.llamacpp_chat  adapters.local.load  adapters.local.ollama  adapters.local.tgi  adapters.local.vllm
 adapters.local.llamacpp  adapters.local.sglang
 adapters.local.finite.documents    adapters.local.finite.sentences
 adapters.local.finite.expressions  adapters.local.finite.members  adapters.local.finite.numbers
@@ -142,7 +141,7 @@ gateway.upstream.http1  gateway.upstream.via_httpx
 gateway.upstream.choice
 gateway.upstream
 gateway.resilience.course
-gateway.attempts
+gateway.attempts  gateway.watching
 gateway.caching.control  gateway.caching.entry  gateway.caching.key  gateway.caching.store
 gateway.caching.gathering  gateway.caching.local
 gateway.caching
