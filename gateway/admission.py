@@ -49,10 +49,11 @@ class Counting(Protocol):
     """Who keeps the counters. ``now`` answers at once, or says that it must be asked with ``later``."""
 
     def spare(
-        self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int, now: int
+        self, wishes: Sequence[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]], now: int
     ) -> Granted | None:
-        """Lets one leg in at once, if every limit has room to spare; None, and nothing is reserved, otherwise. ``now``
-        is in milliseconds since 1970."""
+        """Lets a call in at once, if every limit has room to spare; None, and nothing is reserved, otherwise.
+        ``wishes`` are the holds of its legs, each with tokens and nano-dollars; ``now`` is in milliseconds since
+        1970."""
 
     def now(self, ask: Ask) -> Verdict | None: ...
     async def later(self, ask: Ask) -> Verdict:
@@ -97,7 +98,7 @@ class Need(Struct, frozen=True):
 class Admitted(Struct, eq=False):
     """A call that has been let in, with a meter for each leg, and what its answer's head says of limits."""
 
-    meters: tuple[LegMeter, ...]
+    meters: Sequence[LegMeter]
     headers: HeaderLines
 
     def told(self) -> HeaderLines:
@@ -134,14 +135,15 @@ class Admission:
             limited = (*limited, found)
         if not limited and not directory.models_limited:
             return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
-        if len(plan) == 1 and not directory.models_limited and (rough := roughly(plan[0], at)) is not None:
-            hold = f"{stem}.0"
-            granted = self._counting.spare(hold, limited, *rough, at // 1000)
+        if not directory.models_limited and (wishes := wishes_of(plan, stem, at)) is not None:
+            granted = self._counting.spare(wishes, limited, at // 1000)
             if granted is not None:
-                meter = LegMeter(
-                    self._accounts, caller.team, caller.key, user, request, hold, granted.at * 1000, plan[0].name, True
-                )
-                return Admitted((meter,), told(granted))
+                accounts, team, key, at = self._accounts, caller.team, caller.key, granted.at * 1000
+                meters = [
+                    LegMeter(accounts, team, key, user, request, wish[0], at, leg.name, True)
+                    for leg, wish in zip(plan, wishes, strict=True)
+                ]
+                return Admitted(meters, told(granted))
         wanted = self._ask(limited, plan, stem, at)
         if wanted is None:
             return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
@@ -151,8 +153,7 @@ class Admission:
             verdict = await self._asked(ask)
         if not isinstance(verdict, Granted):
             raise refusal(verdict, wish_of(ask, verdict.standing.subject, verdict.standing.kind))
-        meters = self._meters(caller, user, plan, request, stem, verdict.at * 1000, needs)
-        return Admitted(meters, told(verdict))
+        return Admitted(self._meters(caller, user, plan, request, stem, verdict.at * 1000, needs), told(verdict))
 
     async def _asked(self, ask: Ask) -> Verdict:
         try:
@@ -239,6 +240,17 @@ class Admission:
         return Need(read + more + written, read, nano, params.max_tokens is None, one)
 
 
+def wishes_of(plan: Plan, stem: str, at: int) -> list[tuple[str, int, int]] | None:
+    """The holds of a call's legs, each with what it comes to at most; None if one must be looked at closely."""
+    wishes = []
+    for i, leg in enumerate(plan):
+        rough = roughly(leg, at)
+        if rough is None:
+            return None
+        wishes.append((f"{stem}.{i}", *rough))
+    return wishes
+
+
 def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
     """More tokens and nano-dollars than the simplest of calls can come to, found without looking closely; None for all
     others."""
@@ -290,7 +302,8 @@ def most_choices(call: Call) -> int:
 def price_of(targets: tuple[Target, ...], at: int, read: int, written: int, times: int) -> int | None:
     """What the dearest target takes, after all others have read the prompt and broken off."""
     if len(targets) == 1:
-        return price_at(targets[0], at, read, written, times)
+        rates = targets[0].rates
+        return None if rates is None else dearest(rates.at(at), read, written, times)
     in_vain = last = 0
     for target in targets:
         whole, nothing = price_at(target, at, read, written, times), price_at(target, at, read, 0, times)

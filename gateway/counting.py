@@ -80,7 +80,7 @@ class SharedCounting:
         self._renewing: asyncio.Task[None] | None = None
 
     def spare(
-        self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int, now: int
+        self, wishes: Sequence[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]], now: int
     ) -> Granted | None:
         """Redis is always asked in full."""
         return None

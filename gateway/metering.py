@@ -6,8 +6,7 @@ that came; of an answer that nobody read, the prompt alone.
 """
 
 import logging
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -23,9 +22,15 @@ from gateway.types import Clock, LegResult, Sending, Target
 
 NOTHING = Usage(0, 0)
 
+Total = tuple[int, Usage, int | None]
+"""Requests that have gone out, what they used, and what that costs."""
+
 IMPOSSIBLE = 50_000_000
 """Tokens that no request comes to: models read some million, and write less. Whoever reports more has made a slip,
 which would use up everybody's budgets."""
+
+CREDIBLE = 20_000
+"""Tokens that a prompt may come to, however short it is."""
 
 log = logging.getLogger("gateway.accounting")
 
@@ -52,21 +57,30 @@ class Accounts(Struct, frozen=True, eq=False):
     strict: bool = True
 
 
-class Try(Struct, eq=False):
-    """One target, while it is asked and after. ``noted``: its first request has gone out. ``total`` is what it came to,
-    once somebody has asked."""
+class Metered(Sending):
+    """A Sending of a meter's. ``place`` is which of the leg's tries it belongs to: targets are asked one after the
+    other, each with one request or several; ``began`` is when that try did."""
 
-    target: Target
-    began: float
-    sendings: list[Sending]
-    noted: bool = False
-    total: tuple[int, Usage, int | None] | None = None
+    meter: "LegMeter | None" = None
+    target: Target | None = None
+    place: int = 0
+    began: float = 0.0
+
+    def reach(self) -> None:
+        meter = self.meter
+        if meter is not None and meter.noted != self.place:
+            meter.note(self)
+        self.reached = True
 
 
 class LegMeter(Struct, eq=False):
     """A Meter. ``request`` is the call's ``x-request-id``, ``hold`` the leg's own id, ``at`` the moment of admission in
     microseconds since 1970. ``held`` says that something is reserved under that id, ``guess`` what its first request
-    was taken to come to. ``cost`` is known when it has ended; None if a price is not."""
+    was taken to come to. ``cost`` is known when it has ended; None if a price is not.
+
+    ``target``, ``began`` and ``place`` are of the try under way, ``noted`` is the place of the last one whose first
+    request has gone out. ``totals`` are of tries that somebody has asked about before the end. ``served`` is the target
+    that gave the answer to another call."""
 
     accounts: Accounts
     team: str
@@ -80,18 +94,24 @@ class LegMeter(Struct, eq=False):
     guess: Guess | None = None
     cost: int | None = 0
     ended: bool = False
-    tries: list[Try] = []
+    target: Target | None = None
+    began: float = 0.0
+    place: int = -1
+    noted: int = -1
+    sendings: tuple[Metered, ...] = ()
+    totals: dict[int, Total] | None = None
     served: str = ""
 
     def begin(self, target: Target) -> None:
-        self.tries.append(Try(target, self.accounts.clock.steady(), []))
+        self.target = target
+        self.began = self.accounts.clock.steady()
+        self.place += 1
 
     def sending(self, call: Call) -> Sending:
-        current, sending = self.tries[-1], Sending(call)
+        sending = Metered(call, meter=self, target=self.target, place=self.place, began=self.began)
         if self.guess is not None:
             sending.guess, self.guess = self.guess, None
-        current.sendings.append(sending)
-        sending.reach = partial(self._reach, current, sending)
+        self.sendings += (sending,)
         return sending
 
     def heard(self, sending: Sending) -> None:
@@ -104,12 +124,9 @@ class LegMeter(Struct, eq=False):
         if self.ended:
             return
         self.ended = True
-        entries = self._entries(result) if self.tries or not self.served else (self._hit(),)
-        for tried in self.tries:
-            for sending in tried.sendings:
-                sending.reach = None
         tokens = nano = 0
-        if entries:
+        if self.noted >= 0 or self.served:
+            entries = self._entries(result) if self.noted >= 0 else (self._hit(),)
             self.accounts.book.end(Ended(self.hold, entries))
             for entry in entries:
                 tokens += entry.input + entry.output
@@ -119,52 +136,59 @@ class LegMeter(Struct, eq=False):
                     nano += entry.cost
             if self.cost is not None:
                 self.cost = nano
+        for sending in self.sendings:
+            sending.meter = None  # they would refer to each other, and wait for the collector
         if self.held:
             self.accounts.settle(self.hold, tokens, nano)
 
     # ------------------------------------------------------------------ before
 
-    def _reach(self, current: Try, sending: Sending) -> None:
-        """The request's bytes are about to go out."""
-        if not current.noted:
-            call, target = sending.call, current.target
-            begun = Begun(
-                self.hold, self.at, self.request, self.team, self.key, self.user, self.model, target.name,
-                size_of(call), (call.params.max_tokens or 0) * call.choices,
-                self._spent() if len(self.tries) > 1 else None,
-            )  # fmt: skip
-            try:
-                self.accounts.book.begin(begun)
-            except SpoolFull as full:
-                if self.accounts.strict:
-                    raise Unnoted(
-                        "the gateway's disk has no room to note what calls use; none is made", retry_after=5
-                    ) from full
-            current.noted = True
-        sending.reached = True
-        sending.reach = None  # it would refer to itself, and wait for the collector
+    def note(self, sending: Metered) -> None:
+        """The bytes of a try's first request are about to go out. Raises Unavailable where that could not be noted."""
+        call, target = sending.call, sending.target
+        assert target is not None
+        params, said = call.params, call.input
+        size = len(said) if isinstance(said, str) else size_of(call)
+        before = None if self.noted < 0 else self._spent(self.noted)
+        begun = Begun(
+            self.hold, self.at, self.request, self.team, self.key, self.user, self.model, target.name,
+            size, 0 if params.max_tokens is None else params.max_tokens * call.choices, before,
+        )  # fmt: skip
+        try:
+            self.accounts.book.begin(begun)
+        except SpoolFull as full:
+            if self.accounts.strict:
+                raise Unnoted(
+                    "the gateway's disk has no room to note what calls use; none is made", retry_after=5
+                ) from full
+        self.noted = sending.place
 
-    def _spent(self) -> Spent | None:
-        """What the target came to that was asked before this one: should nobody come to say how the leg ended."""
-        before = [tried for tried in self.tries[:-1] if tried.noted]
-        if not before:
-            return None
-        calls, usage, nano = self._total(before[-1])
+    def _spent(self, place: int) -> Spent:
+        """What an earlier try came to: should nobody come to say how the leg ended."""
+        found = [sending for sending in self.sendings if sending.place == place and sending.reached]
+        total = total_of(found, self.at)
+        self.totals = {**(self.totals or {}), place: total}  # reckoned once, since it teaches
+        calls, usage, nano = total
         return Spent(calls, usage.input, usage.output, nano)
 
     # ------------------------------------------------------------------ after
 
     def _entries(self, result: LegResult) -> tuple[Entry, ...]:
-        """One for each target that was reached. The leg counts as a request at the one that gave its answer, else at
-        the last of them."""
-        tries, now = self.tries, self.accounts.clock.steady()
-        if len(tries) == 1 and tries[0].noted:
-            return (self._entry(0, tries[0], result, True, now),)
-        tries = [tried for tried in tries if any(sending.reached for sending in tried.sendings)]
-        chief = tries[-1:]
+        """One for each try whose target was reached. The leg counts as a request at the one that gave its answer, else
+        at the last of them."""
+        sendings, now = self.sendings, self.accounts.clock.steady()
+        if len(sendings) == 1:
+            return (self._entry(0, sendings, result, True, now),)  # as most are
+        tries: dict[int, list[Metered]] = {}
+        for sending in sendings:
+            if sending.reached:
+                tries.setdefault(sending.place, []).append(sending)
+        chief = max(tries, default=0)
         if isinstance(result.outcome, Reply):  # it may be an earlier one's, half good, that nobody has bettered
-            chief = [tried for tried in tries if tried.target is result.target][-1:] or chief
-        return tuple([self._entry(i, tried, result, tried in chief, now) for i, tried in enumerate(tries)])
+            chief = max([place for place, some in tries.items() if some[0].target is result.target], default=chief)
+        return tuple(
+            [self._entry(i, tries[place], result, place == chief, now) for i, place in enumerate(sorted(tries))]
+        )
 
     def _hit(self) -> Entry:
         """What was answered without asking anybody: it has used nothing."""
@@ -174,32 +198,32 @@ class LegMeter(Struct, eq=False):
             1, 0, 0, 0, None, None, None, 0, False, max(0, took), None,
         )  # fmt: skip
 
-    def _entry(self, place: int, tried: Try, result: LegResult, last: bool, now: float) -> Entry:
-        target, sendings, began = tried.target, tried.sendings, tried.began
-        if len(sendings) > 1:
-            sendings = [sending for sending in sendings if sending.reached]
-        first, (calls, usage, nano) = sendings[0].first, self._total(tried)
+    def _entry(self, i: int, sendings: Sequence[Metered], result: LegResult, last: bool, now: float) -> Entry:
+        first = sendings[0]
+        target, began, heard = first.target, first.began, first.first
+        assert target is not None
+        total = None if self.totals is None else self.totals.get(first.place)
+        calls, usage, nano = total or total_of(sendings, self.at)
         outcome: Outcome = "ok" if last and isinstance(result.outcome, Reply) else outcome_of(result, last, sendings)
         return Entry(
-            f"{self.hold}.{place}", self.at, self.request, self.team, self.key, self.user, self.model, target.name,
+            f"{self.hold}.{i}", self.at, self.request, self.team, self.key, self.user, self.model, target.name,
             outcome, 1 if last else 0, calls, usage.input, usage.output,
             usage.cached, usage.cache_write, usage.reasoning,
-            nano, usage.estimated, int((now - began) * 1000), int((first - began) * 1000) if first else None,
+            nano, usage.estimated, int((now - began) * 1000), int((heard - began) * 1000) if heard else None,
         )  # fmt: skip
 
-    def _total(self, tried: Try) -> tuple[int, Usage, int | None]:
-        """The requests that have gone out, what they used, and what that costs. Reckoned once, since it teaches."""
-        if tried.total is None:
-            target, sendings = tried.target, tried.sendings
-            if len(sendings) == 1:
-                usage, paid = used(sendings[0], target), int(answered(sendings[0]))
-            else:
-                sendings = [sending for sending in sendings if sending.reached]
-                usage = summed([used(sending, target) for sending in sendings])
-                paid = sum([answered(sending) for sending in sendings])
-            nano = None if target.rates is None else cost(target.rates.at(self.at), usage, paid)
-            tried.total = len(sendings), usage, nano
-        return tried.total
+
+def total_of(sendings: Sequence[Metered], at: int) -> Total:
+    """The requests of one try that have gone out, what they used, and what that costs."""
+    target = sendings[0].target
+    assert target is not None
+    if len(sendings) == 1:
+        usage = used(sendings[0], target)
+        paid = 1 if sendings[0].failure is None else int(answered(sendings[0]))
+    else:
+        usage = summed([used(sending, target) for sending in sendings])
+        paid = sum([answered(sending) for sending in sendings])
+    return len(sendings), usage, None if target.rates is None else cost(target.rates.at(at), usage, paid)
 
 
 def size_of(call: Call) -> int:
@@ -208,14 +232,14 @@ def size_of(call: Call) -> int:
     if isinstance(said, str):
         return len(said)
     if isinstance(said, Chat):
-        return len(bytes(said.messages))
+        return memoryview(said.messages).nbytes
     return sum([len(item) for item in said.items])
 
 
 def credible(call: Call) -> int:
     """Tokens of a prompt up to which a report teaches what others may come to: no tokenizer makes more of a text, and
     what a picture's address leads to is not much more."""
-    return 20_000 + 8 * size_of(call)
+    return CREDIBLE + 8 * size_of(call)
 
 
 def answered(sending: Sending) -> bool:
@@ -233,7 +257,7 @@ def used(sending: Sending, target: Target) -> Usage:
         guess = sending.guess
         if (
             estimator is not None
-            and usage.input <= credible(sending.call)
+            and (usage.input <= CREDIBLE or usage.input <= credible(sending.call))
             and (estimator.wants or (guess is not None and usage.input > guess.input))
         ):
             guess = guess or estimator.before(sending.call)
@@ -257,7 +281,7 @@ def read_of(sending: Sending, target: Target) -> int:
     return target.estimator.likely(sending.guess or target.estimator.before(sending.call))[0]
 
 
-def outcome_of(result: LegResult, last: bool, sendings: list[Sending]) -> Outcome:
+def outcome_of(result: LegResult, last: bool, sendings: Sequence[Sending]) -> Outcome:
     """How it ended at a target that gave no answer, or not the last one."""
     outcome = result.outcome
     if last:

@@ -7,20 +7,17 @@ for headers, and bodies lost to an upgrade that nobody offers.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.api import Api, Route
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed
-from gateway.exchange import HeaderLines, both, stream_head, too_large, whole_head
+from gateway.exchange import HeaderLines, both, stream_head, too_large
 from gateway.turns import current_task
 from gateway.wire.dialect import Dialect
 from gateway.wire.superset import superset
-
-if TYPE_CHECKING:
-    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 LARGE = 256 * 1024
 """Bodies over this many bytes go the ASGI way, which asks for the key before it reads."""
@@ -42,6 +39,9 @@ class Silent:
 
 
 SILENT = Silent()
+
+WHOLE = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b"
+"""What the head of every whole answer begins with: as ``whole_head`` has it for ASGI."""
 
 
 class DirectExchange:
@@ -105,7 +105,10 @@ class DirectExchange:
 
     async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
         self.started = True
-        self._transport.write(self._encode(status, whole_head(self.id, len(body), headers)) + body)
+        lines = [STATUS_LINE[status] + WHOLE % (len(body), self.id.encode())]
+        lines += map(b": ".join, headers)
+        lines += (b"", body) if self.keep_alive else (b"connection: close", b"", body)
+        self._transport.write(b"\r\n".join(lines))
         self._complete()
 
     def open(self, headers: HeaderLines) -> None:
@@ -120,7 +123,7 @@ class DirectExchange:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if not self.started:
             self.started = True
-            data = self._encode(200, self._head) + data
+            data = self._opening() + data
         self._transport.write(data)
         if not self._protocol.flow.write_paused:
             return None
@@ -154,11 +157,12 @@ class DirectExchange:
             if self._task is not None:
                 self._task.cancel()
 
-    def _encode(self, status: int, headers: HeaderLines) -> bytes:
-        lines = [b"%b: %b\r\n" % line for line in headers]
+    def _opening(self) -> bytes:
+        """The head of a stream."""
+        lines = [*map(b": ".join, self._head)]
         if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        return STATUS_LINE[status] + b"".join(lines) + b"\r\n"
+            lines.append(b"connection: close")
+        return STATUS_LINE[200] + b"\r\n".join(lines) + b"\r\n\r\n"
 
     def _complete(self) -> None:
         self.response_complete = True
@@ -173,6 +177,10 @@ class Protocol(HttpToolsProtocol):
 
     _exchange: DirectExchange | None = None
     _route: Route | None = None
+    _api: Api | None = None
+    _parts: list[bytes]
+    _answering: asyncio.Task[None] | None = None
+    _idle: asyncio.Future[None] | None = None  # done when the task that answers has something to do
     _direct = False  # the body now coming belongs to ``_exchange``
     _in_head = True
     _last = False  # nothing that comes after the answer under way can be understood
@@ -184,6 +192,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
+        self._api = self.app if isinstance(self.app, Api) else None
         self._since = self.loop.time()
         self._watch = self.loop.call_later(PATIENCE, self._look)
 
@@ -192,6 +201,8 @@ class Protocol(HttpToolsProtocol):
             self._watch.cancel()
         if self._exchange is not None:
             self._exchange.gone()
+        if self._idle is not None:
+            self._idle.cancel()
         super().connection_lost(exc)
         self._exchange = None
 
@@ -223,7 +234,8 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._since = self.loop.time()
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
@@ -266,15 +278,15 @@ class Protocol(HttpToolsProtocol):
         self._head_size = 0
         if self.parser.should_upgrade():  # see _go_on_without_upgrade
             return
-        if isinstance(self.app, Api) and (self.cycle is None or self.cycle.response_complete):
-            self._route = self.app.route(self.url)
+        if self._api is not None and (self.cycle is None or self.cycle.response_complete):
+            self._route = self._api.route(self.url)
             if self._route is not None and self._take():
                 return
         self._leave_to_uvicorn()
 
     def on_body(self, body: bytes) -> None:
         if self._direct:
-            cast(DirectExchange, self._exchange).parts.append(body)
+            self._parts.append(body)
         else:
             super().on_body(body)
 
@@ -286,15 +298,30 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._direct = False
-        exchange, route = cast(DirectExchange, self._exchange), cast(Route, self._route)
-        self.tasks.add(self.loop.create_task(self._answer(exchange, route)))
+        task, idle = self._answering, self._idle
+        if task is None or idle is None:
+            task = self._answering = self.loop.create_task(self._answer())
+        elif not idle.done():
+            idle.set_result(None)
+        self.tasks.add(task)
 
-    async def _answer(self, exchange: DirectExchange, route: Route) -> None:
-        """The task says itself that it is over: a callback would be one more turn of the loop."""
+    async def _answer(self) -> None:
+        """Answers one exchange after the other, for as long as the connection lasts: a task for each would cost more
+        than most of what is done in it. It says itself when it has nothing to do, so that nobody waits for it."""
+        task = current_task()
         try:
-            await cast(Api, self.app).answer(exchange, route)
+            while self._api is not None and self._exchange is not None and self._route is not None:
+                self._idle = None
+                await self._api.answer(self._exchange, self._route)
+                self.tasks.discard(task)
+                if self._answering is not task or self.transport.is_closing():
+                    return  # the answer was complete before its task was, and another one has begun
+                self._idle = self.loop.create_future()
+                await self._idle
         finally:
-            self.tasks.discard(current_task())
+            self.tasks.discard(task)
+            if self._answering is task:
+                self._answering = self._idle = None
 
     def _take(self) -> bool:
         """Whether this request goes the short way: a POST whose body is said to be of bearable size."""
@@ -322,7 +349,8 @@ class Protocol(HttpToolsProtocol):
             return False
         self._direct = True
         self._exchange = exchange
-        self.cycle = cast("RequestResponseCycle", exchange)
+        self._parts = exchange.parts
+        self.cycle = exchange  # type: ignore[assignment]  # which it is as far as uvicorn looks
         return True
 
     def _leave_to_uvicorn(self) -> None:

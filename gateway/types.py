@@ -60,8 +60,8 @@ class Caller(Struct, frozen=True, eq=False):
 class Sending(Struct, eq=False):
     """One HTTP request to a provider, while it is under way and after. ``usage`` is what its answer has reported, or
     our estimate; a stream that is cut leaves its ``decoder`` with what was reported until then, and how many
-    characters and pieces it has brought. ``failure`` is why there was no answer. ``reach`` is called when its bytes are
-    about to go out: what is not ``reached`` has cost nothing. ``guess`` is what it was taken to come to."""
+    characters and pieces it has brought. ``failure`` is why there was no answer. What is not ``reached`` has cost
+    nothing. ``guess`` is what it was taken to come to."""
 
     call: Call
     usage: Usage | None = None
@@ -72,7 +72,10 @@ class Sending(Struct, eq=False):
     first: float = 0.0
     guess: Guess | None = None
     reached: bool = False
-    reach: Callable[[], None] | None = None
+
+    def reach(self) -> None:
+        """Its bytes are about to go out. May raise a ProviderError: then they must not."""
+        self.reached = True
 
 
 class Meter(Protocol):

@@ -85,17 +85,17 @@ class Account:
             return False
         return (most := limits.usd_day) is None or day.nano + day.reserved_nano + claim.nano <= most
 
-    def spares(self, tokens: int, nano: int) -> bool:
-        """Whether one request more fits so well that half of everything is left; where that is not so, it must be
-        looked at closely how much it may take."""
+    def spares(self, requests: int, tokens: int, nano: int) -> bool:
+        """Whether so many requests more fit so well that half of everything is left; where that is not so, it must be
+        looked at closely how much they may take."""
         limits, day, month = self.limits, self.day, self.month
         if self.by_minute:
             window = self.window
-            if (most := limits.rpm) is not None and window.requests >= most:
+            if (most := limits.rpm) is not None and window.requests + requests > most:
                 return False
             if (most := limits.tpm) is not None and (window.tokens + tokens) * 2 > most:
                 return False
-        if (most := limits.concurrent) is not None and self.places >= most:
+        if (most := limits.concurrent) is not None and self.places + requests > most:
             return False
         if (most := limits.usd_month) is not None and (month.nano + month.reserved_nano + nano) * 2 > most:
             return False

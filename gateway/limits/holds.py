@@ -8,6 +8,9 @@ from gateway.limits.windows import Bucket
 REMEMBERED = 48 * 3600 * 1000
 """Milliseconds that an expired hold may still be settled, and that a use which is told twice is recognised."""
 
+Place = tuple[Account, Bucket | None, Used, Used]
+"""Where a hold counts: the account, the bucket of its window, its day, its month."""
+
 Reserved = tuple[Account, Bucket | None, Used, Used, int, int]
 """A share of a hold: the account, the bucket of its window, its day, its month; tokens and nano-dollars."""
 
@@ -28,8 +31,8 @@ class Holds:
     """Living holds in one queue for each time to live, so that the first of a queue is the first to expire."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, list[Reserved]] = {}
-        """Of holds that live as long as this process."""
+        self.kept: dict[str, tuple[list[Place], int, int]] = {}
+        """Holds that live as long as this process, and have reserved the same tokens and nano-dollars everywhere."""
         self._queues: dict[float, dict[str, Held]] = {}
         self._expired: dict[str, Held] = {}
         self._told: dict[str, int] = {}
@@ -40,13 +43,11 @@ class Holds:
             queue = self._queues[ttl] = {}
         queue[id] = Held(id, until, ttl, shares)
 
-    def keep(self, id: str, shares: list[Reserved]) -> None:
-        self.kept[id] = shares
-
     def pop(self, id: str) -> Held | None:
         """The living hold, which lives no longer."""
-        if (shares := self.kept.pop(id, None)) is not None:
-            return Held(id, 0, 0.0, shares)
+        if (kept := self.kept.pop(id, None)) is not None:
+            places, tokens, nano = kept
+            return Held(id, 0, 0.0, [(*place, tokens, nano) for place in places])
         for queue in self._queues.values():
             held = queue.pop(id, None)
             if held is not None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.limits.accounts import Account, Obstacle, obstacles, soft
 from gateway.limits.calendar import calendar_at
-from gateway.limits.holds import Held, Holds, Reserved
+from gateway.limits.holds import Held, Holds, Place, Reserved
 from gateway.limits.types import (
     Ask,
     Claim,
@@ -113,13 +113,18 @@ class LocalLimiter:
             self._due = expires
 
     def spare(
-        self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int, now: int
+        self, wishes: Sequence[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]], now: int
     ) -> Granted | None:
-        """Lets one leg in if there is much room for it everywhere. None, and nothing is reserved, where it must be
-        asked for in full. Takes half as long. ``now`` is the clock's time; the hold does not expire."""
+        """Lets a call in if there is much room for it everywhere. ``wishes`` are the holds of its legs, each with
+        tokens and nano-dollars, which count alike in all who are limited. None, and nothing is reserved, where it must
+        be asked for in full. Takes half as long. ``now`` is the clock's time; the holds do not expire."""
         if now >= self._due:
             self._tend(now)
-        day = self._calendar.day
+        if len(wishes) == 1:
+            [(_, tokens, nano)] = wishes
+        else:
+            tokens, nano = sum([wish[1] for wish in wishes]), sum([wish[2] for wish in wishes])
+        requests, day = len(wishes), self._calendar.day
         accounts: list[Account] = []
         for subject, limits in limited:
             account = self._accounts.get(subject) or self._open(subject)
@@ -129,17 +134,17 @@ class LocalLimiter:
                 account.turn(self._calendar)
             if account.by_minute and (buckets := account.window.buckets) and buckets[0].last + SPAN <= now:
                 account.window.forget(now)
-            if account.warns or not account.spares(tokens, nano):
+            if account.warns or not account.spares(requests, tokens, nano):
                 return None
             accounts.append(account)
-        shares: list[Reserved] = []
+        places: list[Place] = []
         for account in accounts:
-            account.places += 1
-            bucket = account.take(1, tokens, nano, now)
-            shares.append((account, bucket, account.day, account.month, tokens, nano))
-        self._holds.keep(hold, shares)
-        requests, left = self._tightest(accounts, now)
-        return Granted(now, requests, left)
+            account.places += requests
+            places.append((account, account.take(requests, tokens, nano, now), account.day, account.month))
+        kept = self._holds.kept
+        for hold, tokens, nano in wishes:
+            kept[hold] = (places, tokens, nano)
+        return Granted(now, *self._tightest(accounts, now))
 
     def spent(self, hold: str, tokens: int, nano: int) -> None:
         """What a leg that was let in here came to."""
@@ -147,7 +152,7 @@ class LocalLimiter:
         if held is None:
             self.settled((SettledUse(hold, tokens, nano),))
         else:
-            release(held, tokens, nano)
+            release(*held, tokens, nano)
 
     def settled(self, uses: tuple[SettledUse, ...]) -> None:
         now = self._clock()
@@ -157,7 +162,7 @@ class LocalLimiter:
             told = bool(use.subjects) and self._holds.is_told(use.id)
             tokens, nano = (0, 0) if told else (use.tokens, use.nano)
             if (held := self._holds.pop(use.id)) is not None:
-                release(held.shares, tokens, nano)
+                release_each(held.shares, tokens, nano)
             elif (held := self._holds.pop_expired(use.id)) is not None:
                 for account, bucket, day, month, _, _ in held.shares:
                     if bucket is not None:
@@ -267,16 +272,17 @@ class LocalLimiter:
             if not account.by_time:
                 continue
             limits, window = account.limits, account.window
+            reset = window.until_empty(now) / 1000
             if (most := limits.rpm) is not None:
                 left = most - window.requests if most > window.requests else 0
                 if (share := left / (most or 1)) < least_requests:
                     least_requests = share
-                    requests = Standing(account.subject, "requests/min", most, left, window.until_empty(now) / 1000)
+                    requests = Standing(account.subject, "requests/min", most, left, reset)
             if (most := limits.tpm) is not None:
                 left = most - window.tokens if most > window.tokens else 0
                 if (share := left / (most or 1)) < least_tokens:
                     least_tokens = share
-                    tokens = Standing(account.subject, "tokens/min", most, left, window.until_empty(now) / 1000)
+                    tokens = Standing(account.subject, "tokens/min", most, left, reset)
             if (most := limits.tpd) is not None:
                 left = max(0, most - account.day.tokens - account.day.reserved_tokens)
                 if (share := left / (most or 1)) < least_tokens:
@@ -324,9 +330,9 @@ def give_back(held: Held) -> None:
             bucket.change(-tokens)
 
 
-def release(shares: list[Reserved], used_tokens: int, used_nano: int) -> None:
+def release(places: list[Place], tokens: int, nano: int, used_tokens: int, used_nano: int) -> None:
     """What was used stays, the rest is given back."""
-    for account, bucket, day, month, tokens, nano in shares:
+    for account, bucket, day, month in places:
         account.places -= 1
         day.reserved_tokens -= tokens
         day.reserved_nano -= nano
@@ -336,3 +342,9 @@ def release(shares: list[Reserved], used_tokens: int, used_nano: int) -> None:
         month.nano += used_nano
         if bucket is not None and used_tokens != tokens:
             bucket.change(used_tokens - tokens)
+
+
+def release_each(shares: list[Reserved], used_tokens: int, used_nano: int) -> None:
+    """The same of a hold that has not reserved the same everywhere."""
+    for account, bucket, day, month, tokens, nano in shares:
+        release([(account, bucket, day, month)], tokens, nano, used_tokens, used_nano)

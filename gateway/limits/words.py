@@ -4,7 +4,6 @@ Names and forms of ``x-ratelimit-*``: https://platform.openai.com/docs/guides/ra
 """
 
 import math
-from functools import lru_cache
 
 from gateway.errors import Exhausted, GatewayError, OverLimit
 from gateway.limits.types import NANO, Granted, Kind, Refused, Standing, Subject
@@ -26,9 +25,9 @@ def told(verdict: Granted | Refused) -> HeaderLines:
     """The limits that bind, and soft budgets that are passed."""
     lines: HeaderLines = []
     if verdict.requests is not None:
-        lines += standing(b"requests", verdict.requests)
+        lines += standing(REQUESTS, verdict.requests)
     if verdict.tokens is not None:
-        lines += standing(b"tokens", verdict.tokens)
+        lines += standing(TOKENS, verdict.tokens)
     if isinstance(verdict, Granted) and verdict.soft:
         passed = "; ".join(
             [f"{name(soft.subject)} has passed {amount(soft.kind, soft.limit)}" for soft in verdict.soft]
@@ -39,18 +38,18 @@ def told(verdict: Granted | Refused) -> HeaderLines:
     return lines
 
 
-def standing(of: bytes, state: Standing) -> HeaderLines:
-    limit, remaining, reset = names(of)
+Names = tuple[bytes, bytes, bytes]
+REQUESTS: Names = (b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests")
+TOKENS: Names = (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens")
+
+
+def standing(names: Names, state: Standing) -> HeaderLines:
+    limit, remaining, reset = names
     return [
         (limit, b"%d" % state.limit),
         (remaining, b"%d" % state.remaining),
         (reset, b"1m0s" if state.reset == 60 else duration(state.reset)),
     ]
-
-
-@lru_cache(maxsize=2)
-def names(of: bytes) -> tuple[bytes, bytes, bytes]:
-    return b"x-ratelimit-limit-" + of, b"x-ratelimit-remaining-" + of, b"x-ratelimit-reset-" + of
 
 
 def duration(seconds: float) -> bytes:

@@ -36,7 +36,8 @@ async def client(provider: Provider, state: Path) -> AsyncIterator[httpx.AsyncCl
 
 
 def told(response: httpx.Response) -> str | None:
-    return response.headers.get("x-gateway-cache")
+    found: str | None = response.headers.get("x-gateway-cache")
+    return found
 
 
 def texts(response: httpx.Response) -> list[str]:
@@ -44,6 +45,11 @@ def texts(response: httpx.Response) -> list[str]:
     lines = [line[6:] for line in response.text.split("\n") if line.startswith("data: {")]
     found = [choice for line in lines for choice in msgspec.json.decode(line).get("choices", ())]
     return [text for choice in found if (text := choice.get("text") or choice.get("delta", {}).get("content"))]
+
+
+async def asked(provider: Provider) -> None:
+    while not provider.seen:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.005)
 
 
 async def entries(state: Path, count: int) -> list[tuple[Any, ...]]:
@@ -158,8 +164,7 @@ async def test_the_call_goes_on_for_those_who_stay(
 ) -> None:
     provider.scripts["a"] = SLOW
     leader = asyncio.create_task(client.post(URL, json={**COLD, "stream": stream}))
-    while not provider.seen:
-        await asyncio.sleep(0.005)
+    await asked(provider)
     follower = asyncio.create_task(client.post(URL, json={**COLD, "stream": stream}))
     await asyncio.sleep(0.05)
     leader.cancel()
@@ -175,8 +180,7 @@ async def test_it_is_cancelled_when_the_last_has_left(
 ) -> None:
     provider.scripts["a"] = Script(pause=5)
     callers = [asyncio.create_task(client.post(URL, json={**COLD, "stream": stream})) for _ in range(3)]
-    while not provider.seen:
-        await asyncio.sleep(0.005)
+    await asked(provider)
     await asyncio.sleep(0.05)
     for caller in callers:
         caller.cancel()

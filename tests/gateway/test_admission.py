@@ -51,9 +51,9 @@ class Watched:
         self.asks: list[Ask] = []
 
     def spare(
-        self, hold: str, limited: Sequence[tuple[Subject, Limits]], tokens: int, nano: int, now: int
+        self, wishes: Sequence[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]], now: int
     ) -> Granted | None:
-        return None if self._closely else self._counting.spare(hold, limited, tokens, nano, now)
+        return None if self._closely else self._counting.spare(wishes, limited, now)
 
     def now(self, ask: Ask) -> Verdict | None:
         self.asks.append(ask)

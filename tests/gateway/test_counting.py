@@ -98,7 +98,7 @@ async def test_alone_the_answer_is_there_at_once() -> None:
     ask = asking.ask((TEAM, limits), tokens=10)
     verdict = counting.now(ask)
     assert verdict is not None and granted(verdict)
-    assert counting.spare("near", [(TEAM, limits)], 10, 0, NOON) is not None
+    assert counting.spare([("near", 10, 0)], [(TEAM, limits)], NOON) is not None
     later = counting.now(asking.ask((TEAM, limits)))
     assert later is not None and refused(later)
     counting.settle(ask.holds[0].id, 7, 0)
@@ -125,7 +125,7 @@ async def test_the_store_decides_while_it_is_there() -> None:
     replica = Replica()
     ask = replica.asking.ask((TEAM, Limits(rpm=1)))
     assert replica.counting.now(ask) is None  # it must be asked
-    assert replica.counting.spare("h", [(TEAM, Limits(rpm=100))], 1, 1, NOON) is None
+    assert replica.counting.spare([("h", 1, 1)], [(TEAM, Limits(rpm=100))], NOON) is None
     verdict = granted(await replica.counting.later(ask))
     assert not verdict.degraded
     _, second = await replica.admit((TEAM, Limits(rpm=1)))
