@@ -24,6 +24,7 @@ from gateway.limits.types import (
     Hold,
     Limits,
     Share,
+    Standing,
     StoreDown,
     Subject,
     Verdict,
@@ -73,6 +74,22 @@ class Spooling(Protocol):
         """Bytes that may yet be written."""
 
 
+class Watch(Protocol):
+    """Who counts what is decided."""
+
+    def granted(self, verdict: Granted | None = None) -> None:
+        """A call was let in; without a verdict where nothing limits it."""
+
+    def refused(self, standing: Standing, degraded: bool = False) -> None:
+        """It was not, since this limit was in the way."""
+
+    def unpriced(self, subject: Subject) -> None:
+        """It was not, since a budget holds and a price is not known."""
+
+    def unrecorded(self) -> None:
+        """It was not, since what it uses could not be counted or noted."""
+
+
 class Rules(Struct, frozen=True):
     """What is configured: the tokens of an answer that nobody bounds, and whether a call is let in under a budget when
     a price is not known, or when it could not be noted."""
@@ -112,7 +129,14 @@ class Admitted(Struct, eq=False):
 
 class Admission:
     def __init__(
-        self, directory: Directory, counting: Counting, accounts: Accounts, spool: Spooling, rules: Rules, clock: Clock
+        self,
+        directory: Directory,
+        counting: Counting,
+        accounts: Accounts,
+        spool: Spooling,
+        rules: Rules,
+        clock: Clock,
+        watch: Watch,
     ) -> None:
         self._directory = directory
         self._counting = counting
@@ -120,11 +144,13 @@ class Admission:
         self._spool = spool
         self._rules = rules
         self._clock = clock
+        self._watch = watch
 
     async def admit(self, caller: Caller, user: str, plan: Plan, request: str) -> Admitted:
         """Raises OverLimit, Exhausted or Unrecorded; nothing is reserved then."""
         spool, directory = self._spool, self._directory
         if spool.free < ROOM and spool.room < ROOM * len(plan) and not self._rules.unnoted:
+            self._watch.unrecorded()
             raise Unrecorded("the gateway's disk has no room to note what calls use; none is made", retry_after=5)
         at = int(self._clock.wall() * 1_000_000)
         stem = f"{at:014x}-{request[:13]}"
@@ -133,24 +159,29 @@ class Admission:
         if user and directory.users_limited and (found := directory.limited("user", f"{caller.team}/{user}")):
             limited = (*limited, found)
         if not limited and not directory.models_limited:
+            self._watch.granted()
             return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
         if len(plan) == 1 and not directory.models_limited and (rough := roughly(plan[0], at)) is not None:
             hold = f"{stem}.0"
             granted = self._counting.spare(hold, limited, *rough, at // 1000)
             if granted is not None:
+                self._watch.granted(granted)
                 meter = LegMeter(
                     self._accounts, caller.team, caller.key, user, request, hold, granted.at * 1000, plan[0].name, True
                 )
                 return Admitted((meter,), told(granted))
         wanted = self._ask(limited, plan, stem, at)
         if wanted is None:
+            self._watch.granted()
             return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
         ask, needs = wanted
         verdict = self._counting.now(ask)
         if verdict is None:
             verdict = await self._asked(ask)
         if not isinstance(verdict, Granted):
+            self._watch.refused(verdict.standing, verdict.degraded)
             raise refusal(verdict, wish_of(ask, verdict.standing.subject, verdict.standing.kind))
+        self._watch.granted(verdict)
         meters = self._meters(caller, user, plan, request, stem, verdict.at * 1000, needs)
         return Admitted(meters, told(verdict))
 
@@ -158,6 +189,7 @@ class Admission:
         try:
             return await self._counting.later(ask)
         except StoreDown as exc:
+            self._watch.unrecorded()
             raise Unrecorded("limits cannot be looked up now, and no call is let in without", retry_after=1) from exc
         except asyncio.CancelledError:
             for hold in ask.holds:  # the caller has left; what was asked for may yet be granted
@@ -208,6 +240,7 @@ class Admission:
         for i, mine in zip(legs, tokens, strict=True):
             need = needs[i]
             if need.nano is None and budgeted and not self._rules.unpriced:
+                self._watch.unpriced(subject)
                 raise unpriced(plan[i])
             shares[i].append(Share(place, mine, need.nano or 0))
             nano += need.nano or 0

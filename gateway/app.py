@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,27 +99,30 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     rng = random.Random()
     doors = Doors(config, settings.environ)
     router = doors.router(rng)
-    books = Bookkeeping(config, settings, clock, router.rates)
+    metrics = Metrics(settings.environ.get(census.VARIABLE), clock.steady)
+    for name, gate in doors.gates.items():
+        metrics.watch("gateway_provider_busy", partial(getattr, gate, "busy"), name)
+        metrics.watch("gateway_provider_waiting", partial(getattr, gate, "waiting"), name)
+    books = Bookkeeping(config, settings, clock, router.rates, metrics)
     issuer = None if config.jwt is None else issuer_of(config.jwt, clock)
     known = Keys(books.directory, clock.wall, issuer)
     limits = config.limits
     rules = Rules(limits.output_tokens, limits.unknown_price == "allow", config.ledger.on_full == "allow")
-    admission = Admission(books.directory, books.counting, books.accounts, books.spool, rules, clock)
+    admission = Admission(books.directory, books.counting, books.accounts, books.spool, rules, clock, metrics)
     server = config.server
     bounds: Any = {"max_body": server.max_body_bytes, "max_depth": server.max_depth}
     completion = Completion(router, known, admission, clock, keepalive=server.keepalive, **bounds)
-    metrics = Metrics(settings.environ.get(census.VARIABLE))
-    admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.render)
+    admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.scraped)
     rest = admin.app()
     jobs = Jobs(JobStore(Path(settings.state_dir), clock.wall, LOST), failure_of)
     polling = Polling(completion, known, jobs, clock, **bounds)
     rest.router.routes.extend(polling.routes(admin.models))
     rest.router.routes.extend(admin_routes(Admins(books.directory, clock.wall).admin, books.control, clock.wall))
-    rest.router.lifespan_context = lifespan(admin, doors, jobs, books, issuer)
-    routes = {path: api.Route(door, completion.complete) for path, door in generating().items()}
+    rest.router.lifespan_context = lifespan(admin, doors, jobs, books, issuer, metrics)
+    routes = [api.Route(path, door, completion.complete) for path, door in generating().items()]
     embedding = Embedding(lambda: completion.router, known, admission, clock, **bounds)
-    routes |= {path: api.Route(door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()}
-    return Api(routes, rest, rng)
+    routes += [api.Route(path, door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()]
+    return Api(routes, rest, rng, metrics)
 
 
 def issuer_of(settings: JwtSettings, clock: Clock) -> "Issuer":
@@ -137,7 +141,7 @@ class Doors:
         self._listing = listing(config)
         self._tokenizers: dict[str, Tokenizer] = {}
         self._clients: dict[upstream.Way, Upstream] = {}
-        self._gates = {
+        self.gates = {
             name: Gate(provider.concurrency, provider.queue)
             for name, provider in config.providers.items()
             if provider.concurrency is not None
@@ -193,7 +197,7 @@ class Doors:
             adapter,
             self._client(provider, base_url),
             provider.timeouts,
-            self._gates.get(target.provider),
+            self.gates.get(target.provider),
             target.weight,
             target.fallback,
             self._config.defaults.max_tokens if mode == "completion" else None,
@@ -224,7 +228,9 @@ class Doors:
             await client.close()
 
 
-def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping, issuer: "Issuer | None") -> Any:
+def lifespan(
+    admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping, issuer: "Issuer | None", metrics: Metrics
+) -> Any:
     """Ready from now on; clients closed at the end."""
 
     @contextlib.asynccontextmanager
@@ -234,6 +240,7 @@ def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping, issuer:
         await jobs.start()
         if issuer is not None:
             issuer.start()
+        metrics.start()
         gc.freeze()  # what is there now stays: nobody need look through it again and again
         gc.set_threshold(*COLLECTING)
         admin.ready = True
@@ -248,6 +255,7 @@ def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping, issuer:
                 await issuer.close()
             await doors.close()
             await books.close()
+            await metrics.close()
 
     return run
 

@@ -43,13 +43,24 @@ class Book(Protocol):
 
 
 class Accounts(Struct, frozen=True, eq=False):
-    """What all meters share. ``settle`` ends a leg's hold, with the tokens and
-    nano-dollars that it came to. ``strict``: what cannot be noted is not asked."""
+    """What all meters share. ``settle`` ends a leg's hold, with the tokens and nano-dollars that it came to.
+    ``strict``: what cannot be noted is not asked. ``watch`` hears what the ledger gets."""
 
     clock: Clock
     book: Book
     settle: Callable[[str, int, int], None]
     strict: bool = True
+    watch: "Watch | None" = None
+
+
+class Watch(Protocol):
+    """Who counts what legs come to."""
+
+    def observe(self, entries: tuple[Entry, ...], began: float) -> None:
+        """A leg's entries; ``began`` is when its first target was asked, by the steady clock."""
+
+    def unreached(self, model: str, target: str) -> None:
+        """A target failed before any request had gone out to it: it has no entry."""
 
 
 class Try(Struct, eq=False):
@@ -117,6 +128,14 @@ class LegMeter(Struct, eq=False):
                 self.cost = nano
         if self.held:
             self.accounts.settle(self.hold, tokens, nano)
+        watch = self.accounts.watch
+        if watch is not None:
+            if entries:
+                watch.observe(entries, self.tries[0].began)
+            if len(entries) < len(self.tries) and isinstance(result.outcome, ProviderError | Reply):
+                for tried in self.tries:
+                    if not tried.noted:
+                        watch.unreached(self.model, tried.target.name)
 
     # ------------------------------------------------------------------ before
 

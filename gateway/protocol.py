@@ -58,6 +58,7 @@ class DirectExchange:
         "content_type",
         "dialect",
         "disconnected",
+        "first",
         "id",
         "keep_alive",
         "lamini",
@@ -65,6 +66,8 @@ class DirectExchange:
         "parts",
         "response_complete",
         "started",
+        "status",
+        "team",
     )
 
     message_event = SILENT
@@ -76,7 +79,8 @@ class DirectExchange:
         self._task: asyncio.Task[Any] | None = None
         self._waiting: asyncio.Future[None] | None = None
         self._head: HeaderLines = []
-        self.id = ""
+        self.id = self.team = ""
+        self.status, self.first = 0, 0.0
         self.parts: list[bytes] = []
         self.keep_alive = keep_alive
         self.lamini = self.left = self.started = self.disconnected = self.response_complete = False
@@ -101,6 +105,7 @@ class DirectExchange:
 
     async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
         self.started = True
+        self.status = status
         self._transport.write(self._encode(status, whole_head(self.id, len(body), headers)) + body)
         self._complete()
 
@@ -116,6 +121,7 @@ class DirectExchange:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if not self.started:
             self.started = True
+            self.status = 200
             data = self._encode(200, self._head) + data
         self._transport.write(data)
         if not self._protocol.flow.write_paused:
