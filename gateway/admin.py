@@ -1,6 +1,6 @@
 """Everything that is not a generating route: ordinary Starlette views, where microseconds do not count."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from starlette.applications import Starlette
@@ -29,7 +29,7 @@ class Admin:
         router: Callable[[], Router],
         keys: Keys,
         created: int,
-        metrics: Callable[[str | None], tuple[bytes, str]],
+        metrics: Callable[[str | None], Awaitable[tuple[bytes, str]]],
     ) -> None:
         self._metrics = metrics
         self._router = router
@@ -62,8 +62,9 @@ class Admin:
         return answer({"status": "ready"}) if self.ready else answer({"status": "starting"}, 503)
 
     async def metrics(self, request: Request) -> Response:
-        """What is measured, in Prometheus' form. Open like the two above: it names no team, key or prompt."""
-        body, kind = self._metrics(request.headers.get("accept"))
+        """What is measured, in Prometheus' form. Open like the two above: it names teams, models and targets, but
+        no key, user or prompt."""
+        body, kind = await self._metrics(request.headers.get("accept"))
         return Response(body, headers={"content-type": kind})
 
     async def models(self, request: Request) -> Response:

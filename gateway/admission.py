@@ -24,6 +24,7 @@ from gateway.limits.types import (
     Hold,
     Limits,
     Share,
+    Standing,
     StoreDown,
     Subject,
     Verdict,
@@ -74,6 +75,22 @@ class Spooling(Protocol):
         """Bytes that may yet be written."""
 
 
+class Watch(Protocol):
+    """Who counts what is decided."""
+
+    def granted(self, verdict: Granted | None = None) -> None:
+        """A call was let in; without a verdict where nothing limits it."""
+
+    def refused(self, standing: Standing, degraded: bool = False) -> None:
+        """It was not, since this limit was in the way."""
+
+    def unpriced(self, subject: Subject) -> None:
+        """It was not, since a budget holds and a price is not known."""
+
+    def unrecorded(self) -> None:
+        """It was not, since what it uses could not be counted or noted."""
+
+
 class Rules(Struct, frozen=True):
     """What is configured: the tokens of an answer that nobody bounds, and whether a call is let in under a budget when
     a price is not known, or when it could not be noted."""
@@ -113,7 +130,14 @@ class Admitted(Struct, eq=False):
 
 class Admission:
     def __init__(
-        self, directory: Directory, counting: Counting, accounts: Accounts, spool: Spooling, rules: Rules, clock: Clock
+        self,
+        directory: Directory,
+        counting: Counting,
+        accounts: Accounts,
+        spool: Spooling,
+        rules: Rules,
+        clock: Clock,
+        watch: Watch,
     ) -> None:
         self._directory = directory
         self._counting = counting
@@ -121,11 +145,13 @@ class Admission:
         self._spool = spool
         self._rules = rules
         self._clock = clock
+        self._watch = watch
 
     async def admit(self, caller: Caller, user: str, plan: Plan, request: str) -> Admitted:
         """Raises OverLimit, Exhausted or Unrecorded; nothing is reserved then."""
         spool, directory = self._spool, self._directory
         if spool.free < ROOM and spool.room < ROOM * len(plan) and not self._rules.unnoted:
+            self._watch.unrecorded()
             raise Unrecorded("the gateway's disk has no room to note what calls use; none is made", retry_after=5)
         at = int(self._clock.wall() * 1_000_000)
         stem = f"{at:014x}-{request[:13]}"
@@ -134,10 +160,12 @@ class Admission:
         if user and directory.users_limited and (found := directory.limited("user", f"{caller.team}/{user}")):
             limited = (*limited, found)
         if not limited and not directory.models_limited:
+            self._watch.granted()
             return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
         if not directory.models_limited and (wishes := wishes_of(plan, stem, at)) is not None:
             granted = self._counting.spare(wishes, limited, at // 1000)
             if granted is not None:
+                self._watch.granted(granted)
                 accounts, team, key, at = self._accounts, caller.team, caller.key, granted.at * 1000
                 meters = [
                     LegMeter(accounts, team, key, user, request, wish[0], at, leg.name, True)
@@ -146,19 +174,23 @@ class Admission:
                 return Admitted(meters, told(granted))
         wanted = self._ask(limited, plan, stem, at)
         if wanted is None:
+            self._watch.granted()
             return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
         ask, needs = wanted
         verdict = self._counting.now(ask)
         if verdict is None:
             verdict = await self._asked(ask)
         if not isinstance(verdict, Granted):
+            self._watch.refused(verdict.standing, verdict.degraded)
             raise refusal(verdict, wish_of(ask, verdict.standing.subject, verdict.standing.kind))
+        self._watch.granted(verdict)
         return Admitted(self._meters(caller, user, plan, request, stem, verdict.at * 1000, needs), told(verdict))
 
     async def _asked(self, ask: Ask) -> Verdict:
         try:
             return await self._counting.later(ask)
         except StoreDown as exc:
+            self._watch.unrecorded()
             raise Unrecorded("limits cannot be looked up now, and no call is let in without", retry_after=1) from exc
         except asyncio.CancelledError:
             for hold in ask.holds:  # the caller has left; what was asked for may yet be granted
@@ -209,6 +241,7 @@ class Admission:
         for i, mine in zip(legs, tokens, strict=True):
             need = needs[i]
             if need.nano is None and budgeted and not self._rules.unpriced:
+                self._watch.unpriced(subject)
                 raise unpriced(plan[i])
             shares[i].append(Share(place, mine, need.nano or 0))
             nano += need.nano or 0

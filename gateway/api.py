@@ -8,13 +8,15 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
 
 from msgspec import Struct
 
 from gateway.asgi import AsgiApp, AsgiExchange, Receive, Scope, Send
 from gateway.errors import GatewayError, Internal, MethodNotAllowed, UnsupportedMedia
 from gateway.exchange import Exchange, HeaderLines
+from gateway.metrics import Recording
 from gateway.turns import current_task
 from gateway.wire.dialect import Door
 
@@ -26,23 +28,25 @@ JSON_TYPES = (b"application/json", b"text/json")
 class Route(Struct, frozen=True, eq=False):
     """A path: how its callers' dialect is found, and what answers them."""
 
+    path: str
     door: Door
     serve: Callable[[Exchange, Door], Awaitable[None]]
 
 
 class Api:
-    """The application. ``routes`` are the paths that ask models; ``rest`` serves all others."""
+    """The application. ``routes`` are those that ask models; ``rest`` serves all others."""
 
-    def __init__(self, routes: dict[str, Route], rest: AsgiApp, rng: random.Random) -> None:
-        self._routes = {**routes, **{f"{path}/": route for path, route in routes.items()}}
+    def __init__(self, routes: Iterable[Route], rest: AsgiApp, rng: random.Random, metrics: Recording) -> None:
+        self._routes = {path: route for route in routes for path in (route.path, f"{route.path}/")}
         self._targets = {path.encode(): route for path, route in self._routes.items()}
         self._rest = rest
         self._rng = rng
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
         if route is None:
-            await self._rest(scope, receive, send)
+            await self._rest(scope, receive, self._counted(send) if scope["type"] == "http" else send)
         else:
             await self.answer(AsgiExchange(scope, receive, send), route, scope["method"])
 
@@ -52,21 +56,42 @@ class Api:
 
     async def answer(self, exchange: Exchange, route: Route, method: str = "POST") -> None:
         """Answers one exchange, whatever happens."""
-        exchange.id = new_id(self._rng.getrandbits(128))
+        metrics, code = self._metrics, ""
+        id = exchange.id = new_id(self._rng.getrandbits(128))
+        metrics.begun(id, route.path)
         try:
             check_head(method, exchange.content_type)
             await route.serve(exchange, route.door)
         except GatewayError as error:
-            await refuse(exchange, route, error)
+            code = error.code
+            await self._refuse(exchange, route, error)
         except asyncio.CancelledError:
             if not exchange.left:
                 raise
             current_task().uncancel()  # nobody is there to be answered
+            code = "caller_left"
+            if exchange.started:
+                metrics.broken(route.path, code)
         except Exception:
-            log.exception("request %s failed by a bug", exchange.id)
-            await refuse(exchange, route, Internal(f"an internal error; the log has it under {exchange.id}"))
+            log.exception("request %s failed by a bug", id)
+            code = Internal.code
+            await self._refuse(exchange, route, Internal(f"an internal error; the log has it under {id}"))
         finally:
             exchange.stop_watching()
+            metrics.answered(id, exchange.status, exchange.team, code, exchange.first)
+
+    async def _refuse(self, exchange: Exchange, route: Route, error: GatewayError) -> None:
+        if exchange.started:
+            self._metrics.broken(route.path, "failed")
+        await refuse(exchange, route, error)
+
+    def _counted(self, send: Send) -> Send:
+        async def counted(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.answered_otherwise(message["status"])
+            await send(message)
+
+        return counted
 
 
 def check_head(method: str, content_type: bytes | None) -> None:

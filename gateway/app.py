@@ -8,7 +8,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ from gateway.routing import Route, Router
 from gateway.settings import Settings
 from gateway.sharing.sharing import Sharing
 from gateway.store.jobs import JobStore
-from gateway.types import Clock, Policy, Target
+from gateway.types import Clock, Notice, Policy, Target
 from gateway.upstream.types import Upstream
 from gateway.wire import categorize, cfg, chat, completions, embeddings, lamini, lamini_embedding, regex, typed
 from gateway.wire.dialect import Door, Only
@@ -62,6 +63,8 @@ EMBEDDED_SOCKET = "GATEWAY_EMBEDDED_SOCKET"
 """Where the process that serves the embedded model listens; set by ``serve`` for its workers."""
 
 STRATEGIES = {"weighted": weighted, "fastest": fastest, "least_busy": least_busy}
+
+STATES = ("closed", "half_open", "open")
 
 COLLECTING = (5_000, 20, 20)
 """How often the collector of cycles looks: requests leave none behind."""
@@ -105,29 +108,33 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     clock = clock or Clock(time.time, time.monotonic)
     rng = random.Random()
     doors = Doors(config, settings.environ)
-    router = doors.router(rng, clock)
-    books = Bookkeeping(config, settings, clock, router.rates)
+    metrics = Metrics(settings.environ.get(census.VARIABLE), clock.steady)
+    router = doors.router(rng, clock, metrics)
+    metrics.watch_each("gateway_breaker_state", partial(doors.states, clock.steady))
+    for name, gate in doors.gates.items():
+        metrics.watch("gateway_provider_busy", partial(getattr, gate, "busy"), name)
+        metrics.watch("gateway_provider_waiting", partial(getattr, gate, "waiting"), name)
+    books = Bookkeeping(config, settings, clock, router.rates, metrics)
     issuer = None if config.jwt is None else issuer_of(config.jwt, clock)
     known = Keys(books.directory, clock.wall, issuer)
     limits = config.limits
     rules = Rules(limits.output_tokens, limits.unknown_price == "allow", config.ledger.on_full == "allow")
-    admission = Admission(books.directory, books.counting, books.accounts, books.spool, rules, clock)
+    admission = Admission(books.directory, books.counting, books.accounts, books.spool, rules, clock, metrics)
     server = config.server
     bounds: Any = {"max_body": server.max_body_bytes, "max_depth": server.max_depth}
     sharing = Sharing(books.cache, clock, config.cache.max_entry_bytes)
     completion = Completion(router, known, admission, sharing, clock, keepalive=server.keepalive, **bounds)
-    metrics = Metrics(settings.environ.get(census.VARIABLE))
-    admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.render)
+    admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.scraped)
     rest = admin.app()
     jobs = Jobs(JobStore(Path(settings.state_dir), clock.wall, LOST), failure_of)
     polling = Polling(completion, known, jobs, clock, **bounds)
     rest.router.routes.extend(polling.routes(admin.models))
     rest.router.routes.extend(admin_routes(Admins(books.directory, clock.wall).admin, books.control, clock.wall))
-    rest.router.lifespan_context = lifespan(admin, doors, jobs, sharing, books, issuer)
-    routes = {path: api.Route(door, completion.complete) for path, door in generating().items()}
+    rest.router.lifespan_context = lifespan(admin, doors, jobs, sharing, books, issuer, metrics)
+    routes = [api.Route(path, door, completion.complete) for path, door in generating().items()]
     embedding = Embedding(lambda: completion.router, known, admission, clock, **bounds)
-    routes |= {path: api.Route(door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()}
-    return Api(routes, rest, rng)
+    routes += [api.Route(path, door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()]
+    return Api(routes, rest, rng, metrics)
 
 
 def issuer_of(settings: JwtSettings, clock: Clock) -> "Issuer":
@@ -153,7 +160,7 @@ class Doors:
         self._listing = listing(config)
         self._tokenizers: dict[str, Tokenizer] = {}
         self._clients: dict[upstream.Way, Upstream] = {}
-        self._gates = {
+        self.gates = {
             name: Gate(provider.concurrency, provider.queue)
             for name, provider in config.providers.items()
             if provider.concurrency is not None
@@ -162,8 +169,9 @@ class Doors:
         self.embedded = environ.get(EMBEDDED_SOCKET)
         self.longtail = environ.get(LONGTAIL_SOCKET)
 
-    def router(self, rng: random.Random, clock: Clock) -> Router:
+    def router(self, rng: random.Random, clock: Clock, notice: Notice | None = None) -> Router:
         config = self._config
+        self._notice = notice
         targets = {name: self._targets(model) for name, model in config.models.items()}
         return Router(
             {name: self._route(name, model, targets, rng, clock) for name, model in config.models.items()},
@@ -204,6 +212,7 @@ class Doors:
             tuple([target for name in model.on_filtered for target in targets[name].targets]),
             model.cache or cache.mode,
             model.cache_ttl or cache.ttl,
+            self._notice,
         )
 
     def _targets(self, model: ModelConfig) -> Asked:
@@ -247,7 +256,7 @@ class Doors:
             ADAPTERS[provider.adapter](host),
             self._client(provider, base_url),
             provider.timeouts,
-            self._gates.get(target.provider),
+            self.gates.get(target.provider),
             target.weight,
             target.fallback,
             self._config.defaults.max_tokens if mode == "completion" else None,
@@ -275,13 +284,28 @@ class Doors:
             self._clients[way] = upstream.CLIENTS[way.client](way, upstream.Limits())
         return self._clients[way]
 
+    def states(self, steady: Callable[[], float]) -> dict[tuple[str, ...], float]:
+        """Of each target with each key, in which state its breaker is."""
+        now = steady()
+        return {
+            (target, credential, state): float(standing.breaker.state(now) == state)
+            for (target, credential), standing in self._standings
+            for state in STATES
+        }
+
     async def close(self) -> None:
         for client in self._clients.values():
             await client.close()
 
 
 def lifespan(
-    admin: Admin, doors: Doors, jobs: Jobs, sharing: Sharing, books: Bookkeeping, issuer: "Issuer | None"
+    admin: Admin,
+    doors: Doors,
+    jobs: Jobs,
+    sharing: Sharing,
+    books: Bookkeeping,
+    issuer: "Issuer | None",
+    metrics: Metrics,
 ) -> Any:
     """Ready from now on; clients closed at the end."""
 
@@ -292,6 +316,7 @@ def lifespan(
         await jobs.start()
         if issuer is not None:
             issuer.start()
+        metrics.start()
         gc.freeze()  # what is there now stays: nobody need look through it again and again
         gc.set_threshold(*COLLECTING)
         admin.ready = True
@@ -307,6 +332,7 @@ def lifespan(
                 await issuer.close()
             await doors.close()
             await books.close()
+            await metrics.close()
 
     return run
 

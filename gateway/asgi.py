@@ -24,12 +24,13 @@ class AsgiExchange:
 
     __slots__ = (
         "_backlog", "_draining", "_head", "_leaving", "_receive", "_send", "authorization", "cache_control",
-        "content_length",
-        "content_type", "dialect", "id", "lamini", "left", "started", "timeout",
+        "content_length", "content_type", "dialect", "first", "id", "lamini", "left", "started", "status", "team",
+        "timeout",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.id = ""
+        self.id = self.team = ""
+        self.status, self.first = 0, 0.0
         self._receive = receive
         self._send = send
         self._leaving: tuple[Any, asyncio.Future[Any], Callable[[Any], None]] | None = None
@@ -108,6 +109,7 @@ class AsgiExchange:
 
     async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
         self.started = True
+        self.status = status
         lines = whole_head(self.id, len(body), headers)
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
         await self._send({"type": "http.response.body", "body": body})
@@ -121,6 +123,7 @@ class AsgiExchange:
             return self._draining
         if not self.started:
             self.started = True
+            self.status = 200
             self._step({"type": "http.response.start", "status": 200, "headers": self._head})
         return self._step({"type": "http.response.body", "body": data, "more_body": True})
 

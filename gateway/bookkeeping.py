@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from gateway.control.types import Actor, Control
 from gateway.counting import LIFE, LocalCounting, Policy, SharedCounting
 from gateway.directory import Directory
 from gateway.ledger.cost import RateTable
-from gateway.ledger.recovery import Recovery
+from gateway.ledger.entry import Entry
+from gateway.ledger.recovery import Recovery, is_made
 from gateway.ledger.writer import Writer
 from gateway.limits.local import LocalLimiter
 from gateway.limits.types import Limiter, SettledUse, StoreDown, Subject
 from gateway.metering import Accounts
+from gateway.metrics import Recording
 from gateway.settings import Settings
 from gateway.store.redis.store import RedisStore
 from gateway.store.spool import Spool
@@ -85,11 +87,30 @@ class Announcing(Record):
         await self._announce()
 
 
+class Telling:
+    """A ledger for what processes that died have left. What is only now known to have ended was counted by none."""
+
+    def __init__(self, ledger: LedgerStore, metrics: Recording) -> None:
+        self._ledger = ledger
+        self._metrics = metrics
+
+    async def write(self, entries: Sequence[Entry]) -> None:
+        await self._ledger.write(entries)
+        for entry in entries:
+            if is_made(entry.id):
+                self._metrics.recovered(entry)
+
+
 class Bookkeeping:
     """One process's. Until ``start`` nothing is opened but the spool, whose folder must be writable."""
 
     def __init__(
-        self, config: Config, settings: Settings, clock: Clock, rates: Callable[[str], RateTable | None]
+        self,
+        config: Config,
+        settings: Settings,
+        clock: Clock,
+        rates: Callable[[str], RateTable | None],
+        metrics: Recording,
     ) -> None:
         """``rates`` are those of a target, by its name. Raises RecordError and SpoolFull."""
         self._clock = clock
@@ -111,11 +132,29 @@ class Bookkeeping:
         self._counters = Counters(self._ledger, self._writer, self._limiter, self.directory, clock)
         self._follower = Follower(self._record, self.directory, self._limits_changed)
         judge = Judging(self._ledger, rates).likely
-        self._recovery = Recovery(self.spool.folder, self.spool.alive, self._ledger, self._recovered, judge)
-        self.accounts = Accounts(clock, self.spool, self.counting.settle, config.ledger.on_full == "refuse")
+        told = Telling(self._ledger, metrics)
+        self._recovery = Recovery(self.spool.folder, self.spool.alive, told, self._recovered, judge)
+        self.accounts = Accounts(clock, self.spool, self.counting.settle, config.ledger.on_full == "refuse", metrics)
+        self._show(metrics)
         self._tasks: set[asyncio.Task[object]] = set()
         self._beat = asyncio.Event()
         self._following = False
+
+    def _show(self, metrics: Recording) -> None:
+        """What is looked at now and then."""
+        writer, spool, watch = self._writer, self.spool, metrics.watch
+        watch("gateway_ledger_lag_seconds", lambda: writer.lag_seconds)
+        watch("gateway_ledger_pending", lambda: writer.pending)
+        watch("gateway_ledger_written_total", lambda: writer.written_total)
+        watch("gateway_spool_bytes", lambda: writer.spool_bytes)
+        watch("gateway_spool_capacity_bytes", lambda: spool.most_bytes)
+        watch("gateway_spool_full_ratio", lambda: writer.spool_bytes / spool.most_bytes)
+        watch("gateway_sql_up", lambda: not writer.down)
+        if self._redis is not None:
+            limiter = self._redis.limiter
+            watch("gateway_redis_up", lambda: limiter.up)
+            watch("gateway_unsettled", lambda: limiter.unsettled)
+            watch("gateway_unsettled_lost_total", lambda: limiter.lost)
 
     def control(self, actor: Actor) -> Control:
         """What an operator may do."""

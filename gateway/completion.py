@@ -50,6 +50,7 @@ class Completion:
         """Answers the exchange. Raises GatewayError only while nothing has been sent."""
         began = self._clock.steady()
         caller = self._keys.caller(exchange.authorization) or await self._keys.verified(exchange.authorization)
+        exchange.team = caller.team
         body = await exchange.read(self._max_body)
         dialect, fields = door.enter(body, self._max_depth, exchange.lamini)
         exchange.dialect = dialect

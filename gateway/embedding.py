@@ -83,6 +83,7 @@ class Embedding:
     async def complete(self, exchange: Exchange, door: Door, wire: EmbeddingDialect) -> None:
         """Answers the exchange. Raises GatewayError only while nothing has been sent."""
         caller = self._keys.caller(exchange.authorization) or await self._keys.verified(exchange.authorization)
+        exchange.team = caller.team
         body = await exchange.read(self._max_body)
         exchange.dialect, fields = door.enter(body, self._max_depth, exchange.lamini)
         request = wire.decode(fields)

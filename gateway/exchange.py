@@ -18,9 +18,10 @@ EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-contr
 
 class Exchange(Protocol):
     """Lives as long as one request. ``id`` names it to the caller, in ``x-request-id`` of every answer; ``dialect`` is
-    what they speak, once it is known; ``started`` says that an answer has begun, ``left`` that the caller has gone
-    before its end. ``lamini`` says that a client of Lamini's asks, ``timeout`` what its header ``x-gateway-timeout-ms``
-    says."""
+    what they speak, once it is known; ``started`` says that an answer has begun, ``status`` what it began with, and
+    ``left`` that the caller has gone before its end. ``lamini`` says that a client of Lamini's asks, ``timeout`` what
+    its header ``x-gateway-timeout-ms`` says. ``team`` is whose key was accepted, and ``first`` when a stream began, by
+    the steady clock: whoever knows that notes it here."""
 
     id: str
     dialect: Dialect | None
@@ -30,7 +31,10 @@ class Exchange(Protocol):
     cache_control: bytes | None
     timeout: bytes | None
     started: bool
+    status: int
     left: bool
+    team: str
+    first: float
 
     async def read(self, limit: int) -> bytes:
         """The body. Raises TooLarge as soon as it is, and CancelledError if the caller leaves before its end."""

@@ -23,6 +23,15 @@ class Gate:
         self._queue = queue
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def busy(self) -> int:
+        """Calls under way."""
+        return self.concurrency - self._free
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
     async def __aenter__(self) -> Self:
         if self._free:
             self._free -= 1

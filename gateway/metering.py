@@ -48,13 +48,25 @@ class Book(Protocol):
 
 
 class Accounts(Struct, frozen=True, eq=False):
-    """What all meters share. ``settle`` ends a leg's hold, with the tokens and
-    nano-dollars that it came to. ``strict``: what cannot be noted is not asked."""
+    """What all meters share. ``settle`` ends a leg's hold, with the tokens and nano-dollars that it came to.
+    ``strict``: what cannot be noted is not asked. ``watch`` hears what the ledger gets."""
 
     clock: Clock
     book: Book
     settle: Callable[[str, int, int], None]
     strict: bool = True
+    watch: "Watch | None" = None
+
+
+class Watch(Protocol):
+    """Who counts what legs come to."""
+
+    def observe(self, entries: tuple[Entry, ...], began: float) -> None:
+        """A leg's entries; ``began`` is when its first target was asked, or it began to wait for what another call was
+        given, by the steady clock; 0 where it did not wait."""
+
+    def unreached(self, model: str, target: str) -> None:
+        """A target failed before any request had gone out to it: it has no entry."""
 
 
 class Metered(Sending):
@@ -79,8 +91,8 @@ class LegMeter(Struct, eq=False):
     was taken to come to. ``cost`` is known when it has ended; None if a price is not.
 
     ``target``, ``began`` and ``place`` are of the try under way, ``noted`` is the place of the last one whose first
-    request has gone out. ``totals`` are of tries that somebody has asked about before the end. ``served`` is the target
-    that gave the answer to another call."""
+    request has gone out. ``totals`` are of tries that somebody has asked about before the end. ``missed`` are
+    targets to which no request could be sent, ``served`` is the one that gave the answer to another call."""
 
     accounts: Accounts
     team: str
@@ -100,12 +112,20 @@ class LegMeter(Struct, eq=False):
     noted: int = -1
     sendings: tuple[Metered, ...] = ()
     totals: dict[int, Total] | None = None
+    missed: tuple[Target, ...] = ()
     served: str = ""
 
     def begin(self, target: Target) -> None:
+        if self.place > self.noted:
+            self._missed()
         self.target = target
         self.began = self.accounts.clock.steady()
         self.place += 1
+
+    def _missed(self) -> None:
+        """No request has gone out to the target at hand."""
+        if self.target is not None:
+            self.missed += (self.target,)
 
     def sending(self, call: Call) -> Sending:
         sending = Metered(call, meter=self, target=self.target, place=self.place, began=self.began)
@@ -117,13 +137,14 @@ class LegMeter(Struct, eq=False):
     def heard(self, sending: Sending) -> None:
         sending.first = self.accounts.clock.steady()
 
-    def hit(self, target: str) -> None:
-        self.served = target
+    def hit(self, target: str, began: float) -> None:
+        self.served, self.began = target, began
 
     def end(self, result: LegResult) -> None:
         if self.ended:
             return
         self.ended = True
+        entries: tuple[Entry, ...] = ()
         tokens = nano = 0
         if self.noted >= 0 or self.served:
             entries = self._entries(result) if self.noted >= 0 else (self._hit(),)
@@ -140,6 +161,14 @@ class LegMeter(Struct, eq=False):
             sending.meter = None  # they would refer to each other, and wait for the collector
         if self.held:
             self.accounts.settle(self.hold, tokens, nano)
+        watch = self.accounts.watch
+        if watch is not None:
+            if entries:
+                watch.observe(entries, self.sendings[0].began if self.sendings else self.began)
+            if self.place > self.noted and isinstance(result.outcome, ProviderError):
+                self._missed()
+            for target in self.missed:
+                watch.unreached(self.model, target.name)
 
     # ------------------------------------------------------------------ before
 

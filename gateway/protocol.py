@@ -59,6 +59,7 @@ class DirectExchange:
         "content_type",
         "dialect",
         "disconnected",
+        "first",
         "id",
         "keep_alive",
         "lamini",
@@ -66,6 +67,8 @@ class DirectExchange:
         "parts",
         "response_complete",
         "started",
+        "status",
+        "team",
         "timeout",
     )
 
@@ -78,7 +81,8 @@ class DirectExchange:
         self._task: asyncio.Task[Any] | None = None
         self._waiting: asyncio.Future[None] | None = None
         self._head: HeaderLines = []
-        self.id = ""
+        self.id = self.team = ""
+        self.status, self.first = 0, 0.0
         self.parts: list[bytes] = []
         self.keep_alive = keep_alive
         self.lamini = self.left = self.started = self.disconnected = self.response_complete = False
@@ -105,6 +109,7 @@ class DirectExchange:
 
     async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
         self.started = True
+        self.status = status
         lines = [STATUS_LINE[status] + WHOLE % (len(body), self.id.encode())]
         lines += map(b": ".join, headers)
         lines += (b"", body) if self.keep_alive else (b"connection: close", b"", body)
@@ -123,6 +128,7 @@ class DirectExchange:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if not self.started:
             self.started = True
+            self.status = 200
             data = self._opening() + data
         self._transport.write(data)
         if not self._protocol.flow.write_paused:

@@ -152,6 +152,7 @@ class Stream:
     def _know_head(self) -> None:
         """Which targets speak, in the head of the stream: those that are asked when it begins."""
         self._head_known = True
+        self._exchange.first = self._clock.steady()
         self._exchange.open(explained(self._results) + self._admitted.headers)
 
     def _end_unfinished(self, results: list[LegResult]) -> None:

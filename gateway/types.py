@@ -90,8 +90,9 @@ class Meter(Protocol):
     def heard(self, sending: Sending) -> None:
         """The first piece of its answer has come."""
 
-    def hit(self, target: str) -> None:
-        """The leg is answered by what this target gave to another call, and costs nothing."""
+    def hit(self, target: str, began: float) -> None:
+        """The leg is answered by what this target gave to another call, and costs nothing. ``began`` is when it began
+        to wait for that, by the steady clock; 0 where it did not wait."""
 
     def end(self, result: "LegResult") -> None:
         """The leg is over, however it ended. Only the first call counts."""
@@ -185,10 +186,11 @@ class Target(Struct, frozen=True, eq=False):
 
 
 class Notice(Protocol):
-    """Hears of what is asked more than once."""
+    """Hears of what is asked more than once, or not at all."""
 
     def retried(self, target: str, reason: str) -> None: ...
-    def fell_back(self, model: str, before: str, after: str, reason: str) -> None: ...
+    def fell_back(self, model: str, from_target: str, to_target: str, reason: str) -> None: ...
+    def cache(self, model: str, result: str) -> None: ...
 
 
 class Policy(Struct, frozen=True, eq=False):

@@ -90,6 +90,10 @@ gateway.constraints.expressions  gateway.constraints.prefixes  gateway.constrain
 gateway.constraints.begun  gateway.constraints.grammars
 gateway.constraints.checker
 gateway.constraints
+gateway.metrics.table
+gateway.metrics.shared
+gateway.metrics.recording  gateway.metrics.rendering
+gateway.metrics.processes
 gateway.metrics
 gateway.keeping
 gateway.resilience

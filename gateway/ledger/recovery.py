@@ -103,6 +103,11 @@ def interrupted(begun: list[Begun], likely: Likely) -> tuple[Entry, ...]:
     return tuple([_entry(one, place, place == len(begun) - 1, spent[place]) for place, one in enumerate(begun)])
 
 
+def is_made(id: str) -> bool:
+    """Whether an entry of this id was made here, of a leg of which nobody said how it ended."""
+    return id.rpartition(".")[2].startswith("i")
+
+
 def _entry(begun: Begun, place: int, last: bool, spent: Spent) -> Entry:
     return Entry(
         id=f"{begun.leg}.i{place}",

@@ -59,6 +59,8 @@ class Share(Struct, eq=False):
         finally:
             if result.meter is not None:
                 result.meter.end(result)
+            if result.cache and self.leg.policy.notice is not None:
+                self.leg.policy.notice.cache(self.leg.name, result.cache)
 
     async def _kept(self, clock: Clock) -> Kept | None:
         """What is kept, if it may be used."""
@@ -93,7 +95,7 @@ class Share(Struct, eq=False):
             elif emit is not None and not flight.streamed:
                 await told(result, outcome, emit)
             if result.meter is not None and flown.target is not None:
-                result.meter.hit(flown.target.name)
+                result.meter.hit(flown.target.name, result.started)
         result.outcome, result.ended, result.created = outcome, clock.steady(), int(clock.wall())
 
 
@@ -118,7 +120,7 @@ async def from_cache(result: LegResult, kept: Kept, clock: Clock, emit: Emit | N
     result.cache, result.age = "hit", max(0, int(clock.wall() - kept.at))
     result.served, result.path = kept.target, kept.path
     if result.meter is not None:
-        result.meter.hit(kept.target)
+        result.meter.hit(kept.target, 0.0)
     if emit is None:
         outcome = whole(kept)
         if result.leg.keeping is not None:

@@ -22,6 +22,7 @@ from gateway.keeping import Keeping
 from gateway.ledger.cost import Rates, RateTable
 from gateway.limits.local import LocalLimiter
 from gateway.limits.types import Ask, Granted, Limits, Scope, StoreDown, Subject, Verdict
+from gateway.metrics import Figures, Recording
 from gateway.store.sql.rows import TeamRow
 from gateway.types import Caller, Clock, Leg, LegResult, Plan, Target
 from tests.gateway.notebook import Notebook
@@ -89,8 +90,15 @@ class Gate:
         self.counting = Watched(self.limiter, closely)
         self.book = Notebook(self.clock)
         self.book.accounts = type(self.book.accounts)(self.clock, self.book, self.counting.settle)
+        self.metrics = Recording(Figures(), self.clock.steady)
         self.admission = Admission(
-            self.directory, self.counting, self.book.accounts, room or Room(), rules or Rules(1000), self.clock
+            self.directory,
+            self.counting,
+            self.book.accounts,
+            room or Room(),
+            rules or Rules(1000),
+            self.clock,
+            self.metrics,
         )
 
     async def admit(self, *legs: Leg, user: str = "", caller: Caller | None = None) -> Any:
@@ -497,7 +505,9 @@ class Away(Watched):
 def away(silent: bool) -> tuple[Gate, Away]:
     gate = Gate({"team/red": Limits(rpm=5)})
     counting = Away(gate.limiter, silent)
-    gate.admission = Admission(gate.directory, counting, gate.book.accounts, Room(), Rules(10), gate.clock)
+    gate.admission = Admission(
+        gate.directory, counting, gate.book.accounts, Room(), Rules(10), gate.clock, gate.metrics
+    )
     return gate, counting
 
 

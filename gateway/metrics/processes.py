@@ -1,4 +1,4 @@
-"""What ``/metrics`` tells, in Prometheus' form: so far what the gateway and its children take of the machine.
+"""What the gateway and its children take of the machine.
 
 Whichever worker is asked answers for all: figures are read from the kernel, by the processes that the census names.
 """
@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from gateway import census
+from gateway.metrics import table
+from gateway.metrics.rendering import family
+
+Told = dict[tuple[str, ...], list[float]]
 
 PROC = Path("/proc")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -25,19 +27,6 @@ class Taken(Struct, frozen=True):
 
     memory: int = 0
     cpu: float = 0.0
-
-
-class Metrics:
-    """``census_file`` is where the children are told; None when the gateway was started without any."""
-
-    def __init__(self, census_file: str | None) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(Processes(census_file))
-
-    def render(self, accept: str | None) -> tuple[bytes, str]:
-        """The exposition and its content type, in the format that the scraper prefers."""
-        encode, kind = choose_encoder(accept or "")
-        return encode(self._registry), kind
 
 
 class Processes(Collector):
@@ -54,37 +43,26 @@ class Processes(Collector):
         tally = census.read(self._file)
         children = frozenset(member.pid for member in tally.members)
         ours = [taken(pid) for pid in (tally.parent, *descendants(tally.parent, children))]
-        yield GaugeMetricFamily(
-            "gateway_resident_memory_bytes",
-            "Memory of the gateway's own processes; pages that they share count for each.",
-            sum(one.memory for one in ours if one),
-        )
-        yield CounterMetricFamily(
-            "gateway_cpu_seconds",
-            "Processor time of the gateway's own processes that are running.",
-            sum(one.cpu for one in ours if one),
-        )
+        yield family(table.MEMORY, {(): [sum(one.memory for one in ours if one)]})
+        yield family(table.CPU, {(): [sum(one.cpu for one in ours if one)]})
         yield from of_children(tally.members)
 
 
 def of_children(members: tuple[census.Member, ...]) -> Iterator[Metric]:
-    label = ["child"]
-    up = GaugeMetricFamily("gateway_child_up", "Whether the child process is running.", labels=label)
-    restarts = CounterMetricFamily(
-        "gateway_child_restarts", "How often the child has been started again after it ended.", labels=label
-    )
-    memory = GaugeMetricFamily("gateway_child_resident_memory_bytes", "Memory of the child process.", labels=label)
-    cpu = CounterMetricFamily(
-        "gateway_child_cpu_seconds", "Processor time of the child process since it started.", labels=label
-    )
+    up: Told = {}
+    restarts: Told = {}
+    memory: Told = {}
+    cpu: Told = {}
     for member in members:
         found = taken(member.pid) if member.pid is not None else None
-        up.add_metric([member.name], float(found is not None))
-        restarts.add_metric([member.name], member.restarts)
+        label = (member.name,)
+        up[label], restarts[label] = [float(found is not None)], [member.restarts]
         if found is not None:
-            memory.add_metric([member.name], found.memory)
-            cpu.add_metric([member.name], found.cpu)
-    yield from (up, restarts, memory, cpu)
+            memory[label], cpu[label] = [found.memory], [found.cpu]
+    yield family(table.CHILD_UP, up)
+    yield family(table.CHILD_RESTARTS, restarts)
+    yield family(table.CHILD_MEMORY, memory)
+    yield family(table.CHILD_CPU, cpu)
 
 
 def taken(pid: int) -> Taken | None:
