@@ -13,12 +13,15 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 
 from gateway.asgi import AsgiApp, AsgiExchange, Receive, Scope, Send
+from gateway.doorkeeper import Doorkeeper, stopped
 from gateway.errors import GatewayError, Internal, MethodNotAllowed, UnsupportedMedia
 from gateway.exchange import Exchange, HeaderLines
 from gateway.turns import current_task
 from gateway.wire.dialect import Door
 
 log = logging.getLogger("gateway.api")
+
+Answer = tuple[int, HeaderLines, bytes]
 
 JSON_TYPES = (b"application/json", b"text/json")
 
@@ -33,18 +36,24 @@ class Route(Struct, frozen=True, eq=False):
 class Api:
     """The application. ``routes`` are the paths that ask models; ``rest`` serves all others."""
 
-    def __init__(self, routes: dict[str, Route], rest: AsgiApp, rng: random.Random) -> None:
+    def __init__(self, routes: dict[str, Route], rest: AsgiApp, rng: random.Random, doorkeeper: Doorkeeper) -> None:
         self._routes = {**routes, **{f"{path}/": route for path, route in routes.items()}}
         self._targets = {path.encode(): route for path, route in self._routes.items()}
         self._rest = rest
         self._rng = rng
+        self.doorkeeper = doorkeeper
+        self._refusals: dict[tuple[Route, bool, str], Answer] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
         if route is None:
             await self._rest(scope, receive, send)
+            return
+        exchange, refusal = AsgiExchange(scope, receive, send), self.doorkeeper.refusal()
+        if refusal is not None:
+            await self.turn_away(exchange, route, refusal)
         else:
-            await self.answer(AsgiExchange(scope, receive, send), route, scope["method"])
+            await self.answer(exchange, route, scope["method"])
 
     def route(self, target: bytes) -> Route | None:
         """The route of a request's target as it was sent; None if it asks no model."""
@@ -53,20 +62,38 @@ class Api:
     async def answer(self, exchange: Exchange, route: Route, method: str = "POST") -> None:
         """Answers one exchange, whatever happens."""
         exchange.id = new_id(self._rng.getrandbits(128))
+        doorkeeper, entered = self.doorkeeper, False
         try:
+            entered = doorkeeper.enter(exchange.arrived) or await doorkeeper.turn(exchange)
             check_head(method, exchange.content_type)
             await route.serve(exchange, route.door)
         except GatewayError as error:
             await refuse(exchange, route, error)
         except asyncio.CancelledError:
-            if not exchange.left:
+            if not exchange.left and not doorkeeper.cutting:
                 raise
-            current_task().uncancel()  # nobody is there to be answered
+            current_task().uncancel()
+            if not exchange.left:
+                await refuse(exchange, route, stopped())
         except Exception:
             log.exception("request %s failed by a bug", exchange.id)
             await refuse(exchange, route, Internal(f"an internal error; the log has it under {exchange.id}"))
         finally:
+            if entered:
+                doorkeeper.leave()
             exchange.stop_watching()
+
+    async def turn_away(self, exchange: Exchange, route: Route, refusal: GatewayError) -> None:
+        """Says to a caller who has just come that the doorkeeper does not let them in: at no cost worth mentioning, and
+        without waiting for anything on the short way."""
+        exchange.id = new_id(self._rng.getrandbits(128))
+        at = (route, exchange.lamini, refusal.message)  # what a doorkeeper says are few words
+        answer = self._refusals.get(at)
+        if answer is None:
+            dialect = route.door.early(exchange.lamini)
+            answer = dialect.status(refusal), error_headers(refusal), dialect.encode_error(refusal)
+            self._refusals[at] = answer
+        await exchange.answer(*answer)
 
 
 def check_head(method: str, content_type: bytes | None) -> None:

@@ -28,9 +28,10 @@ from gateway.bearer.settings import JwtSettings
 from gateway.beside import LONGTAIL_SOCKET
 from gateway.bookkeeping import Bookkeeping
 from gateway.completion import Completion
-from gateway.config import Config, ModelConfig, ProviderConfig, TargetConfig
+from gateway.config import Config, ModelConfig, ProviderConfig, ServerConfig, TargetConfig
 from gateway.config.rules import listing, terms_of
 from gateway.constraints import Checker
+from gateway.doorkeeper import Doorkeeper
 from gateway.embedding import Embedding
 from gateway.estimates import Estimator, Tokenizer
 from gateway.gate import Gate
@@ -115,10 +116,16 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     rest.router.routes.extend(polling.routes(admin.models))
     rest.router.routes.extend(admin_routes(Admins(books.directory, clock.wall).admin, books.control, clock.wall))
     rest.router.lifespan_context = lifespan(admin, doors, jobs, books, issuer)
+    doorkeeper = Doorkeeper(*bounds_of(server), clock.steady)
     routes = {path: api.Route(door, completion.complete) for path, door in generating().items()}
     embedding = Embedding(lambda: completion.router, known, admission, clock, **bounds)
     routes |= {path: api.Route(door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()}
-    return Api(routes, rest, rng)
+    return Api(routes, rest, rng, doorkeeper)
+
+
+def bounds_of(server: ServerConfig) -> tuple[int, int, float | None]:
+    """What a doorkeeper is told: the lag is in seconds."""
+    return server.concurrency, server.queue, None if server.lag_ms is None else server.lag_ms / 1000
 
 
 def issuer_of(settings: JwtSettings, clock: Clock) -> "Issuer":

@@ -27,6 +27,9 @@ class AsgiExchange:
         "content_type", "dialect", "id", "lamini", "left", "started",
     )  # fmt: skip
 
+    whole = False
+    arrived = 0.0
+
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.id = ""
         self._receive = receive

@@ -19,7 +19,8 @@ EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-contr
 class Exchange(Protocol):
     """Lives as long as one request. ``id`` names it to the caller, in ``x-request-id`` of every answer; ``dialect`` is
     what they speak, once it is known; ``started`` says that an answer has begun, ``left`` that the caller has gone
-    before its end. ``lamini`` says that a client of Lamini's asks."""
+    before its end. ``lamini`` says that a client of Lamini's asks. ``whole`` says that the body is here already, and
+    ``arrived`` when that was, by a steady clock, where it was noted; else it is 0."""
 
     id: str
     dialect: Dialect | None
@@ -28,6 +29,8 @@ class Exchange(Protocol):
     content_type: bytes | None
     started: bool
     left: bool
+    whole: bool
+    arrived: float
 
     async def read(self, limit: int) -> bytes:
         """The body. Raises TooLarge as soon as it is, and CancelledError if the caller leaves before its end."""

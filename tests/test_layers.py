@@ -172,7 +172,7 @@ gateway.config.rules  gateway.counting  gateway.keys  gateway.metering
 gateway.accounting    gateway.admission
 gateway.bookkeeping
 gateway.exchange  gateway.jobs
-gateway.asgi  gateway.explain
+gateway.asgi  gateway.doorkeeper  gateway.explain
 gateway.streaming
 gateway.completion  gateway.embedding
 gateway.admin  gateway.api
