@@ -24,7 +24,11 @@ INTERVAL = 0.1
 ENOUGH = 20
 """Calls that must have been late one after the other: two that met two pauses say nothing."""
 
-GROWTH = 1.1
+GROWING, TURNS = 1.25, 3
+"""So many turns, each so much longer than the one before, are a standing queue as well: after a pause they get shorter
+and shorter."""
+
+WIDER = 1.1
 """By how much more calls are let in after a turn that was soon over, although some were refused."""
 
 PATIENCE = 5.0
@@ -42,10 +46,12 @@ class Congestion:
         self.shedding = False
         self.room = 1.0
         """Calls that one turn of the loop may take up, while ``shedding``."""
-        self._late_since: float | None = None
         self._late = 0
+        self._late_since = 0.0
         self._last = 0.0
         self._turn = 0
+        self._turn_before = 0.0
+        self._growing = 0
         self._refused = False
         self._refused_at = 0.0
 
@@ -64,35 +70,42 @@ class Congestion:
             return True
         self._turn += 1
         if lag <= target:
-            self._late_since = None
-        elif self._late_since is None or now - lag - self._last > INTERVAL:  # nobody came in between
-            self._late_since, self._late = now, 1
+            self._late = 0
+        elif not self._late or now - lag - self._last > INTERVAL:  # nobody came in between
+            self._late, self._late_since = 1, now
         else:
             self._late += 1
-            if not self.shedding and self._late >= ENOUGH and now - self._late_since >= INTERVAL:
-                self.shedding, self._refused_at = True, now
+            if self._late >= ENOUGH and now - self._late_since >= INTERVAL:
+                self._shed(now)
         self._last = now
-        in_time = True
-        if self.shedding:
-            in_time = lag <= 2 * target
-            if not in_time:
-                self._refused = True
-            if not waiting:
-                self._adjust(now, lag, target)
+        longer = lag > target and lag > GROWING * self._turn_before
+        if longer and self._growing >= TURNS - 1:
+            self._shed(now)
         if not waiting:
-            self._turn = 0
-        return in_time
+            self._growing = self._growing + 1 if longer else 0
+            self._turn_over(now, lag, target)
+        if self.shedding and lag > 2 * target:
+            self._refused = True
+            return False
+        return True
 
-    def _adjust(self, now: float, lag: float, target: float) -> None:
-        """A turn is over: the last of its calls waited longest."""
+    def _turn_over(self, now: float, lag: float, target: float) -> None:
+        """The last of a turn's calls has waited longest."""
+        taken, self._turn, self._turn_before = self._turn, 0, lag
+        if not self.shedding:
+            return
         if lag > target:
-            self.room = max(1.0, min(self._turn * target / lag, self.room if self._turn <= self.room else self._turn))
+            self.room = max(1.0, taken * target / lag)
         elif self._refused:
-            self.room = max(self.room, min(self.room, self._turn) * GROWTH, 1.0) + 0.1
+            self.room = self.room * WIDER + 0.1
         if self._refused:
             self._refused, self._refused_at = False, now
         elif now - self._refused_at > INTERVAL:
             self.shedding = False
+
+    def _shed(self, now: float) -> None:
+        if not self.shedding:
+            self.shedding, self._refused_at, self.room = True, now, 1.0
 
 
 class Doorkeeper:
@@ -200,9 +213,7 @@ class Doorkeeper:
     def _give_up(self, turn: asyncio.Future[None]) -> None:
         if not turn.done():
             self._queue.remove(turn)
-            turn.set_exception(
-                Overloaded(f"no place became free within {self._patience:g} s", retry_after=SOON)
-            )
+            turn.set_exception(Overloaded(f"no place became free within {self._patience:g} s", retry_after=SOON))
 
 
 def overloaded() -> Overloaded:

@@ -290,6 +290,8 @@ class Protocol(HttpToolsProtocol):
         doorkeeper = api.doorkeeper
         refusal = doorkeeper.refusal()
         if refusal is not None:
+            if self.transport.is_closing():  # one of several requests in one write, behind the last that was answered
+                return
             exchange.keep_alive = exchange.keep_alive and not doorkeeper.stopping
             at_once(api.turn_away(exchange, route, refusal))
             return
