@@ -42,6 +42,8 @@ class Api:
         self._rest = rest
         self._rng = rng
         self.doorkeeper = doorkeeper
+        self.reload: Callable[[], None] = lambda: None
+        """Has the configuration read again."""
         self._refusals: dict[tuple[Route, bool, str], Answer] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -109,14 +109,15 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     bounds: Any = {"max_body": server.max_body_bytes, "max_depth": server.max_depth}
     completion = Completion(router, known, admission, clock, keepalive=server.keepalive, **bounds)
     metrics = Metrics(settings.environ.get(census.VARIABLE))
+    doorkeeper = Doorkeeper(*bounds_of(server), clock.steady)
     admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.render)
+    admin.stopping = lambda: doorkeeper.stopping
     rest = admin.app()
     jobs = Jobs(JobStore(Path(settings.state_dir), clock.wall, LOST), failure_of)
-    polling = Polling(completion, known, jobs, clock, **bounds)
+    polling = Polling(completion, known, jobs, clock, doorkeeper, **bounds)
     rest.router.routes.extend(polling.routes(admin.models))
     rest.router.routes.extend(admin_routes(Admins(books.directory, clock.wall).admin, books.control, clock.wall))
     rest.router.lifespan_context = lifespan(admin, doors, jobs, books, issuer)
-    doorkeeper = Doorkeeper(*bounds_of(server), clock.steady)
     routes = {path: api.Route(door, completion.complete) for path, door in generating().items()}
     embedding = Embedding(lambda: completion.router, known, admission, clock, **bounds)
     routes |= {path: api.Route(door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()}

@@ -163,8 +163,8 @@ class Doorkeeper:
         return None
 
     def enter(self, arrived: float) -> bool:
-        """The call is taken up. ``arrived`` is when it was counted as waiting; 0: it was not. False: it must wait for its
-        ``turn``. Raises Overloaded."""
+        """The call is taken up. ``arrived`` is when it was counted as waiting; 0: it was not. False: it must wait for
+        its ``turn``. Raises Overloaded."""
         if arrived:
             self.waiting -= 1
             now = self.now()

@@ -181,8 +181,8 @@ gateway.adminapi.people
 gateway.adminapi.records
 gateway.adminapi.routes
 gateway.adminapi
-gateway.lamini
-gateway.protocol
+gateway.draining  gateway.lamini
+gateway.protocol  gateway.workers
 gateway.embedded  gateway.longtail
 gateway.children  gateway.embedded.__main__  gateway.longtail.asked
 gateway.beside  gateway.longtail.failures
