@@ -1,7 +1,7 @@
 /* loadgen.c: HTTP/1.1 keep-alive clients in one thread, and a check of every answer.
  *
  *     loadgen -p PORT -u PATH -d BODY_FILE -c CLIENTS (-t SECONDS | -n REQUESTS) [-r RATE]
- *             [-H 'Name: value']... [-w TEXT] [-k TIMES] [-e EVENTS] [-s] [-g GRACE_SECONDS]
+ *             [-H 'Name: value']... [-w TEXT] [-k TIMES] [-e EVENTS] [-s] [-g GRACE_SECONDS] [-o]
  *
  * Closed loop (no -r): each client sends its next request when its answer is complete.
  * Open loop (-r): a request falls due every 1/RATE seconds whatever the answers do. One that finds all
@@ -14,6 +14,9 @@
  * chunk), holds TEXT at least TIMES times (-w, -k), and for -s is an event stream that ends with
  * [DONE] and carries exactly EVENTS stamped events (-e). The rest is counted by kind; the first bad
  * answer is shown. Latencies are microseconds: of good and bad answers alike.
+ *
+ * With -o (for overload) a whole answer of status 503 is a refusal: neither bad nor among the latencies, but counted,
+ * with latencies, by itself. They run from when the request was sent.
  *
  * Events stamped "@<CLOCK_MONOTONIC nanoseconds>@" give the event delay: provider's write to our read.
  * Prints one JSON object. Connects to 127.0.0.1 only.
@@ -45,6 +48,7 @@ typedef struct {
     int fd;
     bool busy, close_after, event_stream, whole;
     int64_t since; /* when the request was due */
+    int64_t sent_at;
     size_t sent;
     enum { HEAD, SIZED, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILER, UNTIL_CLOSE } state;
     char head[16384];
@@ -70,13 +74,14 @@ static struct {
     size_t request_len;
     long limit, events;
     double seconds, rate, grace;
-    bool stream;
+    bool stream, overload;
 } opt = {.clients = 1, .times = 1, .path = "/", .grace = 30, .events = -1};
 
 static struct {
     long started, done, bad_status, broken, wrong_text, no_done, wrong_events, reconnects, events;
     uint64_t bytes;
-    series latency, first_byte, event_delay;
+    long refused;
+    series latency, first_byte, event_delay, refusal;
     int last_bad_status;
     char sample[240];
 } count;
@@ -151,6 +156,7 @@ static void start(client *c, int64_t due) {
     c->busy = true;
     c->whole = c->event_stream = c->close_after = c->in_stamp = false;
     c->since = due;
+    c->sent_at = opt.overload ? now_ns() : 0;
     c->state = HEAD;
     c->sent = c->head_len = c->body_len = 0;
     c->events = 0;
@@ -201,16 +207,25 @@ static void remember_bad(const client *c) {
     }
 }
 
-static void finish(client *c, int64_t now) {
+static void judge(client *c, int64_t now) {
+    if (opt.overload && c->whole && c->status == 503) {
+        count.refused++;
+        add(&count.refusal, now - c->sent_at);
+        return;
+    }
     long *kind = fault(c);
     if (kind) {
         (*kind)++;
         remember_bad(c);
     }
-    count.done++;
-    last_finish = now;
     add(&count.latency, now - c->since);
     add(&count.first_byte, (c->first_byte ? c->first_byte : now) - c->since);
+}
+
+static void finish(client *c, int64_t now) {
+    judge(c, now);
+    count.done++;
+    last_finish = now;
     c->busy = false;
     if (c->close_after || !c->whole) reopen(c);
     if (opt.rate > 0) {
@@ -451,6 +466,8 @@ static void print_result(double seconds) {
     print_quantiles("latency_us", &count.latency);
     print_quantiles("first_byte_us", &count.first_byte);
     print_quantiles("event_delay_us", &count.event_delay);
+    print_quantiles("refusal_us", &count.refusal);
+    printf("\"refused\":%ld,", count.refused);
     printf("\"events\":%ld,\"bytes\":%llu,\"reconnects\":%ld,", count.events,
            (unsigned long long)count.bytes, count.reconnects);
     printf("\"bad\":{\"status\":%ld,\"broken\":%ld,\"text\":%ld,\"no_done\":%ld,\"events\":%ld,\"unfinished\":%ld},",
@@ -478,7 +495,7 @@ static void build_request(const char *file) {
 static void read_options(int argc, char **argv) {
     const char *file = NULL;
     size_t used = 0;
-    for (int o; (o = getopt(argc, argv, "p:u:d:c:t:n:r:H:w:k:e:sg:")) != -1;) {
+    for (int o; (o = getopt(argc, argv, "p:u:d:c:t:n:r:H:w:k:e:sg:o")) != -1;) {
         switch (o) {
         case 'p': opt.port = atoi(optarg); break;
         case 'u': opt.path = optarg; break;
@@ -491,6 +508,7 @@ static void read_options(int argc, char **argv) {
         case 'k': opt.times = atoi(optarg); break;
         case 'e': opt.events = atol(optarg); break;
         case 's': opt.stream = true; break;
+        case 'o': opt.overload = true; break;
         case 'g': opt.grace = atof(optarg); break;
         case 'H':
             used += (size_t)snprintf(opt.headers + used, sizeof opt.headers - used, "%s\r\n", optarg);

@@ -49,6 +49,7 @@ class Load:
     text: str = ""  # every answer holds it ...
     times: int = 1  # ... this often at least
     events: int | None = None  # every answer is a stream of exactly so many events; None: a whole answer
+    overload: bool = False  # refusals with status 503 are counted by themselves
 
     def arguments(self) -> list[str]:
         given = ["-p", str(self.port), "-u", self.path, "-d", str(self.body), "-c", str(self.clients)]
@@ -63,6 +64,8 @@ class Load:
             given += ["-w", self.text, "-k", f"{self.times}"]
         if self.events is not None:
             given += ["-s", "-e", f"{self.events}"]
+        if self.overload:
+            given += ["-o"]
         return given
 
 
@@ -86,6 +89,8 @@ class Outcome:
     latency_us: Quantiles
     first_byte_us: Quantiles
     event_delay_us: Quantiles
+    refusal_us: Quantiles
+    refused: int
     events: int
     bytes: int
     reconnects: int
@@ -115,6 +120,6 @@ def generate(load: Load, core: int) -> Outcome:
 
 def decode(text: str) -> Outcome:
     fields: dict[str, Any] = json.loads(text)
-    for name in ("latency_us", "first_byte_us", "event_delay_us"):
+    for name in ("latency_us", "first_byte_us", "event_delay_us", "refusal_us"):
         fields[name] = Quantiles(**fields[name])
     return Outcome(**fields)

@@ -37,6 +37,7 @@ class Admin:
         self._created = created
         self._document = openapi.document()
         self.ready = False
+        self.stopping: Callable[[], bool] = lambda: False
 
     def app(self) -> Starlette:
         routes = [
@@ -59,6 +60,8 @@ class Admin:
 
     async def is_ready(self, request: Request) -> Response:
         """Ready: requests can be served."""
+        if self.stopping():
+            return answer({"status": "stopping"}, 503)
         return answer({"status": "ready"}) if self.ready else answer({"status": "starting"}, 503)
 
     async def metrics(self, request: Request) -> Response:

@@ -14,13 +14,16 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.asgi import AsgiApp, AsgiExchange, Receive, Scope, Send
-from gateway.errors import GatewayError, Internal, MethodNotAllowed, UnsupportedMedia
+from gateway.doorkeeper import Doorkeeper, stopped
+from gateway.errors import GatewayError, Internal, MethodNotAllowed, Stopping, UnsupportedMedia
 from gateway.exchange import Exchange, HeaderLines
 from gateway.metrics import Recording
 from gateway.turns import current_task
 from gateway.wire.dialect import Door
 
 log = logging.getLogger("gateway.api")
+
+Answer = tuple[int, HeaderLines, bytes]
 
 JSON_TYPES = (b"application/json", b"text/json")
 
@@ -36,19 +39,29 @@ class Route(Struct, frozen=True, eq=False):
 class Api:
     """The application. ``routes`` are those that ask models; ``rest`` serves all others."""
 
-    def __init__(self, routes: Iterable[Route], rest: AsgiApp, rng: random.Random, metrics: Recording) -> None:
+    def __init__(
+        self, routes: Iterable[Route], rest: AsgiApp, rng: random.Random, metrics: Recording, doorkeeper: Doorkeeper
+    ) -> None:
         self._routes = {path: route for route in routes for path in (route.path, f"{route.path}/")}
         self._targets = {path.encode(): route for path, route in self._routes.items()}
         self._rest = rest
         self._rng = rng
         self._metrics = metrics
+        self.doorkeeper = doorkeeper
+        self.reload: Callable[[], None] = lambda: None
+        """Has the configuration read again."""
+        self._refusals: dict[tuple[Route, bool, str], Answer] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
         if route is None:
             await self._rest(scope, receive, self._counted(send) if scope["type"] == "http" else send)
+            return
+        exchange, refusal = AsgiExchange(scope, receive, send), self.doorkeeper.refusal()
+        if refusal is not None:
+            await self.turn_away(exchange, route, refusal)
         else:
-            await self.answer(AsgiExchange(scope, receive, send), route, scope["method"])
+            await self.answer(exchange, route, scope["method"])
 
     def route(self, target: bytes) -> Route | None:
         """The route of a request's target as it was sent; None if it asks no model."""
@@ -57,26 +70,32 @@ class Api:
     async def answer(self, exchange: Exchange, route: Route, method: str = "POST") -> None:
         """Answers one exchange, whatever happens."""
         metrics, code = self._metrics, ""
+        doorkeeper, entered = self.doorkeeper, False
         id = exchange.id = new_id(self._rng.getrandbits(128))
         metrics.begun(id, route.path)
         try:
+            entered = doorkeeper.enter(exchange.arrived) or await doorkeeper.turn(exchange)
             check_head(method, exchange.content_type)
             await route.serve(exchange, route.door)
         except GatewayError as error:
             code = error.code
             await self._refuse(exchange, route, error)
         except asyncio.CancelledError:
-            if not exchange.left:
+            if not exchange.left and not doorkeeper.cutting:
                 raise
-            current_task().uncancel()  # nobody is there to be answered
-            code = "caller_left"
+            current_task().uncancel()
+            code = "caller_left" if exchange.left else Stopping.code
             if exchange.started:
                 metrics.broken(route.path, code)
+            if not exchange.left:
+                await refuse(exchange, route, stopped())
         except Exception:
             log.exception("request %s failed by a bug", id)
             code = Internal.code
             await self._refuse(exchange, route, Internal(f"an internal error; the log has it under {id}"))
         finally:
+            if entered:
+                doorkeeper.leave()
             exchange.stop_watching()
             metrics.answered(id, exchange.status, exchange.team, code, exchange.first)
 
@@ -92,6 +111,19 @@ class Api:
             await send(message)
 
         return counted
+
+    async def turn_away(self, exchange: Exchange, route: Route, refusal: GatewayError) -> None:
+        """Says to a caller who has just come that the doorkeeper does not let them in: at no cost worth mentioning, and
+        without waiting for anything on the short way."""
+        exchange.id = new_id(self._rng.getrandbits(128))
+        at = (route, exchange.lamini, refusal.message)  # what a doorkeeper says are few words
+        answer = self._refusals.get(at)
+        if answer is None:
+            dialect = route.door.early(exchange.lamini)
+            answer = dialect.status(refusal), error_headers(refusal), dialect.encode_error(refusal)
+            self._refusals[at] = answer
+        self._metrics.shed(refusal.code)
+        await exchange.answer(*answer)
 
 
 def check_head(method: str, content_type: bytes | None) -> None:

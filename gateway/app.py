@@ -30,10 +30,11 @@ from gateway.bearer.settings import JwtSettings
 from gateway.beside import LONGTAIL_SOCKET
 from gateway.bookkeeping import Bookkeeping
 from gateway.completion import Completion
-from gateway.config import Config, ModelConfig, ProviderConfig, TargetConfig
+from gateway.config import Config, ModelConfig, ProviderConfig, ServerConfig, TargetConfig
 from gateway.config.model import Strategy
 from gateway.config.rules import listing, terms_of
 from gateway.constraints import Checker
+from gateway.doorkeeper import Doorkeeper
 from gateway.embedding import Embedding
 from gateway.estimates import Estimator, Tokenizer
 from gateway.gate import Gate
@@ -124,17 +125,24 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     bounds: Any = {"max_body": server.max_body_bytes, "max_depth": server.max_depth}
     sharing = Sharing(books.cache, clock, config.cache.max_entry_bytes)
     completion = Completion(router, known, admission, sharing, clock, keepalive=server.keepalive, **bounds)
+    doorkeeper = Doorkeeper(*bounds_of(server), clock.steady)
     admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.scraped)
+    admin.stopping = lambda: doorkeeper.stopping
     rest = admin.app()
     jobs = Jobs(JobStore(Path(settings.state_dir), clock.wall, LOST), failure_of)
-    polling = Polling(completion, known, jobs, clock, **bounds)
+    polling = Polling(completion, known, jobs, clock, doorkeeper, **bounds)
     rest.router.routes.extend(polling.routes(admin.models))
     rest.router.routes.extend(admin_routes(Admins(books.directory, clock.wall).admin, books.control, clock.wall))
     rest.router.lifespan_context = lifespan(admin, doors, jobs, sharing, books, issuer, metrics)
     routes = [api.Route(path, door, completion.complete) for path, door in generating().items()]
     embedding = Embedding(lambda: completion.router, known, admission, clock, **bounds)
     routes += [api.Route(path, door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()]
-    return Api(routes, rest, rng, metrics)
+    return Api(routes, rest, rng, metrics, doorkeeper)
+
+
+def bounds_of(server: ServerConfig) -> tuple[int, int, float | None]:
+    """What a doorkeeper is told: the lag is in seconds."""
+    return server.concurrency, server.queue, None if server.lag_ms is None else server.lag_ms / 1000
 
 
 def issuer_of(settings: JwtSettings, clock: Clock) -> "Issuer":

@@ -28,6 +28,9 @@ class AsgiExchange:
         "timeout",
     )  # fmt: skip
 
+    whole = False
+    arrived = 0.0
+
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.id = self.team = ""
         self.status, self.first = 0, 0.0

@@ -16,6 +16,8 @@
     ├─ Unanswered         4xx/5xx   no model answered, or too few; names each leg
     ├─ Unverified         503   the token's issuer cannot be asked for its keys
     ├─ NotOffered         503   the model is configured, but its provider's key is not set
+    ├─ Overloaded         503   more calls than this worker can take
+    ├─ Stopping           503   the gateway is being stopped
     └─ Unrecorded         503   what the call uses could not be counted or noted, so it is not let in
 
 Each is rendered once, by the dialect of the caller. Messages are fit for the caller's eyes.
@@ -127,6 +129,16 @@ class NotOffered(GatewayError):
     status = 503
     code = "model_not_offered"
     final = True
+
+
+class Overloaded(GatewayError):
+    status = 503
+    code = "overloaded"
+
+
+class Stopping(GatewayError):
+    status = 503
+    code = "shutting_down"
 
 
 class Unrecorded(GatewayError):

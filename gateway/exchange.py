@@ -20,8 +20,9 @@ class Exchange(Protocol):
     """Lives as long as one request. ``id`` names it to the caller, in ``x-request-id`` of every answer; ``dialect`` is
     what they speak, once it is known; ``started`` says that an answer has begun, ``status`` what it began with, and
     ``left`` that the caller has gone before its end. ``lamini`` says that a client of Lamini's asks, ``timeout`` what
-    its header ``x-gateway-timeout-ms`` says. ``team`` is whose key was accepted, and ``first`` when a stream began, by
-    the steady clock: whoever knows that notes it here."""
+    its header ``x-gateway-timeout-ms`` says. ``whole`` says that the body is here already, and ``arrived`` when that
+    was, by a steady clock, where it was noted; else it is 0. ``team`` is whose key was accepted, and ``first`` when a
+    stream began, by the steady clock: whoever knows that notes it here."""
 
     id: str
     dialect: Dialect | None
@@ -35,6 +36,8 @@ class Exchange(Protocol):
     left: bool
     team: str
     first: float
+    whole: bool
+    arrived: float
 
     async def read(self, limit: int) -> bytes:
         """The body. Raises TooLarge as soon as it is, and CancelledError if the caller leaves before its end."""

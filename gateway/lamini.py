@@ -23,6 +23,7 @@ from gateway.admin import answer, authorization, rendered
 from gateway.api import check_head, error_headers, new_id
 from gateway.attempts import Emit
 from gateway.completion import Completion
+from gateway.doorkeeper import Doorkeeper
 from gateway.errors import GatewayError, Internal, OverLimit, Unanswered
 from gateway.exchange import too_large
 from gateway.jobs import Jobs, Tell
@@ -64,9 +65,18 @@ class Polling:
     """The views."""
 
     def __init__(
-        self, completion: Completion, keys: Keys, jobs: Jobs, clock: Clock, *, max_body: int, max_depth: int
+        self,
+        completion: Completion,
+        keys: Keys,
+        jobs: Jobs,
+        clock: Clock,
+        doorkeeper: Doorkeeper,
+        *,
+        max_body: int,
+        max_depth: int,
     ) -> None:
         self._completion = completion
+        self._doorkeeper = doorkeeper
         self._keys = keys
         self._jobs = jobs
         self._clock = clock
@@ -142,6 +152,8 @@ class Polling:
         return read(b"".join(parts), self._max_depth)
 
     async def _submit(self, caller: Caller, body: Body, kind: str) -> str:
+        if (refusal := self._doorkeeper.refusal()) is not None:
+            raise refusal
         asked = lamini.decode(body)
         texts = texts_of(asked)
         # What can never be answered is refused now, and not found out by polling.

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from gateway.api import Api, Route
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed
 from gateway.exchange import HeaderLines, both, stream_head, too_large
-from gateway.turns import current_task
+from gateway.turns import at_once, current_task
 from gateway.wire.dialect import Dialect
 from gateway.wire.superset import superset
 
@@ -54,6 +54,7 @@ class DirectExchange:
         "_task",
         "_transport",
         "_waiting",
+        "arrived",
         "authorization",
         "cache_control",
         "content_type",
@@ -73,6 +74,7 @@ class DirectExchange:
     )
 
     message_event = SILENT
+    whole = True
 
     def __init__(self, protocol: "Protocol", keep_alive: bool, chunked: bool = True) -> None:
         self._protocol = protocol
@@ -82,7 +84,7 @@ class DirectExchange:
         self._waiting: asyncio.Future[None] | None = None
         self._head: HeaderLines = []
         self.id = self.team = ""
-        self.status, self.first = 0, 0.0
+        self.status, self.first, self.arrived = 0, 0.0, 0.0
         self.parts: list[bytes] = []
         self.keep_alive = keep_alive
         self.lamini = self.left = self.started = self.disconnected = self.response_complete = False
@@ -304,6 +306,17 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._direct = False
+        api, exchange = cast(Api, self._api), cast(DirectExchange, self._exchange)
+        doorkeeper = api.doorkeeper
+        refusal = doorkeeper.refusal()
+        if refusal is not None:
+            if self.transport.is_closing():  # one of several requests in one write, behind the last that was answered
+                return
+            exchange.keep_alive = exchange.keep_alive and not doorkeeper.stopping
+            at_once(api.turn_away(exchange, cast(Route, self._route), refusal))
+            return
+        exchange.arrived = doorkeeper.now()
+        doorkeeper.waiting += 1
         task, idle = self._answering, self._idle
         if task is None or idle is None:
             task = self._answering = self.loop.create_task(self._answer())
@@ -366,6 +379,8 @@ class Protocol(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+        if isinstance(self.app, Api) and self.app.doorkeeper.stopping:
+            self.cycle.keep_alive = False
 
     def _go_on_without_upgrade(self, rest: bytes) -> None:
         """Some clients offer HTTP/2 with each request (Java's by default, curl with --http2). Such an offer may be

@@ -10,12 +10,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from gateway import banner, logs
 from gateway.app import EMBEDDED_SOCKET
@@ -24,11 +23,13 @@ from gateway.census import Census
 from gateway.children import Child
 from gateway.config import Config
 from gateway.control.bootstrap import Made, bootstrap
+from gateway.draining import Server
 from gateway.protocol import Protocol
 from gateway.settings import Settings
 from gateway.store.sql.engine import Database, database_url
 from gateway.store.sql.migrate import migrate
 from gateway.store.sql.record import Record
+from gateway.workers import Workers
 
 log = logging.getLogger("gateway.serve")
 
@@ -41,8 +42,9 @@ STARTING = 10.0
 def serve(config: Config, settings: Settings) -> None:
     """Serves until told to stop. Raises OSError when the address or the state directory cannot be used."""
     logs.to_stderr()
-    # uvicorn stops at this signal and then raises it again, for whoever had it before: that is us, leaving in order.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGINT):  # before and after there is a server that hears them
+        signal.signal(number, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is read only now need not be read again
     with listener(settings.host, settings.port) as listening:  # before anything is made that would be left behind
         fresh = prepare(settings)
         with Census() as census, embedded_model(config, census), long_tail(config, settings, census):
@@ -101,13 +103,11 @@ def run(settings: Settings, listening: socket.socket) -> None:
         proxy_headers=False,
         log_level="warning",
         timeout_keep_alive=75,  # longer than clients keep idle connections, so that they close first
-        timeout_graceful_shutdown=30,
     )
-    with suppress(KeyboardInterrupt):  # how uvicorn passes Ctrl-C on, once it has stopped
-        if settings.workers > 1:
-            Multiprocess(config, sockets=[listening]).run()
-        else:
-            uvicorn.Server(config).run(sockets=[listening])
+    if settings.workers > 1:
+        Workers(config, [listening], settings.drain_seconds).run()
+    else:
+        Server(config, settings.drain_seconds).run(sockets=[listening])
 
 
 @contextmanager

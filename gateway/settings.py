@@ -31,8 +31,9 @@ class SettingsError(Exception):
 
 class Settings(Struct, frozen=True, kw_only=True):
     """``environ`` is the merged environment: providers' keys are read from it, by the names that ``routing.yaml``
-    gives. ``litellm_python`` is the Python that runs litellm. ``warnings`` are variables that look like settings and
-    are none."""
+    gives. ``litellm_python`` is the Python that runs litellm. ``drain_seconds`` is how long calls that are under way
+    may go on when the gateway is told to stop; 0 breaks them off at once. ``warnings`` are variables that look like
+    settings and are none."""
 
     config: str = "routing.yaml"
     host: str = "127.0.0.1"
@@ -44,6 +45,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     admin_key: str | None = None
     bootstrap_key: str | None = None
     litellm_python: str = sys.executable
+    drain_seconds: int = 30
     environ: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -174,5 +176,6 @@ READERS: dict[str, Callable[[str], Any]] = {
     "admin_key": key,
     "bootstrap_key": key,
     "litellm_python": text,
+    "drain_seconds": whole(0, 86_400),
 }
 """Each setting, by the name of its field: ``GATEWAY_`` and the name in capitals is its variable."""

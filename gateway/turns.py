@@ -1,7 +1,8 @@
 """Several pieces of work for one caller, a few at a time: none is left running, and no failure is forgotten."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 
 async def in_turns(count: int, at_once: int, work: Callable[[int], Awaitable[None]]) -> None:
@@ -25,6 +26,16 @@ def current_task() -> asyncio.Task[None]:
     task = asyncio.current_task()
     assert task is not None
     return task
+
+
+def at_once(work: Coroutine[Any, Any, None]) -> None:
+    """Does what need not wait for anything, without a task."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    work.close()
+    raise AssertionError("it waits for something")
 
 
 async def give_up(tasks: list[asyncio.Task[None]]) -> None:

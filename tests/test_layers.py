@@ -192,7 +192,7 @@ gateway.config.rules  gateway.counting  gateway.keys  gateway.metering
 gateway.accounting    gateway.admission
 gateway.bookkeeping
 gateway.exchange  gateway.jobs
-gateway.asgi  gateway.explain
+gateway.asgi  gateway.doorkeeper  gateway.explain
 gateway.streaming
 gateway.completion  gateway.embedding
 gateway.admin  gateway.api
@@ -201,8 +201,8 @@ gateway.adminapi.people
 gateway.adminapi.records
 gateway.adminapi.routes
 gateway.adminapi
-gateway.lamini
-gateway.protocol
+gateway.draining  gateway.lamini
+gateway.protocol  gateway.workers
 gateway.embedded  gateway.longtail
 gateway.children  gateway.embedded.__main__  gateway.longtail.asked
 gateway.beside  gateway.longtail.failures

@@ -107,10 +107,10 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     lag_ms: Annotated[
         Annotated[float, Meta(ge=1, le=60_000)] | None,
         Meta(
-            description="New calls are refused, with 503, while for a tenth of a second no call was taken up within so "
+            description="New calls are refused, with 503, when for a tenth of a second no call was taken up within so "
             "many milliseconds after it had come: the worker has more to do than it can. null: they never are."
         ),
-    ] = 20.0
+    ] = 3.0
 
 
 class CacheConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
