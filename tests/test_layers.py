@@ -183,7 +183,8 @@ gateway.store
 gateway.ledger.writer
 gateway.ledger.recovery
 gateway.control.bootstrap  gateway.control.conservation  gateway.control.desk
-gateway.control.admins     gateway.control.keys          gateway.control.limits  gateway.control.reports
+gateway.control.admins     gateway.control.cache         gateway.control.keys    gateway.control.limits
+gateway.control.reports
 gateway.control.teams
 gateway.control.local
 gateway.control
@@ -213,7 +214,8 @@ gateway.commands.failed
 gateway.commands.local
 gateway.commands.session
 gateway.commands.options  gateway.commands.show
-gateway.commands.admins   gateway.commands.audit  gateway.commands.keys  gateway.commands.limits
+gateway.commands.admins   gateway.commands.audit  gateway.commands.cache  gateway.commands.keys
+gateway.commands.limits
 gateway.commands.teams    gateway.commands.usage
 gateway.commands
 gateway.cli

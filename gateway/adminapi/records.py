@@ -1,4 +1,4 @@
-"""Limits, usage and the audit: views."""
+"""Limits, kept answers, usage and the audit: views."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.adminapi import limits, reports
-from gateway.adminapi.given import flag
+from gateway.adminapi.given import flag, or_null, text
 from gateway.adminapi.guard import BREATH, answered, asked, body_of, listed, said
 from gateway.adminapi.people import some
 from gateway.adminapi.told import told
@@ -48,6 +48,15 @@ def subject_of(request: Request) -> tuple[Scope, str]:
     if scope != "organisation" and not subject:
         raise BadRequest(f"whose limits? Use /admin/limits/{scope}/<subject>", param="subject")
     return cast(Scope, scope), subject
+
+
+class Cache:
+    async def stats(self, request: Request, control: Control) -> Response:
+        return await listed(await control.cache(**asked(request, "team", "model")))
+
+    async def purge(self, request: Request, control: Control) -> Response:
+        found = await body_of(request, {"team": or_null(text), "model": or_null(text)})
+        return answered(told(await control.purge_cache(**found)))
 
 
 class Usage:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from gateway.adminapi.guard import Authenticate, ControlFor, Guard, View
 from gateway.adminapi.people import Admins, Keys, Teams
-from gateway.adminapi.records import Audit, Limits, Usage
+from gateway.adminapi.records import Audit, Cache, Limits, Usage
 from gateway.control.types import Control, Role
 from gateway.errors import GatewayError, MethodNotAllowed, NoSuchRoute
 from gateway.wire.body import shown
@@ -28,7 +28,7 @@ class Entry(Struct, frozen=True):
 
 def entries(now: Callable[[], float]) -> tuple[Entry, ...]:
     teams, keys, admins = Teams(), Keys(now), Admins(now)
-    limits, usage, audit = Limits(), Usage(now), Audit(now)
+    limits, cache, usage, audit = Limits(), Cache(), Usage(now), Audit(now)
     return (
         Entry("GET", "/admin/teams", "viewer", teams.all),
         Entry("POST", "/admin/teams", "operator", teams.create),
@@ -48,6 +48,8 @@ def entries(now: Callable[[], float]) -> tuple[Entry, ...]:
         Entry("DELETE", "/admin/limits/{scope}", "operator", limits.clear),
         Entry("PUT", "/admin/limits/{scope}/{subject:path}", "operator", limits.set),
         Entry("DELETE", "/admin/limits/{scope}/{subject:path}", "operator", limits.clear),
+        Entry("GET", "/admin/cache", "viewer", cache.stats),
+        Entry("POST", "/admin/cache/purge", "operator", cache.purge),
         Entry("GET", "/admin/usage", "viewer", usage.rows),
         Entry("GET", "/admin/audit/log", "viewer", audit.log),
         Entry("POST", "/admin/audit", "operator", audit.check),

@@ -1,15 +1,17 @@
 """The record itself, for commands that ask no gateway. It is brought to its present form first."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import click
 
+from gateway.caching.store import CacheStore
 from gateway.commands.failed import Failed
 from gateway.control.local import LocalControl
 from gateway.control.types import Actor, Control, LimitsView
+from gateway.limits.types import StoreDown
 from gateway.settings import Settings
 from gateway.store.sql.engine import Database, RecordDown, RecordError, database_url, record_file
 from gateway.store.sql.ledger import LedgerStore
@@ -33,11 +35,40 @@ async def control(settings: Settings, actor: Actor, changes: bool, quiet: bool) 
         database = Database(url)
         try:
             record = Record(database, time.time)  # noqa: TID251 - this process is the composition root of its own
-            yield LocalControl(record, LedgerStore(database), actor, configured=lambda: configured(settings.config))
+            async with AsyncExitStack() as opened:
+                yield LocalControl(
+                    record,
+                    LedgerStore(database),
+                    actor,
+                    configured=lambda: configured(settings.config),
+                    kept=kept(settings.redis_url, opened),
+                )
         finally:
             await database.close()
     except (RecordDown, RecordError) as error:
         raise Failed(str(error), "record_unavailable") from None
+    except StoreDown as error:
+        raise Failed(f"{error}: look at GATEWAY_REDIS_URL", "store_unavailable") from None
+
+
+def kept(url: str | None, opened: AsyncExitStack) -> Callable[[], CacheStore | None]:
+    """The answers in Redis; few commands ask for them. Those in a gateway's own process are out of reach."""
+
+    def find() -> CacheStore | None:
+        if url is None:
+            return None
+        from gateway.store.redis.address import BadAddress, parse
+        from gateway.store.redis.cache import RedisCache
+        from gateway.store.redis.opening import open_client
+
+        try:
+            client = open_client(parse(url))
+        except BadAddress as error:
+            raise Failed(str(error), "invalid") from None
+        opened.push_async_callback(client.aclose)
+        return RedisCache(client, 0, lambda: True)
+
+    return find
 
 
 def missing(settings: Settings) -> Path | None:

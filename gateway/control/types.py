@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
+from gateway.caching.store import Held
 from gateway.limits.types import Limits, Scope
 
 Role = Literal["viewer", "operator", "owner"]
@@ -215,6 +216,14 @@ class AuditReport(Struct, frozen=True, kw_only=True):
     drifts: tuple[Drift, ...] = ()
 
 
+class Purged(Struct, frozen=True, kw_only=True):
+    """How many kept answers were let go, of which team and model; None is all."""
+
+    team: str | None = None
+    model: str | None = None
+    entries: int
+
+
 class Control(Protocol):
     """Everything that can be done. Raises ControlError for what cannot. The record itself, or a running gateway's
     ``/admin/``, stands behind it."""
@@ -258,6 +267,11 @@ class Control(Protocol):
     async def limits(self) -> list[LimitsView]: ...
     async def set_limits(self, scope: Scope, subject: str, changes: LimitsChanges) -> LimitsView: ...
     async def clear_limits(self, scope: Scope, subject: str) -> None: ...
+
+    async def cache(self, team: str | None = None, model: str | None = None) -> list[Held]:
+        """The answers that are kept, by team and model."""
+
+    async def purge_cache(self, team: str | None = None, model: str | None = None) -> Purged: ...
 
     async def usage(self, query: UsageQuery) -> list[UsageRow]: ...
     async def log(self, *, since: int | None = None, subject: str | None = None, last: int = 100) -> list[LogView]:

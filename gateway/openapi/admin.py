@@ -95,6 +95,7 @@ REPORT = (
     Parameter("by", "A row for each of these, with commas between: team, key, model, target, day, hour."),
     Parameter("format", "json or csv.", {"enum": ["json", "csv"]}),
 )
+KEPT = (Parameter("team", "Only this team's."), Parameter("model", "Only of this model."))
 LOG = (
     SINCE,
     Parameter("subject", "Only changes of this one."),
@@ -129,6 +130,16 @@ OPERATIONS: tuple[AdminOperation, ...] = (
     clearing("/admin/limits/{scope}", "Take the organisation's limits back."),
     writing("put", "/admin/limits/{scope}/{subject}", "Set limits of a subject.", "LimitsChanges", "LimitsSet", 404),
     clearing("/admin/limits/{scope}/{subject}", "Take a subject's limits back, so that routing.yaml's hold."),
+    reading("/admin/cache", "The answers that are kept, by team and model.", "Kept", 404, asking=KEPT),
+    writing(
+        "post",
+        "/admin/cache/purge",
+        "Let go of kept answers: of a team, of a model, or of all.",
+        "Purge",
+        "Purged",
+        404,
+        optional=True,
+    ),
     reading("/admin/usage", "What was used, and what it cost.", "Usages", asking=REPORT, csv=True),
     reading("/admin/audit/log", "Who changed what, the newest first.", "AuditLog", asking=LOG),
     writing("post", "/admin/audit", "Check that nothing is lost.", "Audit", "AuditReport", optional=True),
@@ -220,6 +231,7 @@ COMPONENTS: dict[str, Schema] = {
     "Nothing": closed({}),
     "NewAdmin": closed({"name": TEXT, "role": ROLE, "expires": WHEN}, "name", "role"),
     "LimitsChanges": said(closed({**TAKEN, **SHORT}), "null takes an override back; unlimited lifts routing.yaml's"),
+    "Purge": closed({"team": TEXT_OR_NULL, "model": TEXT_OR_NULL}),
     "Audit": closed({"repair": FLAG}),
     "Team": an_object(TEAM),
     "Teams": list_of(ref("Team")),
@@ -234,6 +246,8 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "AllLimits": list_of(ref("LimitsSet")),
     "LimitsCleared": an_object({"scope": SCOPE, "subject": TEXT, "cleared": {"const": True}}),
+    "Kept": list_of(an_object({"team": TEXT, "model": TEXT, "entries": WHOLE, "bytes": WHOLE})),
+    "Purged": an_object({"team": TEXT_OR_NULL, "model": TEXT_OR_NULL, "entries": WHOLE}),
     "Usages": list_of(an_object(USAGE, *DIMENSIONS)),
     "AuditLog": list_of(an_object(LINE)),
     "AuditReport": an_object(REPORTED),
@@ -253,6 +267,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Nothing": {},
     "NewAdmin": {"name": "ann", "role": "viewer"},
     "LimitsChanges": {"rpm": 100, "usd_per_month": "1000", "tpd": "unlimited", "concurrent": None},
+    "Purge": {"model": "demo"},
     "Audit": {"repair": False},
 }
 """A body for each component that a route takes."""

@@ -14,6 +14,7 @@ from gateway.adminapi.limits import body_of
 from gateway.adminapi.refusals import STATUS
 from gateway.adminapi.times import iso
 from gateway.adminapi.told import retold
+from gateway.caching.store import Held
 from gateway.control.types import (
     AdminView,
     AuditReport,
@@ -26,6 +27,7 @@ from gateway.control.types import (
     Metadata,
     NewAdmin,
     NewKey,
+    Purged,
     Role,
     TeamChanges,
     TeamView,
@@ -152,6 +154,14 @@ class RemoteControl:
 
     async def clear_limits(self, scope: Scope, subject: str) -> None:
         await self._ask("DELETE", ("limits", scope, *filter(None, [subject])))
+
+    # ------------------------------------------------------------------ kept answers
+
+    async def cache(self, team: str | None = None, model: str | None = None) -> list[Held]:
+        return await self._list(Held, "cache", {"team": team, "model": model})
+
+    async def purge_cache(self, team: str | None = None, model: str | None = None) -> Purged:
+        return await self._one(Purged, "POST", "cache", "purge", body={"team": team, "model": model})
 
     # ------------------------------------------------------------------ what happened
 

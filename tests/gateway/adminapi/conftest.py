@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.caching.local import LocalCache
 from gateway.control.local import LocalControl
 from gateway.store.sql.engine import Database, database_url
 from gateway.store.sql.ledger import LedgerStore
@@ -33,5 +34,6 @@ async def record(tmp_path: Path) -> AsyncIterator[Plane]:
     (tmp_path / "record.sqlite3").write_bytes(template)
     database = Database(url)
     record, ledger = Record(database, time.time), LedgerStore(database)
-    yield Plane(lambda actor: LocalControl(record, ledger, actor), time.time)
+    cache = LocalCache(1 << 20, time.monotonic)
+    yield Plane(lambda actor: LocalControl(record, ledger, actor, kept=lambda: cache), time.time)
     await database.close()

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from gateway.caching.store import Held
 from gateway.control.types import (
     Actor,
     AdminView,
@@ -19,6 +20,7 @@ from gateway.control.types import (
     Metadata,
     NewAdmin,
     NewKey,
+    Purged,
     Role,
     TeamChanges,
     TeamView,
@@ -46,6 +48,7 @@ class Memory:
         self.limits: dict[tuple[Scope, str], Limits] = {}
         self.lines: list[LogView] = []
         self.rows: list[UsageRow] = []
+        self.held: list[Held] = []
         self.queries: list[UsageQuery] = []
         self.drifts: tuple[Drift, ...] = ()
         self.broken: Exception | None = None
@@ -205,6 +208,18 @@ class MemoryControl:
             raise ControlError("not_found", "there are no limits of it")
         self._enter("operator", "clear", "limits", subject)
         del self._m.limits[scope, subject]
+
+    async def cache(self, team: str | None = None, model: str | None = None) -> list[Held]:
+        self._enter("viewer", "", "", "")
+        return [one for one in self._m.held if team in (None, one.team) and model in (None, one.model)]
+
+    async def purge_cache(self, team: str | None = None, model: str | None = None) -> Purged:
+        gone = await self.cache(team, model)
+        if team == "":
+            raise ControlError("not_found", "there is no team ''", "team")
+        self._enter("operator", "purge", "cache", f"{team}/{model}")
+        self._m.held = [one for one in self._m.held if one not in gone]
+        return Purged(team=team, model=model, entries=sum([one.entries for one in gone]))
 
     async def usage(self, query: UsageQuery) -> list[UsageRow]:
         self._enter("viewer", "", "", "")

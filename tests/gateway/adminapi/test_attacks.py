@@ -103,7 +103,7 @@ async def test_a_role_does_no_more_than_it_may(plane: Plane, kept: httpx.AsyncCl
             assert answer.json()["error"]["code"] == "forbidden"
             assert f"role {needed}" in answer.json()["detail"] and f"role {role}" in answer.json()["detail"]
             refused += 1
-        assert refused == {"viewer": 13, "operator": 2}[role]
+        assert refused == {"viewer": 14, "operator": 2}[role]
 
 
 async def test_the_control_is_told_who_asks(plane: Plane) -> None:

@@ -7,6 +7,7 @@ import jsonschema_rs
 import pytest
 
 from gateway.adminapi.routes import entries
+from gateway.caching.store import Held
 from gateway.control.types import Drift, UsageRow
 from gateway.openapi import admin
 from gateway.openapi.admin import EXAMPLES, OPERATIONS, AdminOperation
@@ -47,6 +48,7 @@ async def test_answers_are_as_described(owner: httpx.AsyncClient, plane: Plane, 
     await owner.post("/admin/admins", json={"name": "ann", "role": "owner"})
     await owner.put("/admin/limits/team/t", json={"rpm": 5})
     plane.memory.rows = [row(requests=1, unpriced=1), row(model="a", requests=1, cost_nano=3)]
+    plane.memory.held = [Held(team="t", model="a", entries=2, bytes=900)]
     plane.memory.drifts = (Drift(what="usd_day", subject="team t", expected=5, found=4),)
     del plane.memory.teams["search"]
     path = filled(operation.path).replace("{subject}", "t")
@@ -115,7 +117,7 @@ def sent_to(operation: AdminOperation, status: int) -> dict[str, Any]:
     if operation.method == "get":
         return {
             "params": {"team": "no"}
-            if status == 404 and operation.path == "/admin/keys"
+            if status == 404 and operation.path in ("/admin/keys", "/admin/cache")
             else {"nope": "1"}
             if status == 400
             else {}
@@ -128,5 +130,6 @@ def sent_to(operation: AdminOperation, status: int) -> dict[str, Any]:
         "NewTeam": {"name": "t"},
         "NewKey": {"team": "no" if status == 404 else "t", "name": "ci"},
         "NewAdmin": {"name": "ann", "role": "owner"},
+        "Purge": {"team": "no" if status == 404 else "t"},
     }
     return {"json": bodies.get(operation.asks or "", EXAMPLES[operation.asks or ""])}

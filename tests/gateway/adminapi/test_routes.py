@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.caching.store import Held
 from gateway.control.types import UsageQuery, UsageRow
 from gateway.limits.types import Limits
 from tests.gateway.adminapi.memory import NOW
@@ -121,6 +122,20 @@ async def test_usage(owner: httpx.AsyncClient, plane: Plane) -> None:
         '"q""u,o",2026-11-30,3,0,0,0,0,0,0,0,0.00000001,1,0',
         "",
     ]
+
+
+async def test_kept_answers(owner: httpx.AsyncClient, plane: Plane) -> None:
+    rows = [{"team": team, "model": model, "entries": 2, "bytes": 900} for team in ("t", "u") for model in ("a", "b/c")]
+    plane.memory.held = [Held(**row) for row in rows]  # type: ignore[arg-type]
+    assert (await owner.get("/admin/cache")).json() == rows
+    assert (await owner.get("/admin/cache", params={"team": "u", "model": "b/c"})).json() == rows[3:]
+    purged = await owner.post("/admin/cache/purge", json={"team": "t", "model": None})
+    assert purged.json() == {"team": "t", "model": None, "entries": 4}
+    assert (await owner.get("/admin/cache")).json() == rows[2:]
+    assert (await owner.post("/admin/cache/purge", json={"teams": "u"})).status_code == 400
+    assert (await owner.post("/admin/cache/purge", json={"team": 5})).status_code == 400
+    assert (await owner.post("/admin/cache/purge")).json() == {"team": None, "model": None, "entries": 4}
+    assert (await owner.get("/admin/cache")).json() == []
 
 
 async def test_audit(owner: httpx.AsyncClient) -> None:

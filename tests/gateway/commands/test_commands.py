@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from click.testing import Result
 
+from gateway.caching.store import Held
 from gateway.control.types import Drift, LogView, UsageQuery
 from gateway.limits.types import Limits
 from tests.gateway.adminapi.memory import NOW
@@ -69,6 +70,30 @@ def test_keys(run: Run, plane: Plane) -> None:
     listed = run("keys", "list").stdout
     assert "secret" not in listed and "revoked" in listed and "key000000002" in listed
     assert "\x1b" not in listed  # no colours where there is no terminal
+
+
+def test_cache(run: Run, plane: Plane) -> None:
+    assert run("cache", "stats").stdout == "no kept answers\n"
+    plane.memory.held = [
+        Held(team="t", model="a", entries=2, bytes=900),
+        Held(team="t", model="b/c", entries=1, bytes=123_456),
+        Held(team="u", model="a", entries=12, bytes=99_960_000),
+    ]
+    assert [line.split() for line in run("cache", "stats").stdout.splitlines()] == [
+        ["team", "model", "answers", "size"],
+        ["t", "a", "2", "900", "B"],
+        ["t", "b/c", "1", "123.5", "kB"],
+        ["u", "a", "12", "100.0", "MB"],
+        ["all", "15", "100.1", "MB"],
+    ]
+    assert said(run("cache", "stats", "--team", "u", "--json")) == [
+        {"team": "u", "model": "a", "entries": 12, "bytes": 99_960_000}
+    ]
+    assert run("cache", "purge", "--model", "b/c").stdout == "1 kept answer is gone\n"
+    assert said(run("cache", "purge", "--team", "t", "--json")) == {"team": "t", "model": None, "entries": 2}
+    assert "no team" in refused(run("cache", "purge", "--team", ""))
+    assert run("cache", "purge").stdout == "12 kept answers are gone\n"
+    assert plane.memory.held == []
 
 
 def test_what_is_said_of_a_team_and_of_a_key_is_changed(run: Run, plane: Plane) -> None:

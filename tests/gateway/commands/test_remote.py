@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
+from gateway.caching.store import Held
 from gateway.control.types import (
     Actor,
     ControlError,
@@ -53,6 +54,12 @@ STEPS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("limits", (), {}),
     ("clear_limits", ("organisation", ""), {}),
     ("clear_limits", ("organisation", ""), {}),
+    ("cache", (), {}),
+    ("cache", ("t", "m/=?"), {}),
+    ("purge_cache", ("t",), {}),
+    ("purge_cache", ("",), {}),
+    ("purge_cache", (None, "m/=?"), {}),
+    ("purge_cache", (), {}),
     ("usage", (UsageQuery(since=NOW - 5, until=NOW, by=("model", "day"), team="t", key="k", model="m/=?"),), {}),
     ("usage", (UsageQuery(since=0),), {}),
     ("log", (), {"since": NOW, "subject": "t", "last": 3}),
@@ -74,6 +81,7 @@ async def test_both_ways_come_to_the_same(plane: Plane, url: str) -> None:
     local = other.control(Actor("admin:owner"))
     for memory in (plane.memory, other):
         memory.rows = [row(model="a", day="2026-11-30", requests=1, cost_nano=3), row(requests=1, estimated=1)]
+        memory.held = [Held(team=team, model="m/=?", entries=n, bytes=9) for n, team in enumerate(("t", "u", "v"))]
         memory.drifts = (Drift(what="x", subject="y", expected=2**62, found=-1),)
     async with RemoteControl(url, ADMIN["owner"]) as remote:
         for name, given, more in STEPS:
