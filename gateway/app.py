@@ -321,6 +321,7 @@ def lifespan(
     async def run(app: Starlette) -> AsyncIterator[None]:
         bound = asyncio.create_task(leave_with(os.getppid())) if multiprocessing.parent_process() else None
         await books.start()
+        sharing.start(books.elsewhere(sharing.kept))
         await jobs.start()
         if issuer is not None:
             issuer.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.accounting import FLUSH, Counters, Follower, Judging
+from gateway.caching.entry import Kept
 from gateway.caching.local import LocalCache
 from gateway.caching.store import CacheStore
 from gateway.config import Config
@@ -25,6 +26,8 @@ from gateway.limits.types import Limiter, SettledUse, StoreDown, Subject
 from gateway.metering import Accounts
 from gateway.metrics import Recording
 from gateway.settings import Settings
+from gateway.sharing.elsewhere import Elsewhere
+from gateway.sharing.share import Share
 from gateway.store.redis.store import RedisStore
 from gateway.store.spool import Spool
 from gateway.store.sql.change import Change
@@ -125,7 +128,11 @@ class Bookkeeping:
         self._redis = (
             None if settings.redis_url is None else RedisStore(settings.redis_url, self._rebuild, self._redis_changed)
         )
-        self.cache: CacheStore = LocalCache(config.cache.max_bytes, clock.steady)
+        self.cache: CacheStore = (
+            LocalCache(config.cache.max_bytes, clock.steady)
+            if self._redis is None
+            else self._redis.cache(config.cache.max_bytes)
+        )
         self._replicas = 1
         self._seen: list[tuple[float, int]] = []
         self._limiter, self.counting = self._counting(config.limits.on_store_failure)
@@ -158,7 +165,16 @@ class Bookkeeping:
 
     def control(self, actor: Actor) -> Control:
         """What an operator may do."""
-        return LocalControl(self._record, self._ledger, actor, self._counters, lambda: self._configured)
+        return LocalControl(
+            self._record, self._ledger, actor, self._counters, lambda: self._configured, lambda: self.cache
+        )
+
+    def elsewhere(self, kept: Callable[[Share], Awaitable[Kept | None]]) -> Elsewhere | None:
+        """Through which calls that are under way are shared with other processes; None where there is no Redis."""
+        if self._redis is None:
+            return None
+        name = self.spool.alive.name
+        return Elsewhere(name, self._redis.leases(name), self._redis, self._clock, kept)
 
     async def start(self) -> None:
         """The directory is whole, what was left behind is recovered, and the counters are set, when this returns.

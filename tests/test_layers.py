@@ -146,12 +146,9 @@ gateway.upstream.choice
 gateway.upstream
 gateway.resilience.course
 gateway.attempts  gateway.watching
-gateway.caching.control  gateway.caching.entry  gateway.caching.key  gateway.caching.store
-gateway.caching.gathering  gateway.caching.local
-gateway.caching
 gateway.sharing.flight
-gateway.sharing.share
-gateway.sharing.sharing
+gateway.sharing.messages  gateway.sharing.share
+gateway.sharing.elsewhere  gateway.sharing.sharing
 gateway.sharing
 gateway.fanout
 gateway.store.alive
@@ -168,7 +165,8 @@ gateway.store.redis.lean
 gateway.store.redis.opening
 gateway.store.redis.script
 gateway.store.redis.batches
-gateway.store.redis.bus  gateway.store.redis.cache  gateway.store.redis.census  gateway.store.redis.limiter
+gateway.store.redis.bus  gateway.store.redis.cache  gateway.store.redis.census  gateway.store.redis.leases
+gateway.store.redis.limiter
 gateway.store.redis.store
 gateway.store.redis
 gateway.store.sql.migrations.env  gateway.store.sql.migrations.versions.v0001_record

@@ -200,7 +200,7 @@ class Stopped(Exception):
 def follow(result: LegResult, flown: LegResult) -> None:
     """What is known of the call by now, for one who hears it."""
     result.target, result.attempts, result.path = flown.target, flown.attempts, flown.path
-    result.cache = result.cache or flown.cache
+    result.cache, result.served = result.cache or flown.cache, flown.served
     result.whole = flown.whole
     if result.sent:
         result.sent[:] = flown.sent

@@ -69,11 +69,7 @@ class Share(Struct, eq=False):
             return None
         if not isinstance(value, bytes):
             value = await value
-        kept = None if value is None else unpack(value)
-        if kept is None:
-            return None
-        age = clock.wall() - kept.at
-        return kept if fresh(self.directives, age, self.leg.policy.cache_ttl - age) else None
+        return usable(value, self, clock)
 
     async def _fly(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
         flight = self.flights.joined(self, result, emit is not None)
@@ -94,9 +90,18 @@ class Share(Struct, eq=False):
                 outcome = whole(kept_of(flown, outcome, heard, 0.0))
             elif emit is not None and not flight.streamed:
                 await told(result, outcome, emit)
-            if result.meter is not None and flown.target is not None:
-                result.meter.hit(flown.target.name, result.started)
+            if result.meter is not None:
+                result.meter.hit(flown.served if flown.target is None else flown.target.name, result.started)
         result.outcome, result.ended, result.created = outcome, clock.steady(), int(clock.wall())
+
+
+def usable(value: bytes | None, share: Share, clock: Clock) -> Kept | None:
+    """What the cache has, if the caller will have it."""
+    kept = None if value is None else unpack(value)
+    if kept is None:
+        return None
+    age = clock.wall() - kept.at
+    return kept if fresh(share.directives, age, share.leg.policy.cache_ttl - age) else None
 
 
 def collected(heard: list[Batch]) -> Emit:

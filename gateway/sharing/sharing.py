@@ -10,11 +10,11 @@ from typing import Protocol
 from adapters.types import Reply
 from gateway.attempts import ask
 from gateway.caching.control import NONE, Directives, looks, read, wanted
-from gateway.caching.entry import pack, storable
+from gateway.caching.entry import Kept, pack, storable
 from gateway.caching.key import digest
 from gateway.caching.store import CacheStore
 from gateway.sharing.flight import Flight
-from gateway.sharing.share import Share, kept_of
+from gateway.sharing.share import Share, kept_of, usable
 from gateway.types import Clock, Leg, LegResult, Plan
 
 Key = tuple[str, str]
@@ -39,19 +39,31 @@ class Elsewhere(Protocol):
     async def fly(self, flight: Flight, share: Share, lead: Callable[[], Awaitable[None]]) -> None:
         """Hears a call that another process has begun, or else begins it, by ``lead``, so that others can hear it."""
 
+    def start(self) -> None: ...
     async def close(self) -> None: ...
 
 
 class Sharing:
-    """``most`` bounds an answer that is kept, in bytes. ``elsewhere`` is None where this process is alone."""
+    """``most`` bounds an answer that is kept, in bytes."""
 
-    def __init__(self, store: CacheStore, clock: Clock, most: int, elsewhere: Elsewhere | None = None) -> None:
+    def __init__(self, store: CacheStore, clock: Clock, most: int) -> None:
         self._store = store
         self._clock = clock
         self._most = most
-        self._elsewhere = elsewhere
+        self._elsewhere: Elsewhere | None = None
         self._flights: dict[Key, Flight] = {}
         self._all: dict[Flight, Share] = {}
+
+    def start(self, elsewhere: Elsewhere | None) -> None:
+        """From now on calls are shared with other processes as well."""
+        self._elsewhere = elsewhere
+        if elsewhere is not None:
+            elsewhere.start()
+
+    async def kept(self, share: Share) -> Kept | None:
+        """What the cache has by now."""
+        value = self._store.look(share.team, share.leg.name, share.digest)
+        return usable(await value if isinstance(value, Awaitable) else value, share, self._clock)
 
     def shares(self, team: str, plan: Plan, cache_control: bytes | None) -> Shares:
         """For each leg its part in what is shared; None if there is none at all."""

@@ -9,6 +9,7 @@ from gateway.store.redis.bus import Listener, publish
 from gateway.store.redis.cache import RedisCache
 from gateway.store.redis.census import Census
 from gateway.store.redis.client import Word
+from gateway.store.redis.leases import Leases
 from gateway.store.redis.limiter import RedisLimiter
 from gateway.store.redis.opening import open_client
 from gateway.store.redis.words import PREFIX
@@ -51,6 +52,10 @@ class RedisStore:
         cache = RedisCache(self._client, max_bytes, lambda: self.limiter.up)
         self._caches.append(cache)
         return cache
+
+    def leases(self, name: str) -> Leases:
+        """What this replica alone may do for a while; asked for only while the limiter is ``up``."""
+        return Leases(self._client, name, lambda: self.limiter.up)
 
     async def heartbeat(self, name: str, ttl: float) -> int:
         """Says for ``ttl`` seconds that this replica is there; how many are. Raises StoreDown."""

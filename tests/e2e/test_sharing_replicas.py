@@ -1,0 +1,201 @@
+"""Calls that are shared by several processes through Redis, and what becomes of them when one dies."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from tests.faults.gateway import KEY, Gateway, running
+from tests.provider import Provider, Script
+from tests.servers.redis import RedisServer
+
+URL = "/v1/completion"
+COLD: dict[str, Any] = {"model": "a", "prompt": "hi", "temperature": 0}
+ROUTING = """
+providers:
+  p: {{adapter: gpt, base_url: "{url}", key_env: P_KEY}}
+models:
+  a: {{targets: [{{provider: p, model: a}}]}}
+"""
+WORDS = ["Hello", ", ", "world", "."]
+
+pytestmark = [pytest.mark.redis, pytest.mark.timeout(120)]
+
+
+class Two:
+    """Two replicas with one Redis, and a caller of each."""
+
+    def __init__(self, gateways: list[Gateway], clients: list[httpx.AsyncClient], redis: RedisServer) -> None:
+        self.gateways = gateways
+        self.clients = clients
+        self.redis = redis
+
+    def ask(self, which: int, **more: Any) -> Coroutine[Any, Any, httpx.Response]:
+        return self.clients[which].post(URL, json={**COLD, **more})
+
+
+@pytest.fixture
+async def two(provider: Provider, tmp_path: Path) -> AsyncIterator[Two]:
+    with RedisServer(tmp_path / "redis") as redis:
+        config = ROUTING.format(url=provider.url)
+        database = f"sqlite:///{tmp_path}/record.db"
+        gateways = [
+            Gateway(tmp_path / name, config, redis_url=redis.url, database_url=database) for name in ("one", "two")
+        ]
+        headers = {"Authorization": f"Bearer {KEY}"}
+        async with AsyncExitStack() as stack:
+            await gateways[0].start()
+            await stack.enter_async_context(running(gateways[1]))
+            stack.push_async_callback(ended, gateways[0])
+            clients = [
+                await stack.enter_async_context(httpx.AsyncClient(base_url=one.url, headers=headers, timeout=20))
+                for one in gateways
+            ]
+            await asyncio.sleep(0.3)  # both listen
+            yield Two(gateways, clients, redis)
+
+
+async def ended(gateway: Gateway) -> None:
+    if gateway.process is not None and gateway.process.returncode is None:
+        await gateway.kill()
+
+
+def told(response: httpx.Response) -> str:
+    return str(response.headers.get("x-gateway-cache"))
+
+
+def texts(response: httpx.Response) -> list[str]:
+    lines = [line[6:] for line in response.text.split("\n") if line.startswith("data: {")]
+    found = [choice for line in lines for choice in msgspec.json.decode(line).get("choices", ())]
+    return [choice["text"] for choice in found if choice.get("text")]
+
+
+async def until(met: Callable[[], bool]) -> None:
+    while not met():  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.005)
+
+
+async def test_what_one_has_kept_the_other_has(two: Two, provider: Provider) -> None:
+    first, second = await two.ask(0), await two.ask(1)
+    assert (told(first), told(second)) == ("miss", "hit") and len(provider.seen) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_twenty_on_two_replicas_make_one_call(two: Two, provider: Provider, stream: bool) -> None:
+    provider.scripts["a"] = Script(pause=0.2)
+    answers = await asyncio.gather(*[two.ask(i % 2, stream=stream) for i in range(20)])
+    assert [answer.status_code for answer in answers] == [200] * 20 and len(provider.seen) == 1
+    assert sorted(map(told, answers)) == ["coalesced"] * 19 + ["miss"]
+    for answer in answers:
+        assert texts(answer) == WORDS if stream else answer.json()["choices"][0]["text"] == "".join(WORDS)
+
+
+@pytest.mark.parametrize(("leads", "follows"), [(True, False), (False, True)])
+async def test_streams_and_whole_answers_share_across(two: Two, provider: Provider, leads: bool, follows: bool) -> None:
+    provider.scripts["a"] = Script(pause=0.2)
+    first = asyncio.create_task(two.ask(0, stream=leads))
+    await until(lambda: bool(provider.seen))
+    second = await two.ask(1, stream=follows)
+    assert told(second) == "coalesced" and len(provider.seen) == 1
+    for answer, stream in ((await first, leads), (second, follows)):
+        said = "".join(texts(answer)) if stream else answer.json()["choices"][0]["text"]
+        assert said == "".join(WORDS)
+
+
+async def test_a_stream_is_heard_while_it_runs(two: Two, provider: Provider) -> None:
+    provider.scripts["a"] = Script(pause=0.25)
+    first = asyncio.create_task(two.ask(0, stream=True))
+    await until(lambda: bool(provider.seen))
+    await asyncio.sleep(0.4)
+    began = asyncio.get_running_loop().time()
+    async with two.clients[1].stream("POST", URL, json={**COLD, "stream": True}) as answer:
+        heard = [
+            asyncio.get_running_loop().time() - began
+            async for line in answer.aiter_lines()
+            if '"text":"' in line and '"text":""' not in line
+        ]
+    assert len(heard) == 4 and heard[0] < 0.2 < heard[-1]
+    assert texts(await first) == WORDS and len(provider.seen) == 1
+
+
+async def test_a_failure_is_told_across(two: Two, provider: Provider) -> None:
+    provider.scripts["a"] = Script(status=400, pause=0.2)
+    answers = await asyncio.gather(*[two.ask(i % 2) for i in range(6)])
+    assert [answer.status_code for answer in answers] == [400] * 6 and len(provider.seen) == 1
+
+
+async def test_it_goes_on_for_those_elsewhere_and_ends_with_the_last(two: Two, provider: Provider) -> None:
+    provider.scripts["a"] = Script(pause=0.4)
+    first = asyncio.create_task(two.ask(0))
+    await until(lambda: bool(provider.seen))
+    second = asyncio.create_task(two.ask(1))
+    await asyncio.sleep(0.15)
+    first.cancel()
+    assert told(await second) == "coalesced" and len(provider.seen) == 1
+    provider.scripts["a"] = Script(pause=20)
+    callers = [asyncio.create_task(two.ask(i, prompt="other")) for i in (0, 1)]
+    await until(lambda: len(provider.seen) == 2)
+    await asyncio.sleep(0.15)
+    callers[0].cancel()
+    await asyncio.sleep(0.3)
+    assert not provider.seen[1].gone.is_set()
+    callers[1].cancel()
+    await asyncio.wait_for(provider.seen[1].gone.wait(), 1)
+
+
+async def test_a_leader_that_dies_frees_its_followers(two: Two, provider: Provider) -> None:
+    provider.scripts["a"] = Script(pause=30)
+    first = asyncio.create_task(two.ask(0))
+    await until(lambda: bool(provider.seen))
+    second = asyncio.create_task(two.ask(1))
+    await asyncio.sleep(0.3)
+    provider.scripts["a"] = Script()
+    assert two.gateways[0].process is not None
+    os.killpg(two.gateways[0].process.pid, signal.SIGKILL)
+    began = asyncio.get_running_loop().time()
+    answer = await second
+    assert answer.status_code == 200 and asyncio.get_running_loop().time() - began < 1.0
+    assert told(answer) == "miss" and len(provider.seen) == 2
+    with pytest.raises(httpx.HTTPError):
+        await first
+    await two.gateways[0].process.wait()
+
+
+async def test_a_stream_whose_leader_dies_ends_with_an_error(two: Two, provider: Provider) -> None:
+    provider.scripts["a"] = Script(chunks=("a", "b", *["c"] * 100), pause=0.15)
+    first = asyncio.create_task(two.ask(0, stream=True))
+    await until(lambda: bool(provider.seen))
+    second = asyncio.create_task(two.ask(1, stream=True))
+    await asyncio.sleep(0.6)
+    assert two.gateways[0].process is not None
+    os.killpg(two.gateways[0].process.pid, signal.SIGKILL)
+    began = asyncio.get_running_loop().time()
+    answer = await second
+    assert asyncio.get_running_loop().time() - began < 1.0
+    assert texts(answer)[:2] == ["a", "b"] and '"error"' in answer.text
+    with pytest.raises(httpx.HTTPError):
+        await first
+    await two.gateways[0].process.wait()
+
+
+async def test_without_redis_each_asks_for_itself(two: Two, provider: Provider) -> None:
+    two.redis.stop()
+    await asyncio.sleep(0.3)
+    answers = await asyncio.gather(*[two.ask(i % 2) for i in range(6)])
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert 1 <= len(provider.seen) <= 6
+
+
+async def test_operators_see_and_purge_what_is_kept(two: Two, provider: Provider) -> None:
+    await two.ask(0)
+    found = await two.gateways[1].command("cache", "stats")
+    assert [(one["model"], one["entries"]) for one in found] == [("a", 1)]
+    await two.gateways[1].command("cache", "purge", "--team", "default", "--model", "a")
+    assert told(await two.ask(0)) == "miss" and len(provider.seen) == 2
