@@ -106,7 +106,7 @@ class Breaker:
         if ticket != self._ticket:
             return
         if self._state == "half_open":
-            self._pause = min(self._pause * 2, self.settings.most_pause)
+            self._pause *= 2
             self._open(now)
             return
         self._in_a_row += 1
