@@ -64,13 +64,14 @@ class Watch(Protocol):
 
 
 class Try(Struct, eq=False):
-    """One target, while it is asked and after. ``noted``: its first request has gone out. ``total`` is what it came to,
-    once somebody has asked."""
+    """One target, while it is asked and after; ``ended`` is when the next one was asked, 0 of the last. ``noted``: its
+    first request has gone out. ``total`` is what it came to, once somebody has asked."""
 
     target: Target
     began: float
     sendings: list[Sending]
     noted: bool = False
+    ended: float = 0.0
     total: tuple[int, Usage, int | None] | None = None
 
 
@@ -94,7 +95,10 @@ class LegMeter(Struct, eq=False):
     tries: list[Try] = []
 
     def begin(self, target: Target) -> None:
-        self.tries.append(Try(target, self.accounts.clock.steady(), []))
+        now = self.accounts.clock.steady()
+        if self.tries:
+            self.tries[-1].ended = now
+        self.tries.append(Try(target, now, []))
 
     def sending(self, call: Call) -> Sending:
         current, sending = self.tries[-1], Sending(call)
@@ -191,7 +195,7 @@ class LegMeter(Struct, eq=False):
             f"{self.hold}.{place}", self.at, self.request, self.team, self.key, self.user, self.model, target.name,
             outcome, 1 if last else 0, calls, usage.input, usage.output,
             usage.cached, usage.cache_write, usage.reasoning,
-            nano, usage.estimated, int((now - began) * 1000), int((first - began) * 1000) if first else None,
+            nano, usage.estimated, int(((tried.ended or now) - began) * 1000), int((first - began) * 1000) if first else None,
         )  # fmt: skip
 
     def _total(self, tried: Try) -> tuple[int, Usage, int | None]:
