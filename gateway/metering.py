@@ -190,12 +190,13 @@ class LegMeter(Struct, eq=False):
         if len(sendings) > 1:
             sendings = [sending for sending in sendings if sending.reached]
         first, (calls, usage, nano) = sendings[0].first, self._total(tried)
+        ended = tried.ended or now
         outcome: Outcome = "ok" if last and isinstance(result.outcome, Reply) else outcome_of(result, last, sendings)
         return Entry(
             f"{self.hold}.{place}", self.at, self.request, self.team, self.key, self.user, self.model, target.name,
             outcome, 1 if last else 0, calls, usage.input, usage.output,
             usage.cached, usage.cache_write, usage.reasoning,
-            nano, usage.estimated, int(((tried.ended or now) - began) * 1000), int((first - began) * 1000) if first else None,
+            nano, usage.estimated, int((ended - began) * 1000), int((first - began) * 1000) if first else None,
         )  # fmt: skip
 
     def _total(self, tried: Try) -> tuple[int, Usage, int | None]:
