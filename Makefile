@@ -25,10 +25,10 @@ UV      = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3
           --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run litellm test lint bench soak schema prices model lock clean
+.PHONY: help run litellm test lint bench soak schema monitoring prices model lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/run  ## start the gateway (ARGS="--port 9000")
 	@exec $(BIN)/gateway serve $(ARGS)
@@ -52,6 +52,9 @@ soak: $(VENV)/dev  ## prove on real servers that limits are exact and nothing is
 schema: $(VENV)/dev  ## write what an editor needs to check routing.yaml
 	$(BIN)/python -c 'import sys, gateway.config; sys.stdout.buffer.write(gateway.config.json_schema())' \
 	    > deploy/routing.schema.json
+
+monitoring: $(VENV)/dev  ## write the dashboard and the list of metrics that are checked in
+	$(BIN)/python -m tools.monitoring
 
 prices: $(VENV)/dev $(TAIL)/ready  ## write the price list that is checked in, from litellm's
 	$(BIN)/python -m tools.prices $(TAIL)

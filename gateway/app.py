@@ -112,9 +112,10 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     metrics = Metrics(settings.environ.get(census.VARIABLE), clock.steady)
     router = doors.router(rng, clock, metrics)
     metrics.watch_each("gateway_breaker_state", partial(doors.states, clock.steady))
-    for name, gate in doors.gates.items():
-        metrics.watch("gateway_provider_busy", partial(getattr, gate, "busy"), name)
-        metrics.watch("gateway_provider_waiting", partial(getattr, gate, "waiting"), name)
+    metrics.watch_each("gateway_provider_busy", lambda: {(name,): gate.busy for name, gate in doors.gates.items()})
+    metrics.watch_each(
+        "gateway_provider_waiting", lambda: {(name,): gate.waiting for name, gate in doors.gates.items()}
+    )
     books = Bookkeeping(config, settings, clock, router.rates, metrics)
     issuer = None if config.jwt is None else issuer_of(config.jwt, clock)
     known = Keys(books.directory, clock.wall, issuer)

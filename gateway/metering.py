@@ -71,12 +71,14 @@ class Watch(Protocol):
 
 class Metered(Sending):
     """A Sending of a meter's. ``place`` is which of the leg's tries it belongs to: targets are asked one after the
-    other, each with one request or several; ``began`` is when that try did."""
+    other, each with one request or several; ``began`` is when that try did, and ``ended`` when the
+    next one began, 0 of the last."""
 
     meter: "LegMeter | None" = None
     target: Target | None = None
     place: int = 0
     began: float = 0.0
+    ended: float = 0.0
 
     def reach(self) -> None:
         meter = self.meter
@@ -116,10 +118,13 @@ class LegMeter(Struct, eq=False):
     served: str = ""
 
     def begin(self, target: Target) -> None:
+        now = self.accounts.clock.steady()
         if self.place > self.noted:
             self._missed()
+        for sending in self.sendings:
+            sending.ended = sending.ended or now
         self.target = target
-        self.began = self.accounts.clock.steady()
+        self.began = now
         self.place += 1
 
     def _missed(self) -> None:
@@ -229,7 +234,7 @@ class LegMeter(Struct, eq=False):
 
     def _entry(self, i: int, sendings: Sequence[Metered], result: LegResult, last: bool, now: float) -> Entry:
         first = sendings[0]
-        target, began, heard = first.target, first.began, first.first
+        target, began, heard, ended = first.target, first.began, first.first, first.ended or now
         assert target is not None
         total = None if self.totals is None else self.totals.get(first.place)
         calls, usage, nano = total or total_of(sendings, self.at)
@@ -238,7 +243,7 @@ class LegMeter(Struct, eq=False):
             f"{self.hold}.{i}", self.at, self.request, self.team, self.key, self.user, self.model, target.name,
             outcome, 1 if last else 0, calls, usage.input, usage.output,
             usage.cached, usage.cache_write, usage.reasoning,
-            nano, usage.estimated, int((now - began) * 1000), int((heard - began) * 1000) if heard else None,
+            nano, usage.estimated, int((ended - began) * 1000), int((heard - began) * 1000) if heard else None,
         )  # fmt: skip
 
 

@@ -8,16 +8,15 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from gateway import __version__
 from gateway.metrics.processes import Processes
 from gateway.metrics.recording import Recording
-from gateway.metrics.rendering import Counted
+from gateway.metrics.rendering import Encode, chunks
 from gateway.metrics.shared import Figures
 
 log = logging.getLogger("gateway.metrics")
@@ -40,20 +39,28 @@ class Metrics(Recording):
         super().__init__(self._own, steady)
         self.watch("gateway_workers", lambda: 1)
         self.watch("gateway_build_info", lambda: 1, __version__)
-        self._registry = CollectorRegistry()
-        self._registry.register(Counted(self._own, folder))
-        self._registry.register(Processes(census_file))
+        self._folder = folder
+        self._processes = Processes(census_file)
         self._task: asyncio.Task[None] | None = None
 
     def render(self, accept: str | None) -> tuple[bytes, str]:
         """The exposition and its content type, in the format that the scraper prefers."""
         encode, kind = choose_encoder(accept or "")
-        return encode(self._registry), kind
+        return b"".join(self._chunks(encode)), kind
 
     async def scraped(self, accept: str | None) -> tuple[bytes, str]:
-        """The same, without keeping others waiting: ten thousand series take a while."""
+        """The same, without keeping others waiting: ten thousand series take tenths of a second."""
         self.look()
-        return await asyncio.to_thread(self.render, accept)
+        encode, kind = choose_encoder(accept or "")
+        parts = []
+        for part in self._chunks(encode):
+            parts.append(part)
+            await asyncio.sleep(0)
+        return b"".join(parts), kind
+
+    def _chunks(self, encode: Encode) -> Iterator[bytes]:
+        yield from chunks(self._own, self._folder, encode)
+        yield encode(self._processes)
 
     def start(self) -> None:
         """From now on other workers see what is watched here."""

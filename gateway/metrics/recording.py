@@ -92,6 +92,9 @@ class Recording:
         self._values[self._in_flight] = 0
         self._granted = figures.place(table.ADMISSIONS, ("granted", "", ""))
         self._watched: list[Callable[[], None]] = []
+        for metric in table.TABLE:  # so that they are seen to grow from 0 on
+            if metric.kind == "counter" and not metric.labels and not metric.reckoned:
+                figures.place(metric)
 
     # ------------------------------------------------------------------ requests
 

@@ -106,6 +106,47 @@ async def test_a_stream_has_a_first_token() -> None:
     assert used(entry) == ("ok", 5, 3, 1011, False)
 
 
+async def test_each_target_has_its_own_time() -> None:
+    """What failed at once did not take as long as the answer of another."""
+    upstream = Playing(a=fails(503), b=says("x", "y", "z", "and more"))
+    first, second = await entered((leg(priced(upstream, "a"), priced(upstream, "b", fallback=True)),), streamed=True)
+    assert (first.target, second.target) == ("p/a", "p/b")
+    assert 0 < first.duration < second.duration
+
+
+async def test_who_watches_hears_what_the_ledger_gets() -> None:
+    notebook, watch = book(), Watching()
+    notebook.accounts = msgspec.structs.replace(notebook.accounts, watch=watch)
+    upstream = Playing(a=says("x"), b=fails(503))
+    await metered((leg(priced(upstream, "b"), priced(upstream, "a", fallback=True)),), notebook)
+    assert [watch.entries] == [tuple(ended.entries) for ended in notebook.ended]
+    assert watch.unreached_ == []
+
+
+async def test_a_target_without_a_turn_is_told_as_unreached() -> None:
+    notebook, watch = book(), Watching()
+    notebook.accounts = msgspec.structs.replace(notebook.accounts, watch=watch)
+    full = Gate(1, 0)
+    async with full:
+        upstream = Playing(a=says("x"))
+        plan = (leg(priced(upstream, "b", gate=full), priced(upstream, "a", fallback=True)),)
+        await metered(plan, notebook)
+    assert [entry.target for entry in watch.entries] == ["p/a"]
+    assert watch.unreached_ == [("m", "p/b")]
+
+
+class Watching:
+    def __init__(self) -> None:
+        self.entries: tuple[Entry, ...] = ()
+        self.unreached_: list[tuple[str, str]] = []
+
+    def observe(self, entries: tuple[Entry, ...], began: float) -> None:
+        self.entries += entries
+
+    def unreached(self, model: str, target: str) -> None:
+        self.unreached_.append((model, target))
+
+
 async def test_nothing_is_settled_where_nothing_was_reserved() -> None:
     notebook = book()
     meter = notebook.meter(held=False)
