@@ -28,6 +28,7 @@ from adapters.restoring import Restore
 from adapters.sse import Events
 from adapters.stream import StreamDecoder
 from adapters.types import (
+    COUNTABLE,
     AnyJson,
     Call,
     Chat,
@@ -137,13 +138,14 @@ class WireUsage(Struct):
     def canonical(self, raw: msgspec.Raw | None = None) -> Usage | None:
         """None where the host says too little; vLLM's type leaves ``completion_tokens`` out where it is nothing."""
         into, out = self.prompt_tokens_details, self.completion_tokens_details
-        prompt = count(self.prompt_tokens)
-        completion = 0 if self.completion_tokens is None else count(self.completion_tokens)
-        if prompt is None or completion is None:
+        prompt, completion = self.prompt_tokens, self.completion_tokens or 0
+        if prompt is None or not (0 <= prompt < COUNTABLE and 0 <= completion < COUNTABLE):
             return None
+        if into is None and out is None:
+            return Usage(int(prompt), int(completion), raw=raw)
         return Usage(
-            prompt,
-            completion,
+            int(prompt),
+            int(completion),
             cached=count(into.cached_tokens) if into else None,
             reasoning=count(out.reasoning_tokens) if out else None,
             raw=raw,
@@ -440,7 +442,7 @@ def thin(body: bytes) -> Reply:
     if not answer.choices:
         raise nothing_chosen()
     choices = tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices])
-    if REFUSAL in body:
+    if REFUSAL in body and not all(choice.text for choice in choices):
         choices = tuple([withheld(c, choice) for c, choice in zip(answer.choices, choices, strict=True)])
     return Reply(choices, answer.usage.canonical() if answer.usage else None)
 

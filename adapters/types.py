@@ -178,9 +178,13 @@ def summed(usages: list[Usage]) -> Usage:
     )
 
 
+COUNTABLE = 2**53
+"""What is no count any more, but a mistake."""
+
+
 def count(reported: float | None) -> int | None:
     """A number of tokens as a provider tells it: some write 12.0, and what cannot be a count was not reported."""
-    return int(reported) if reported is not None and 0 <= reported < 2**53 else None
+    return int(reported) if reported is not None and 0 <= reported < COUNTABLE else None
 
 
 class Choice(Struct, frozen=True):

@@ -132,12 +132,12 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=1, low=0)
 
     def data_received(self, data: bytes) -> None:
-        future = self._future
+        future, answers = self._future, self._answers
         if future is None or future.done():  # unasked for, or given up in this very turn
             self.abort()
             return
         try:
-            piece = self._answers.feed(data)
+            piece = answers.feed(data)
             if piece:
                 self._take(piece)
         except Exception as error:
@@ -147,9 +147,9 @@ class Connection(asyncio.Protocol):
             return
         if self._push is not None and self._push.held is not None:
             self._pause()
-        elif self._answers.complete:
+        elif answers.complete:
             self._finish()
-        elif self._answers.status:
+        elif answers.status:
             self._moved()
 
     def eof_received(self) -> None:
