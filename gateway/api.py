@@ -15,6 +15,7 @@ from msgspec import Struct
 from gateway.asgi import AsgiApp, AsgiExchange, Receive, Scope, Send
 from gateway.errors import GatewayError, Internal, MethodNotAllowed, UnsupportedMedia
 from gateway.exchange import Exchange, HeaderLines
+from gateway.outbox import Outbox
 from gateway.turns import current_task
 from gateway.wire.dialect import Door
 
@@ -31,13 +32,15 @@ class Route(Struct, frozen=True, eq=False):
 
 
 class Api:
-    """The application. ``routes`` are the paths that ask models; ``rest`` serves all others."""
+    """The application. ``routes`` are the paths that ask models; ``rest`` serves all others. ``outbox`` is for whole
+    answers that need no ASGI."""
 
     def __init__(self, routes: dict[str, Route], rest: AsgiApp, rng: random.Random) -> None:
         self._routes = {**routes, **{f"{path}/": route for path, route in routes.items()}}
         self._targets = {path.encode(): route for path, route in self._routes.items()}
         self._rest = rest
         self._rng = rng
+        self.outbox = Outbox()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._routes.get(scope["path"]) if scope["type"] == "http" else None

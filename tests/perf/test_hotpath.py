@@ -67,6 +67,13 @@ class Caller:
     def flow(self) -> "Caller":
         return self
 
+    @property
+    def outbox(self) -> "Caller":
+        return self
+
+    def send(self, transport: "Caller", data: bytes) -> None:
+        transport.write(data)
+
     def write(self, data: bytes) -> None:
         self.sent += 1
 
