@@ -155,7 +155,6 @@ class WireUsage(Struct):
 NULL = msgspec.Raw(b"null")
 
 CHOICES = b'"choices":['
-REFUSAL = b'"refusal"'
 ERROR = msgspec.Raw(b'"error"')
 
 READ_HERE = frozenset({"choices", "usage", "error"})
@@ -441,10 +440,11 @@ def thin(body: bytes) -> Reply:
         raise reported(msgspec.Raw(body))
     if not answer.choices:
         raise nothing_chosen()
-    choices = tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices])
-    if REFUSAL in body and not all(choice.text for choice in choices):
-        choices = tuple([withheld(c, choice) for c, choice in zip(answer.choices, choices, strict=True)])
-    return Reply(choices, answer.usage.canonical() if answer.usage else None)
+    usage = answer.usage.canonical() if answer.usage else None
+    if len(answer.choices) == 1:
+        [c] = answer.choices
+        return Reply((choice_of(c),), usage)
+    return Reply(tuple([choice_of(c) for c in answer.choices]), usage)
 
 
 def rich(body: bytes) -> Reply:
@@ -469,10 +469,13 @@ def rich(body: bytes) -> Reply:
     return Reply(found, total, top)
 
 
-def withheld(said: WireChoice, choice: Choice) -> Choice:
+def choice_of(said: WireChoice) -> Choice:
     """The choice; one in whose place the model refused is told as a filtered one."""
-    refused = said.message is not None and said.message.refusal and not choice.text
-    return Choice(choice.index, "", "filtered") if refused else choice
+    message = said.message
+    text, finish = (said.text if message is None else message.content) or "", finish_of(said.finish_reason)
+    if not text and message is not None and message.refusal:
+        return Choice(said.index, "", "filtered")
+    return Choice(said.index, text, finish)
 
 
 def nothing_chosen() -> Garbled:

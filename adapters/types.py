@@ -164,18 +164,20 @@ def summed(usages: list[Usage]) -> Usage:
     if len(usages) == 1:
         return usages[0]
 
-    def kind(name: str) -> int | None:
-        known = [value for usage in usages if (value := getattr(usage, name)) is not None]
-        return sum(known) if known else None
-
-    return Usage(
-        sum([usage.input for usage in usages]),
-        sum([usage.output for usage in usages]),
-        kind("cached"),
-        kind("cache_write"),
-        kind("reasoning"),
-        any(usage.estimated for usage in usages),
-    )
+    input = output = 0
+    cached = cache_write = reasoning = None
+    estimated = False
+    for usage in usages:
+        input += usage.input
+        output += usage.output
+        if usage.cached is not None:
+            cached = usage.cached + (cached or 0)
+        if usage.cache_write is not None:
+            cache_write = usage.cache_write + (cache_write or 0)
+        if usage.reasoning is not None:
+            reasoning = usage.reasoning + (reasoning or 0)
+        estimated = estimated or usage.estimated
+    return Usage(input, output, cached, cache_write, reasoning, estimated)
 
 
 COUNTABLE = 2**53

@@ -242,12 +242,13 @@ class Admission:
 
 def wishes_of(plan: Plan, stem: str, at: int) -> list[tuple[str, int, int]] | None:
     """The holds of a call's legs, each with what it comes to at most; None if one must be looked at closely."""
-    wishes = []
-    for i, leg in enumerate(plan):
+    wishes: list[tuple[str, int, int]] = []
+    for leg in plan:
         rough = roughly(leg, at)
         if rough is None:
             return None
-        wishes.append((f"{stem}.{i}", *rough))
+        tokens, nano = rough
+        wishes.append((f"{stem}.{len(wishes)}", tokens, nano))
     return wishes
 
 
@@ -256,7 +257,8 @@ def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
     others."""
     call, targets = leg.call, leg.targets
     params, said = call.params, call.input
-    if params.max_tokens is None or leg.keeping is not None or len(leg.first) != 1 or params.best_of is not None:
+    limit = params.max_tokens
+    if limit is None or leg.keeping is not None or len(leg.first) != 1 or params.best_of is not None:
         return None
     if params.suffix is not None or (call.fields is not None and not PLAIN.issuperset(call.fields)):
         return None
@@ -266,7 +268,7 @@ def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
         read = ROUGHLY + len(raw)
     else:
         return None
-    written = params.max_tokens * params.n
+    written = limit * params.n
     nano = price_of(targets, at, read, written, 1)
     return None if nano is None else (read + written, nano)
 
