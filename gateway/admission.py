@@ -46,7 +46,11 @@ Wish = tuple[Subject, Limits, Sequence[int]]
 
 
 class Counting(Protocol):
-    """Who keeps the counters. ``now`` answers at once, or says that it must be asked with ``later``."""
+    """Who keeps the counters. ``now`` answers at once, or says that it must be asked with ``later``; ``at_once`` says
+    whether ``spare`` may let anybody in."""
+
+    @property
+    def at_once(self) -> bool: ...
 
     def spare(
         self, wishes: Sequence[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]], now: int
@@ -135,7 +139,11 @@ class Admission:
             limited = (*limited, found)
         if not limited and not directory.models_limited:
             return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
-        if not directory.models_limited and (wishes := wishes_of(plan, stem, at)) is not None:
+        if (
+            self._counting.at_once
+            and not directory.models_limited
+            and (wishes := wishes_of(plan, stem, at)) is not None
+        ):
             granted = self._counting.spare(wishes, limited, at // 1000)
             if granted is not None:
                 accounts, team, key, at = self._accounts, caller.team, caller.key, granted.at * 1000
@@ -203,16 +211,17 @@ class Admission:
 
     def _claim(self, place: int, wish: Wish, needs: list[Need], plan: Plan, shares: list[list[Share]]) -> Claim:
         subject, limits, legs = wish
-        budgeted = limits.usd_day is not None or limits.usd_month is not None
-        tokens = within([needs[i] for i in legs], limits)
-        nano = 0
-        for i, mine in zip(legs, tokens, strict=True):
-            need = needs[i]
-            if need.nano is None and budgeted and not self._rules.unpriced:
-                raise unpriced(plan[i])
-            shares[i].append(Share(place, mine, need.nano or 0))
-            nano += need.nano or 0
-        return Claim(subject, limits, len(legs), sum(tokens), nano)
+        all_tokens = nano = 0
+        for i, tokens in zip(legs, within([needs[i] for i in legs], limits), strict=True):
+            price = needs[i].nano
+            if price is None:
+                if not self._rules.unpriced and (limits.usd_day is not None or limits.usd_month is not None):
+                    raise unpriced(plan[i])
+                price = 0
+            shares[i].append(Share(place, tokens, price))
+            all_tokens += tokens
+            nano += price
+        return Claim(subject, limits, len(legs), all_tokens, nano)
 
     def _need(self, leg: Leg, at: int) -> Need:
         call, targets, params = leg.call, leg.targets, leg.call.params
@@ -334,9 +343,11 @@ def price_at(target: Target, at: int, read: int, written: int, times: int) -> in
 def within(needs: Sequence[Need], limits: Limits) -> list[int]:
     """The tokens to reserve of a subject, for each of a call's legs. Those that nobody has bounded may together take
     all that a limit ever allows: the call would otherwise never be let in, however short its answers."""
-    tokens = [need.tokens for need in needs]
-    most = min([limit for limit in (limits.tpm, limits.tpd) if limit is not None], default=None)
-    if most is None or sum(tokens) <= most:
+    tokens, tpm, tpd = [need.tokens for need in needs], limits.tpm, limits.tpd
+    if tpm is None and tpd is None:
+        return tokens
+    most = min([limit for limit in (tpm, tpd) if limit is not None])
+    if sum(tokens) <= most:
         return tokens
     least = [need.read if need.open else need.tokens for need in needs]
     room, unbounded = most - sum(least), sum(tokens) - sum(least)
