@@ -28,6 +28,7 @@ from adapters.restoring import Restore
 from adapters.sse import Events
 from adapters.stream import StreamDecoder
 from adapters.types import (
+    COUNTABLE,
     AnyJson,
     Call,
     Chat,
@@ -137,13 +138,14 @@ class WireUsage(Struct):
     def canonical(self, raw: msgspec.Raw | None = None) -> Usage | None:
         """None where the host says too little; vLLM's type leaves ``completion_tokens`` out where it is nothing."""
         into, out = self.prompt_tokens_details, self.completion_tokens_details
-        prompt = count(self.prompt_tokens)
-        completion = 0 if self.completion_tokens is None else count(self.completion_tokens)
-        if prompt is None or completion is None:
+        prompt, completion = self.prompt_tokens, self.completion_tokens or 0
+        if prompt is None or not (0 <= prompt < COUNTABLE and 0 <= completion < COUNTABLE):
             return None
+        if into is None and out is None:
+            return Usage(int(prompt), int(completion), raw=raw)
         return Usage(
-            prompt,
-            completion,
+            int(prompt),
+            int(completion),
             cached=count(into.cached_tokens) if into else None,
             reasoning=count(out.reasoning_tokens) if out else None,
             raw=raw,
@@ -153,7 +155,6 @@ class WireUsage(Struct):
 NULL = msgspec.Raw(b"null")
 
 CHOICES = b'"choices":['
-REFUSAL = b'"refusal"'
 ERROR = msgspec.Raw(b'"error"')
 
 READ_HERE = frozenset({"choices", "usage", "error"})
@@ -439,10 +440,11 @@ def thin(body: bytes) -> Reply:
         raise reported(msgspec.Raw(body))
     if not answer.choices:
         raise nothing_chosen()
-    choices = tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason)) for c in answer.choices])
-    if REFUSAL in body:
-        choices = tuple([withheld(c, choice) for c, choice in zip(answer.choices, choices, strict=True)])
-    return Reply(choices, answer.usage.canonical() if answer.usage else None)
+    usage = answer.usage.canonical() if answer.usage else None
+    if len(answer.choices) == 1:
+        [c] = answer.choices
+        return Reply((choice_of(c),), usage)
+    return Reply(tuple([choice_of(c) for c in answer.choices]), usage)
 
 
 def rich(body: bytes) -> Reply:
@@ -467,10 +469,13 @@ def rich(body: bytes) -> Reply:
     return Reply(found, total, top)
 
 
-def withheld(said: WireChoice, choice: Choice) -> Choice:
+def choice_of(said: WireChoice) -> Choice:
     """The choice; one in whose place the model refused is told as a filtered one."""
-    refused = said.message is not None and said.message.refusal and not choice.text
-    return Choice(choice.index, "", "filtered") if refused else choice
+    message = said.message
+    text, finish = (said.text if message is None else message.content) or "", finish_of(said.finish_reason)
+    if not text and message is not None and message.refusal:
+        return Choice(said.index, "", "filtered")
+    return Choice(said.index, text, finish)
 
 
 def nothing_chosen() -> Garbled:

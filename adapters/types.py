@@ -164,23 +164,29 @@ def summed(usages: list[Usage]) -> Usage:
     if len(usages) == 1:
         return usages[0]
 
-    def kind(name: str) -> int | None:
-        known = [value for usage in usages if (value := getattr(usage, name)) is not None]
-        return sum(known) if known else None
+    input = output = 0
+    cached = cache_write = reasoning = None
+    estimated = False
+    for usage in usages:
+        input += usage.input
+        output += usage.output
+        if usage.cached is not None:
+            cached = usage.cached + (cached or 0)
+        if usage.cache_write is not None:
+            cache_write = usage.cache_write + (cache_write or 0)
+        if usage.reasoning is not None:
+            reasoning = usage.reasoning + (reasoning or 0)
+        estimated = estimated or usage.estimated
+    return Usage(input, output, cached, cache_write, reasoning, estimated)
 
-    return Usage(
-        sum([usage.input for usage in usages]),
-        sum([usage.output for usage in usages]),
-        kind("cached"),
-        kind("cache_write"),
-        kind("reasoning"),
-        any(usage.estimated for usage in usages),
-    )
+
+COUNTABLE = 2**53
+"""What is no count any more, but a mistake."""
 
 
 def count(reported: float | None) -> int | None:
     """A number of tokens as a provider tells it: some write 12.0, and what cannot be a count was not reported."""
-    return int(reported) if reported is not None and 0 <= reported < 2**53 else None
+    return int(reported) if reported is not None and 0 <= reported < COUNTABLE else None
 
 
 class Choice(Struct, frozen=True):

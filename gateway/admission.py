@@ -47,7 +47,11 @@ Wish = tuple[Subject, Limits, Sequence[int]]
 
 
 class Counting(Protocol):
-    """Who keeps the counters. ``now`` answers at once, or says that it must be asked with ``later``."""
+    """Who keeps the counters. ``now`` answers at once, or says that it must be asked with ``later``; ``at_once`` says
+    whether ``spare`` may let anybody in."""
+
+    @property
+    def at_once(self) -> bool: ...
 
     def spare(
         self, wishes: Sequence[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]], now: int
@@ -162,7 +166,11 @@ class Admission:
         if not limited and not directory.models_limited:
             self._watch.granted()
             return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
-        if not directory.models_limited and (wishes := wishes_of(plan, stem, at)) is not None:
+        if (
+            self._counting.at_once
+            and not directory.models_limited
+            and (wishes := wishes_of(plan, stem, at)) is not None
+        ):
             granted = self._counting.spare(wishes, limited, at // 1000)
             if granted is not None:
                 self._watch.granted(granted)
@@ -235,17 +243,18 @@ class Admission:
 
     def _claim(self, place: int, wish: Wish, needs: list[Need], plan: Plan, shares: list[list[Share]]) -> Claim:
         subject, limits, legs = wish
-        budgeted = limits.usd_day is not None or limits.usd_month is not None
-        tokens = within([needs[i] for i in legs], limits)
-        nano = 0
-        for i, mine in zip(legs, tokens, strict=True):
-            need = needs[i]
-            if need.nano is None and budgeted and not self._rules.unpriced:
-                self._watch.unpriced(subject)
-                raise unpriced(plan[i])
-            shares[i].append(Share(place, mine, need.nano or 0))
-            nano += need.nano or 0
-        return Claim(subject, limits, len(legs), sum(tokens), nano)
+        all_tokens = nano = 0
+        for i, tokens in zip(legs, within([needs[i] for i in legs], limits), strict=True):
+            price = needs[i].nano
+            if price is None:
+                if not self._rules.unpriced and (limits.usd_day is not None or limits.usd_month is not None):
+                    self._watch.unpriced(subject)
+                    raise unpriced(plan[i])
+                price = 0
+            shares[i].append(Share(place, tokens, price))
+            all_tokens += tokens
+            nano += price
+        return Claim(subject, limits, len(legs), all_tokens, nano)
 
     def _need(self, leg: Leg, at: int) -> Need:
         call, targets, params = leg.call, leg.targets, leg.call.params
@@ -275,12 +284,13 @@ class Admission:
 
 def wishes_of(plan: Plan, stem: str, at: int) -> list[tuple[str, int, int]] | None:
     """The holds of a call's legs, each with what it comes to at most; None if one must be looked at closely."""
-    wishes = []
-    for i, leg in enumerate(plan):
+    wishes: list[tuple[str, int, int]] = []
+    for leg in plan:
         rough = roughly(leg, at)
         if rough is None:
             return None
-        wishes.append((f"{stem}.{i}", *rough))
+        tokens, nano = rough
+        wishes.append((f"{stem}.{len(wishes)}", tokens, nano))
     return wishes
 
 
@@ -289,7 +299,8 @@ def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
     others."""
     call, targets = leg.call, leg.targets
     params, said = call.params, call.input
-    if params.max_tokens is None or leg.keeping is not None or len(leg.first) != 1 or params.best_of is not None:
+    limit = params.max_tokens
+    if limit is None or leg.keeping is not None or len(leg.first) != 1 or params.best_of is not None:
         return None
     if params.suffix is not None or (call.fields is not None and not PLAIN.issuperset(call.fields)):
         return None
@@ -299,7 +310,7 @@ def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
         read = ROUGHLY + len(raw)
     else:
         return None
-    written = params.max_tokens * params.n
+    written = limit * params.n
     nano = price_of(targets, at, read, written, 1)
     return None if nano is None else (read + written, nano)
 
@@ -365,9 +376,11 @@ def price_at(target: Target, at: int, read: int, written: int, times: int) -> in
 def within(needs: Sequence[Need], limits: Limits) -> list[int]:
     """The tokens to reserve of a subject, for each of a call's legs. Those that nobody has bounded may together take
     all that a limit ever allows: the call would otherwise never be let in, however short its answers."""
-    tokens = [need.tokens for need in needs]
-    most = min([limit for limit in (limits.tpm, limits.tpd) if limit is not None], default=None)
-    if most is None or sum(tokens) <= most:
+    tokens, tpm, tpd = [need.tokens for need in needs], limits.tpm, limits.tpd
+    if tpm is None and tpd is None:
+        return tokens
+    most = min([limit for limit in (tpm, tpd) if limit is not None])
+    if sum(tokens) <= most:
         return tokens
     least = [need.read if need.open else need.tokens for need in needs]
     room, unbounded = most - sum(least), sum(tokens) - sum(least)

@@ -18,6 +18,7 @@ from gateway.doorkeeper import Doorkeeper, stopped
 from gateway.errors import GatewayError, Internal, MethodNotAllowed, Stopping, UnsupportedMedia
 from gateway.exchange import Exchange, HeaderLines
 from gateway.metrics import Recording
+from gateway.outbox import Outbox
 from gateway.turns import current_task
 from gateway.wire.dialect import Door
 
@@ -37,7 +38,8 @@ class Route(Struct, frozen=True, eq=False):
 
 
 class Api:
-    """The application. ``routes`` are those that ask models; ``rest`` serves all others."""
+    """The application. ``routes`` are those that ask models; ``rest`` serves all others. ``outbox`` is for whole
+    answers that need no ASGI."""
 
     def __init__(
         self, routes: Iterable[Route], rest: AsgiApp, rng: random.Random, metrics: Recording, doorkeeper: Doorkeeper
@@ -51,6 +53,7 @@ class Api:
         self.reload: Callable[[], None] = lambda: None
         """Has the configuration read again."""
         self._refusals: dict[tuple[Route, bool, str], Answer] = {}
+        self.outbox = Outbox()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._routes.get(scope["path"]) if scope["type"] == "http" else None

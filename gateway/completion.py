@@ -80,12 +80,16 @@ class Completion:
         admitted = await self._admission.admit(caller, request.user, plan, id)
         results = begun(plan, self._clock, emit is not None, admitted.meters)
         await ask_all(results, fanout, self._clock, emit)
-        return await self._merged(results, fanout, id, began)
-
-    async def _merged(self, results: list[LegResult], fanout: Fanout, id: str, began: float) -> CompletionResponse:
-        elapsed, created = self._clock.steady() - began, int(self._clock.wall())
         if fanout.alike is None:
-            return merge(results, fanout, id=id, created=created, elapsed=elapsed)
+            return self._merged(results, fanout, id, began)
+        return await self._compared(results, fanout, id, began)
+
+    def _merged(self, results: list[LegResult], fanout: Fanout, id: str, began: float) -> CompletionResponse:
+        elapsed, created = self._clock.steady() - began, int(self._clock.wall())
+        return merge(results, fanout, id=id, created=created, elapsed=elapsed)
+
+    async def _compared(self, results: list[LegResult], fanout: Fanout, id: str, began: float) -> CompletionResponse:
+        elapsed, created = self._clock.steady() - began, int(self._clock.wall())
         return await merge_compared(results, fanout, id=id, created=created, elapsed=elapsed)
 
     async def _whole(
@@ -102,7 +106,10 @@ class Completion:
         results = begun(plan, self._clock, False, admitted.meters, shares)
         await ask_all(results, fanout, self._clock)
         try:
-            answer = await self._merged(results, fanout, exchange.id, began)
+            if fanout.alike is None:
+                answer = self._merged(results, fanout, exchange.id, began)
+            else:
+                answer = await self._compared(results, fanout, exchange.id, began)
             exchange.stop_watching()
             body = dialect.encode(request, answer)
         except GatewayError as error:

@@ -33,6 +33,8 @@ Policy = Literal["local", "deny", "allow"]
 class LocalCounting:
     """All counters in this process: it must be the only one."""
 
+    at_once = True
+
     def __init__(self, limiter: LocalLimiter) -> None:
         self._limiter = limiter
         self.spare = limiter.spare
@@ -60,6 +62,8 @@ class SharedCounting:
     requests and tokens per minute one part in ``replicas``, in which what Redis has let in here counts as well; of
     budgets one part of what was left when Redis was last heard, less a margin. What is let in meanwhile is told to
     Redis later."""
+
+    at_once = False
 
     def __init__(
         self, shared: Shared, policy: Policy, clock_ms: Callable[[], int], replicas: Callable[[], int]

@@ -125,7 +125,7 @@ def failure(result: LegResult) -> LegFailure:
 def parts_of(result: LegResult) -> list[Part]:
     """A leg's choices at their places; a failed leg's are empty, and say why."""
     leg, outcome = result.leg, result.outcome
-    elapsed = milliseconds(result.ended - result.started)
+    elapsed = round((result.ended - result.started) * 1000)
     if not isinstance(outcome, Reply):
         places, used = range(leg.offset, leg.offset + leg.call.choices), summed(result.used) if result.used else NOTHING
         paid = [used] + [NOTHING] * (len(places) - 1)
@@ -165,7 +165,3 @@ def total(shown: list[LegResult], results: list[LegResult]) -> Usage:
         if result.used and not (result in shown and isinstance(result.outcome, Reply)):
             used += result.used
     return summed(used)
-
-
-def milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)

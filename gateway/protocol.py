@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from gateway.api import Api, Route
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed
 from gateway.exchange import HeaderLines, both, stream_head, too_large
+from gateway.outbox import Outbox
 from gateway.turns import at_once, current_task
 from gateway.wire.dialect import Dialect
 from gateway.wire.superset import superset
@@ -114,8 +115,12 @@ class DirectExchange:
         self.status = status
         lines = [STATUS_LINE[status] + WHOLE % (len(body), self.id.encode())]
         lines += map(b": ".join, headers)
-        lines += (b"", body) if self.keep_alive else (b"connection: close", b"", body)
-        self._transport.write(b"\r\n".join(lines))
+        if self.keep_alive:
+            lines += (b"", body)
+            self._protocol.outbox.send(self._transport, b"\r\n".join(lines))
+        else:
+            lines += (b"connection: close", b"", body)
+            self._transport.write(b"\r\n".join(lines))  # at once, since it will be closed
         self._complete()
 
     def open(self, headers: HeaderLines) -> None:
@@ -185,6 +190,7 @@ class Protocol(HttpToolsProtocol):
 
     _exchange: DirectExchange | None = None
     _route: Route | None = None
+    outbox: Outbox
     _api: Api | None = None
     _parts: list[bytes]
     _answering: asyncio.Task[None] | None = None
@@ -201,6 +207,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
         self._api = self.app if isinstance(self.app, Api) else None
+        self.outbox = Outbox() if self._api is None else self._api.outbox
         self._since = self.loop.time()
         self._watch = self.loop.call_later(PATIENCE, self._look)
 
@@ -218,6 +225,10 @@ class Protocol(HttpToolsProtocol):
         super().resume_writing()
         if self._exchange is not None:
             self._exchange.writable()
+
+    def shutdown(self) -> None:
+        self.outbox.flush()
+        super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:
@@ -238,6 +249,7 @@ class Protocol(HttpToolsProtocol):
         """What uvicorn does, with one timer for the connection instead of one for each answer."""
         self.server_state.total_requests += 1
         if self._last:
+            self.outbox.flush()
             self.transport.close()
         if self.transport.is_closing():
             return
@@ -266,6 +278,7 @@ class Protocol(HttpToolsProtocol):
             return
         body = superset(error)
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.outbox.flush()
         self.transport.write(STATUS_LINE[error.status] + head + body)
         self.transport.close()
 

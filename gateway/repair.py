@@ -22,8 +22,10 @@ async def exchanged(result: LegResult, target: Target, asked: Asked, shift: int)
     except ProviderError as failure:
         sending.failure = failure
         raise
-    usage = sending.usage = reply.usage or estimate(asked.call, [len(choice.text) for choice in reply.choices])
-    return Reply(placed(reply.choices, asked.call.choices, shift), usage, reply.raw)
+    call, choices = asked.call, reply.choices
+    usage = sending.usage = reply.usage or estimate(call, [len(choice.text) for choice in choices])
+    found = placed(choices, call.choices, shift)
+    return reply if found is choices and usage is reply.usage else Reply(found, usage, reply.raw)
 
 
 async def mended(result: LegResult, target: Target, asked: Asked, reply: Reply, shift: int, spare: bool) -> Reply:

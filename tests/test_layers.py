@@ -134,6 +134,7 @@ gateway.control.amounts
 gateway.adminapi.numbers  gateway.adminapi.times
 gateway.adminapi.given    gateway.adminapi.told
 gateway.adminapi.limits   gateway.adminapi.refusals  gateway.adminapi.reports
+gateway.outbox
 gateway.upstream.alarm  gateway.upstream.failures  gateway.upstream.origin  gateway.upstream.peer
 gateway.upstream.tls
 gateway.upstream.control  gateway.upstream.fetching

@@ -80,15 +80,17 @@ class LocalLimiter:
         now = self._clock()
         if now >= self._due:
             self._tend(now)
-        accounts = [self._current(claim.subject) for claim in ask.claims]
-        buckets = []
-        for account, claim in zip(accounts, ask.claims, strict=True):
+        places = []
+        for claim in ask.claims:
+            account = self._current(claim.subject)
             account.window.forget(now)
-            buckets.append(account.window.add(now, claim.requests, claim.tokens))
+            places.append((account, account.window.add(now, claim.requests, claim.tokens)))
         for hold in ask.holds:
-            self._noticed[hold.id] = [(accounts[one.claim], buckets[one.claim], one.tokens) for one in hold.shares]
-            for one in hold.shares:
-                accounts[one.claim].places += 1
+            shares = self._noticed[hold.id] = []
+            for share in hold.shares:
+                account, bucket = places[share.claim]
+                account.places += 1
+                shares.append((account, bucket, share.tokens))
 
     def over(self, hold: str, tokens: int) -> None:
         """Such a hold has come to so many tokens."""
@@ -242,7 +244,8 @@ class LocalLimiter:
     def _current(self, subject: Subject) -> Account:
         """The account, in this day and month."""
         account = self._accounts.get(subject) or self._open(subject)
-        account.turn(self._calendar)
+        if account.day.number != self._calendar.day:
+            account.turn(self._calendar)
         return account
 
     def _commit(self, subject: Subject, day: int, month: int, tokens: int, nano: int) -> None:

@@ -6,6 +6,7 @@ from typing import cast
 
 from adapters.errors import Garbled, TimedOut, Unavailable
 from adapters.types import HttpResponse
+from gateway.outbox import Outbox
 from gateway.upstream.alarm import Alarm
 from gateway.upstream.failures import CUT, LATE, LOST, SILENT, STALLED, TOO_LARGE
 from gateway.upstream.framing import Answers
@@ -36,6 +37,7 @@ class Connection(asyncio.Protocol):
         "_limits",
         "_loop",
         "_mark",
+        "_outbox",
         "_paused",
         "_proved",
         "_pieces",
@@ -54,10 +56,11 @@ class Connection(asyncio.Protocol):
         "since",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits, outbox: Outbox) -> None:
         self._loop = loop
         self._time = loop.time
         self._limits = limits
+        self._outbox = outbox
         self._pieces: list[bytes] = []
         self._size = 0
         self._push: Push | None = None
@@ -87,7 +90,11 @@ class Connection(asyncio.Protocol):
         future = self._future = self._loop.create_future()
         size = len(body)
         if size <= SMALL:
-            self._transport.write(b"%b%d\r\n\r\n%b" % (head, size, body))
+            data = b"%b%d\r\n\r\n%b" % (head, size, body)
+            if feed is None:
+                self._outbox.send(self._transport, data)
+            else:  # the sooner a stream begins, the more of it each read brings
+                self._transport.write(data)
         else:
             self._transport.writelines((b"%b%d\r\n\r\n" % (head, size), body))
         due = now + timeouts.first_byte
@@ -132,12 +139,12 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=1, low=0)
 
     def data_received(self, data: bytes) -> None:
-        future = self._future
+        future, answers = self._future, self._answers
         if future is None or future.done():  # unasked for, or given up in this very turn
             self.abort()
             return
         try:
-            piece = self._answers.feed(data)
+            piece = answers.feed(data)
             if piece:
                 self._take(piece)
         except Exception as error:
@@ -147,9 +154,9 @@ class Connection(asyncio.Protocol):
             return
         if self._push is not None and self._push.held is not None:
             self._pause()
-        elif self._answers.complete:
+        elif answers.complete:
             self._finish()
-        elif self._answers.status:
+        elif answers.status:
             self._moved()
 
     def eof_received(self) -> None:

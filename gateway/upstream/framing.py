@@ -12,7 +12,7 @@ from adapters.types import Headers
 from gateway.upstream.failures import TOO_LONG, meaning
 
 BODILESS = (204, 304)
-TELLING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
+TELLING = frozenset({b"transfer-encoding", b"content-encoding"})
 START = b"HTTP/1."
 
 
@@ -145,7 +145,9 @@ class Answers:
         self.keep = self._another
         self.encoding = b""
         for name, value in headers:
-            if name in TELLING:
+            if name == b"content-length":
+                self.until_close = False
+            elif name in TELLING:
                 self._told(name, value)
 
     def _told(self, name: bytes, value: bytes) -> None:
@@ -153,10 +155,9 @@ class Answers:
             self.encoding = content_coding(self.headers)
             return
         self.until_close = False
-        if name == b"transfer-encoding":
-            if value.lower() != b"chunked" or [line[0] for line in self.headers].count(name) > 1:
-                raise Garbled("the provider's answer has a transfer coding that nobody asked for")
-            self.keep = self._parser.get_http_version() != "1.0"  # RFC 9112 6.1
+        if value.lower() != b"chunked" or [line[0] for line in self.headers].count(name) > 1:
+            raise Garbled("the provider's answer has a transfer coding that nobody asked for")
+        self.keep = self._parser.get_http_version() != "1.0"  # RFC 9112 6.1
 
     def _interim(self, status: int) -> None:
         if status < 100 or status == 101:

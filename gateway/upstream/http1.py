@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from adapters.errors import ProviderError, Unavailable
 from adapters.types import Endpoint, HttpRequest, HttpResponse
+from gateway.outbox import Outbox
 from gateway.upstream.connection import Connection
 from gateway.upstream.failures import CLOSED, meaning
 from gateway.upstream.origin import Origin, head, place
@@ -43,6 +44,7 @@ class LeanClient:
         self._limits = limits
         self._ca_file = ca_file
         self._closed = False
+        self._outbox = Outbox()
         self._prepared: dict[Endpoint, Prepared] = {}
         self._pools: WeakValueDictionary[Origin, Pool] = WeakValueDictionary()  # held by endpoints and connections
 
@@ -129,7 +131,7 @@ class LeanClient:
         return prepared
 
     async def _dial(self, origin: Origin) -> Connection:
-        connection = Connection(self._loop, self._limits)
+        connection = Connection(self._loop, self._limits, self._outbox)
         if origin.scheme == "unix":
             await self._loop.create_unix_connection(lambda: connection, origin.host)
         elif origin.scheme == "http":

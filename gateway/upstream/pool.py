@@ -107,8 +107,7 @@ class Pool:
     # ------------------------------------------------------------------ what connections tell
 
     def _released(self, connection: Connection) -> None:
-        waiter = self._next_waiter()
-        if waiter is not None:
+        if self._waiting and (waiter := self._next_waiter()) is not None:
             waiter.set_result(connection)
             return
         self._idle.append(connection)

@@ -148,23 +148,24 @@ def decode(body: wire.Body) -> CompletionRequest:
         refuse_constraints(found)
     if asked.fanout is not None:
         wire.check_repeats(bytes(found["fanout"]))
+    model, stop, user = asked.model, asked.stop, asked.user
     return CompletionRequest(
-        models_of(asked.model),
+        (model,) if isinstance(model, str) else models_of(model),
         asked.prompt,
         Params(
             n=asked.n or 1,
-            max_tokens=limit_of(asked),
+            max_tokens=asked.max_tokens if asked.max_new_tokens is None else limit_of(asked),
             temperature=asked.temperature,
             top_p=asked.top_p,
-            stop=stops_of(asked.stop),
+            stop=() if stop is None else stops_of(stop),
             seed=asked.seed,
             presence_penalty=asked.presence_penalty,
             frequency_penalty=asked.frequency_penalty,
         ),
         asked.stream or False,
         asked.fanout or NO_FANOUT,
-        isinstance(asked.model, str),
-        user=wire.user_name(asked.user or ""),
+        isinstance(model, str),
+        user=wire.user_name(user) if user else "",
     )
 
 
@@ -213,7 +214,7 @@ def not_here(name: str) -> BadRequest:
 def encode(request: CompletionRequest, response: CompletionResponse) -> bytes:
     """The merged answer."""
     usage = usage_body(response.usage, response.elapsed_ms)
-    choices = [choice_body(part) for part in response.parts]
+    choices = list(map(choice_body, response.parts))
     created, failed = rfc3339(response.created), response.parts[0].failed or UNSET
     return to_json(ResponseBody(response.id, "text_completion", created, choices, usage, failed))
 

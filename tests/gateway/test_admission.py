@@ -51,6 +51,8 @@ class Watched:
         self._closely = closely
         self.asks: list[Ask] = []
 
+    at_once = True
+
     def spare(
         self, wishes: Sequence[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]], now: int
     ) -> Granted | None:

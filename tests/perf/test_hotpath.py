@@ -68,6 +68,13 @@ class Caller:
     def flow(self) -> "Caller":
         return self
 
+    @property
+    def outbox(self) -> "Caller":
+        return self
+
+    def send(self, transport: "Caller", data: bytes) -> None:
+        transport.write(data)
+
     def write(self, data: bytes) -> None:
         self.status = self.status or data.partition(b" ")[2][:3]
         self.sent += 1

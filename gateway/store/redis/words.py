@@ -115,7 +115,7 @@ def standing(ask: Ask, found: Any) -> Standing | None:
 def verdict(ask: Ask, at: int, answer: list[Any]) -> Verdict:
     if answer[0] == 1:
         _, requests, tokens, soft, gone = answer
-        passed = tuple(filter(None, [standing(ask, one) for one in soft]))
+        passed = tuple(filter(None, [standing(ask, one) for one in soft])) if soft else ()
         spent = tuple([Period(ask.claims[place].subject, at, *figures) for place, *figures in gone])
         return Granted(at, standing(ask, requests), standing(ask, tokens), passed, False, spent)
     _, longest, wait, never, requests, tokens = answer
