@@ -1,6 +1,7 @@
 """``gateway serve`` and ``gateway check``, beside the commands of operators."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
@@ -33,6 +34,7 @@ def main() -> None:
 @click.option("--workers", type=click.IntRange(1, 1024), help="Processes [GATEWAY_WORKERS, else 1].")
 def serve(**options: Any) -> None:
     """Start the gateway and serve until told to stop."""
+    leave_in_order()
     settings = settle(**options)
     if settings.workers > 1 and settings.redis_url is None:
         fail(
@@ -70,6 +72,13 @@ def check(config: str | None) -> None:
         f"{settings.config}: correct; {several(found.providers, 'provider')}, {several(found.models, 'model')}, "
         f"{several(found.aliases, 'alias', 'es')}"
     )
+
+
+def leave_in_order() -> None:
+    """To be told to stop is no failure, also before there is a server that hears it."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is read only now need not be read again
 
 
 def several(things: Sized, name: str, ending: str = "s") -> str:
