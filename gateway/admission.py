@@ -118,13 +118,13 @@ class Admission:
         self._counting = counting
         self._accounts = accounts
         self._spool = spool
-        self._rules = rules
+        self.rules = rules
         self._clock = clock
 
     async def admit(self, caller: Caller, user: str, plan: Plan, request: str) -> Admitted:
         """Raises OverLimit, Exhausted or Unrecorded; nothing is reserved then."""
         spool, directory = self._spool, self._directory
-        if spool.free < ROOM and spool.room < ROOM * len(plan) and not self._rules.unnoted:
+        if spool.free < ROOM and spool.room < ROOM * len(plan) and not self.rules.unnoted:
             raise Unrecorded("the gateway's disk has no room to note what calls use; none is made", retry_after=5)
         at = int(self._clock.wall() * 1_000_000)
         stem = f"{at:014x}-{request[:13]}"
@@ -207,7 +207,7 @@ class Admission:
         nano = 0
         for i, mine in zip(legs, tokens, strict=True):
             need = needs[i]
-            if need.nano is None and budgeted and not self._rules.unpriced:
+            if need.nano is None and budgeted and not self.rules.unpriced:
                 raise unpriced(plan[i])
             shares[i].append(Share(place, mine, need.nano or 0))
             nano += need.nano or 0
@@ -224,7 +224,7 @@ class Admission:
             most = max(most, read_by(target, leg)[1])
         choices, times = most_choices(call), max(1, len(leg.first))
         bound = output_bound(params, longest(targets, leg), call.prompts)
-        written = self._rules.output_tokens * choices if bound is None else bound
+        written = self.rules.output_tokens * choices if bound is None else bound
         more = most_more = 0
         if leg.keeping is not None:  # each choice may be asked for again, with what was wrong in the prompt
             rounds, hint = leg.keeping.rounds, len((leg.keeping.hint or "").encode())

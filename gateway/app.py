@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from gateway.api import Api
 from gateway.bearer.settings import JwtSettings
 from gateway.beside import LONGTAIL_SOCKET
 from gateway.bookkeeping import Bookkeeping
+from gateway.checking import uncounted
 from gateway.completion import Completion
 from gateway.config import Config, ModelConfig, ProviderConfig, ServerConfig, TargetConfig
 from gateway.config.rules import listing, terms_of
@@ -40,6 +42,7 @@ from gateway.keys import Admins, Keys
 from gateway.lamini import LOST, Polling, failure_of
 from gateway.memory import keep_freed
 from gateway.metrics import Metrics
+from gateway.reloading import Leases, Reloader, Way
 from gateway.routing import Route, Router, weighted
 from gateway.settings import Settings
 from gateway.store.jobs import JobStore
@@ -90,24 +93,24 @@ def create() -> Api:
     logs.to_stderr()  # a worker begins without what its parent has set up
     settings = Settings.load()
     text = Path(settings.config).read_bytes()
-    return build(configuration.load(text, str(settings.config)), settings)
+    return build(configuration.load(text, str(settings.config)), settings, text=text)
 
 
-def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api:
-    """The application for a configuration."""
+def build(config: Config, settings: Settings, clock: Clock | None = None, text: bytes | None = None) -> Api:
+    """The application for a configuration. ``text`` is the file that says it: it is then read again when it changes."""
     clock = clock or Clock(time.time, time.monotonic)
     rng = random.Random()
+    leases = Leases()
     doors = Doors(config, settings.environ)
-    router = doors.router(rng)
-    books = Bookkeeping(config, settings, clock, router.rates)
+    completion: Completion
+    books = Bookkeeping(config, settings, clock, lambda target: completion.router.rates(target))
     issuer = None if config.jwt is None else issuer_of(config.jwt, clock)
     known = Keys(books.directory, clock.wall, issuer)
-    limits = config.limits
-    rules = Rules(limits.output_tokens, limits.unknown_price == "allow", config.ledger.on_full == "allow")
+    rules = rules_of(config, config)
     admission = Admission(books.directory, books.counting, books.accounts, books.spool, rules, clock)
     server = config.server
     bounds: Any = {"max_body": server.max_body_bytes, "max_depth": server.max_depth}
-    completion = Completion(router, known, admission, clock, keepalive=server.keepalive, **bounds)
+    completion = Completion(doors.router(rng, leases), known, admission, clock, keepalive=server.keepalive, **bounds)
     metrics = Metrics(settings.environ.get(census.VARIABLE))
     doorkeeper = Doorkeeper(*bounds_of(server), clock.steady)
     admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.render)
@@ -117,11 +120,37 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     polling = Polling(completion, known, jobs, clock, doorkeeper, **bounds)
     rest.router.routes.extend(polling.routes(admin.models))
     rest.router.routes.extend(admin_routes(Admins(books.directory, clock.wall).admin, books.control, clock.wall))
-    rest.router.lifespan_context = lifespan(admin, doors, jobs, books, issuer)
     routes = {path: api.Route(door, completion.complete) for path, door in generating().items()}
     embedding = Embedding(lambda: completion.router, known, admission, clock, **bounds)
     routes |= {path: api.Route(door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()}
-    return Api(routes, rest, rng, doorkeeper)
+    app = Api(routes, rest, rng, doorkeeper)
+
+    def apply(new: Config) -> None:
+        """Everything that a configuration says, at once. It is all made before anything of it holds."""
+        nonlocal doors
+        now = Doors(new, settings.environ, doors)
+        router = now.router(rng, leases)
+        admission.rules = rules_of(new, config)
+        books.configure(new.limits)
+        doorkeeper.configure(*bounds_of(new.server))
+        completion.keepalive = new.server.keepalive
+        for one in (completion, embedding, polling):
+            one.max_body, one.max_depth = new.server.max_body_bytes, new.server.max_depth
+        completion.router, doors = router, now
+
+    reloader = None
+    if text is not None:
+        beyond = partial(uncounted, environ=settings.environ)
+        reloader = Reloader(Path(settings.config), text, config, beyond, apply, clock)
+        app.reload = reloader.hear
+    rest.router.lifespan_context = lifespan(admin, leases, jobs, books, issuer, reloader)
+    return app
+
+
+def rules_of(config: Config, begun: Config) -> Rules:
+    """What of admission is configured. What is said of the ledger holds as at the start."""
+    limits = config.limits
+    return Rules(limits.output_tokens, limits.unknown_price == "allow", begun.ledger.on_full == "allow")
 
 
 def bounds_of(server: ServerConfig) -> tuple[int, int, float | None]:
@@ -139,23 +168,29 @@ def issuer_of(settings: JwtSettings, clock: Clock) -> "Issuer":
 class Doors:
     """The clients of all providers of one configuration, and the routes that lead through them."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+    def __init__(self, config: Config, environ: Mapping[str, str], before: "Doors | None" = None) -> None:
+        """What has not changed since ``before`` is taken over: clients with their connections, gates with those who
+        wait at them, tokenizers, and estimators with what they have learned."""
         self._config = config
         self._environ = environ
         self._listing = listing(config)
+        self._before = before
         self._tokenizers: dict[str, Tokenizer] = {}
         self._clients: dict[upstream.Way, Upstream] = {}
+        self._estimators: dict[tuple[object, ...], Estimator] = {}
+        self._ways: set[Way] = set()
         self._gates = {
-            name: Gate(provider.concurrency, provider.queue)
+            name: self._gate(name, provider.concurrency, provider.queue)
             for name, provider in config.providers.items()
             if provider.concurrency is not None
         }
         self.embedded = environ.get(EMBEDDED_SOCKET)
         self.longtail = environ.get(LONGTAIL_SOCKET)
 
-    def router(self, rng: random.Random) -> Router:
+    def router(self, rng: random.Random, leases: Leases) -> Router:
+        """What it leads to is leased for as long as somebody goes by it."""
         config = self._config
-        return Router(
+        router = Router(
             {name: self._route(name, model) for name, model in config.models.items()},
             config.aliases,
             default=config.defaults.model,
@@ -166,6 +201,13 @@ class Doors:
             checker=Checker(),
             repair_rounds=config.defaults.repair_rounds,
         )
+        self._before = None
+        leases.hold(router, self._ways)
+        return router
+
+    def _gate(self, name: str, concurrency: int, queue: int) -> Gate:
+        known = None if self._before is None else self._before._gates.get(name)
+        return known if known is not None and known.bounds == (concurrency, queue) else Gate(concurrency, queue)
 
     def _route(self, name: str, model: ModelConfig) -> Route:
         targets = [self._target(target) for target in model.targets]
@@ -210,29 +252,46 @@ class Doors:
             not provider.embedded if provider.show_types is None else provider.show_types,
             terms.rates,
             terms.most_output,
-            Estimator(self._tokenizer(target.tokenizer), template=mode == "chat"),
+            self._estimator(target, provider, mode == "chat"),
         )
+
+    def _estimator(self, target: TargetConfig, provider: ProviderConfig, template: bool) -> Estimator:
+        """One for each target; of two that are alike in all this, the second has its own, too."""
+        at: tuple[object, ...] = (target.provider, provider.base_url, target.model, target.tokenizer, template)
+        while at in self._estimators:
+            at = (*at, "again")
+        known = None if self._before is None else self._before._estimators.get(at)
+        self._estimators[at] = known or Estimator(self._tokenizer(target.tokenizer), template=template)
+        if known is not None:
+            self._tokenizer(target.tokenizer)  # the next may need it
+        return self._estimators[at]
 
     def _tokenizer(self, spec: str | None) -> Tokenizer | None:
         if spec is None:
             return None
         if spec not in self._tokenizers:  # each takes some ten megabytes
-            self._tokenizers[spec] = tokenizers.load(spec, self._environ)
+            known = None if self._before is None else self._before._tokenizers.get(spec)
+            self._tokenizers[spec] = known or tokenizers.load(spec, self._environ)
         return self._tokenizers[spec]
 
     def _client(self, provider: ProviderConfig, base_url: str | None) -> Upstream:
         url = base_url or configuration.BASE_URLS[provider.adapter]
         way = upstream.way(provider.client, self._environ, url, provider.ca_file)
         if way not in self._clients:
-            self._clients[way] = upstream.CLIENTS[way.client](way, upstream.Limits())
+            known = None if self._before is None else self._before._clients.get(way)
+            self._clients[way] = known or upstream.CLIENTS[way.client](way, upstream.Limits())
+        self._ways.add((self._clients[way], url))
         return self._clients[way]
 
-    async def close(self) -> None:
-        for client in self._clients.values():
-            await client.close()
 
-
-def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping, issuer: "Issuer | None") -> Any:
+def lifespan(
+    admin: Admin,
+    leases: Leases,
+    jobs: Jobs,
+    books: Bookkeeping,
+    issuer: "Issuer | None",
+    reloader: Reloader | None,
+) -> Any:
     """Ready from now on; clients closed at the end."""
 
     @contextlib.asynccontextmanager
@@ -242,6 +301,8 @@ def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping, issuer:
         await jobs.start()
         if issuer is not None:
             issuer.start()
+        if reloader is not None:
+            reloader.start()
         gc.freeze()  # what is there now stays: nobody need look through it again and again
         gc.set_threshold(*COLLECTING)
         admin.ready = True
@@ -251,10 +312,12 @@ def lifespan(admin: Admin, doors: Doors, jobs: Jobs, books: Bookkeeping, issuer:
             admin.ready = False
             if bound:
                 bound.cancel()
+            if reloader is not None:
+                await reloader.close()
             await jobs.close()
             if issuer is not None:
                 await issuer.close()
-            await doors.close()
+            await leases.close()
             await books.close()
 
     return run

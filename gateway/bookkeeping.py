@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.accounting import FLUSH, Counters, Follower, Judging
 from gateway.config import Config
+from gateway.config.model import AllLimits
 from gateway.config.rules import defaults_of, views_of
 from gateway.control.local import LocalControl
 from gateway.control.types import Actor, Control
@@ -117,6 +118,16 @@ class Bookkeeping:
     def control(self, actor: Actor) -> Control:
         """What an operator may do."""
         return LocalControl(self._record, self._ledger, actor, self._counters, lambda: self._configured)
+
+    def configure(self, limits: AllLimits) -> None:
+        """``routing.yaml`` says something else of limits now. Who has none before has used something all the same: that
+        is added from the ledger within seconds."""
+        self._configured = views_of(limits)
+        self.directory.configure(defaults_of(limits))
+        if isinstance(self.counting, SharedCounting):
+            self.counting.policy = limits.on_store_failure
+        if self._following:
+            self._begin(self._look_soon())
 
     async def start(self) -> None:
         """The directory is whole, what was left behind is recovered, and the counters are set, when this returns.

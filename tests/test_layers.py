@@ -100,8 +100,9 @@ gateway.config.problems
 gateway.config.document
 gateway.config.address  gateway.config.convert  gateway.config.model
 gateway.config.check    gateway.config.schema
-gateway.config.load
+gateway.config.difference  gateway.config.load
 gateway.config
+gateway.checking
 gateway.wire.body  gateway.wire.values
 gateway.wire.dialect  gateway.wire.guided  gateway.wire.logprobs  gateway.wire.output_type  gateway.wire.superset
 gateway.wire.lamini  gateway.wire.openai  gateway.wire.thiggle
@@ -132,7 +133,7 @@ gateway.upstream.pool
 gateway.upstream.http1  gateway.upstream.via_httpx
 gateway.upstream.choice
 gateway.upstream
-gateway.attempts
+gateway.attempts  gateway.reloading
 gateway.fanout
 gateway.store.alive
 gateway.store.jobs
