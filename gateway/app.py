@@ -128,7 +128,8 @@ def build(config: Config, settings: Settings, clock: Clock | None = None, text: 
     def apply(new: Config) -> None:
         """Everything that a configuration says, at once. It is all made before anything of it holds."""
         nonlocal doors
-        now = Doors(new, settings.environ, doors)
+        now = Doors(new, settings.environ, doors, fresh)
+        fresh.clear()
         router = now.router(rng, leases)
         admission.rules = rules_of(new, config)
         books.configure(new.limits)
@@ -138,9 +139,15 @@ def build(config: Config, settings: Settings, clock: Clock | None = None, text: 
             one.max_body, one.max_depth = new.server.max_body_bytes, new.server.max_depth
         completion.router, doors = router, now
 
+    def have(spec: str) -> Tokenizer:
+        """Loads a tokenizer beside the event loop, before it is needed on it."""
+        fresh[spec] = doors.tokenizers.get(spec) or tokenizers.load(spec, settings.environ)
+        return fresh[spec]
+
+    fresh: dict[str, Tokenizer] = {}
     reloader = None
     if text is not None:
-        beyond = partial(uncounted, environ=settings.environ)
+        beyond = partial(uncounted, have=have)
         reloader = Reloader(Path(settings.config), text, config, beyond, apply, clock)
         app.reload = reloader.hear
     rest.router.lifespan_context = lifespan(admin, leases, jobs, books, issuer, reloader)
@@ -168,14 +175,22 @@ def issuer_of(settings: JwtSettings, clock: Clock) -> "Issuer":
 class Doors:
     """The clients of all providers of one configuration, and the routes that lead through them."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str], before: "Doors | None" = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        before: "Doors | None" = None,
+        loaded: Mapping[str, Tokenizer] | None = None,
+    ) -> None:
         """What has not changed since ``before`` is taken over: clients with their connections, gates with those who
-        wait at them, tokenizers, and estimators with what they have learned."""
+        wait at them, tokenizers, and estimators with what they have learned. ``loaded`` are tokenizers that are here
+        already."""
         self._config = config
         self._environ = environ
         self._listing = listing(config)
         self._before = before
-        self._tokenizers: dict[str, Tokenizer] = {}
+        self.tokenizers: dict[str, Tokenizer] = {}
+        self._loaded = loaded or {}
         self._clients: dict[upstream.Way, Upstream] = {}
         self._estimators: dict[tuple[object, ...], Estimator] = {}
         self._ways: set[Way] = set()
@@ -201,7 +216,7 @@ class Doors:
             checker=Checker(),
             repair_rounds=config.defaults.repair_rounds,
         )
-        self._before = None
+        self._before, self._loaded = None, {}
         leases.hold(router, self._ways)
         return router
 
@@ -269,10 +284,9 @@ class Doors:
     def _tokenizer(self, spec: str | None) -> Tokenizer | None:
         if spec is None:
             return None
-        if spec not in self._tokenizers:  # each takes some ten megabytes
-            known = None if self._before is None else self._before._tokenizers.get(spec)
-            self._tokenizers[spec] = known or tokenizers.load(spec, self._environ)
-        return self._tokenizers[spec]
+        if spec not in self.tokenizers:  # each takes some ten megabytes
+            self.tokenizers[spec] = self._loaded.get(spec) or tokenizers.load(spec, self._environ)
+        return self.tokenizers[spec]
 
     def _client(self, provider: ProviderConfig, base_url: str | None) -> Upstream:
         url = base_url or configuration.BASE_URLS[provider.adapter]

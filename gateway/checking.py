@@ -1,6 +1,6 @@
 """What only this machine can tell of a configuration: whether the files that it names can be had here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway.config import Config
@@ -9,8 +9,8 @@ Wrong = tuple[tuple[str | int, ...], str]
 """Where in the file something stands that this machine cannot do, and why."""
 
 
-def uncounted(config: Config, environ: Mapping[str, str]) -> Iterator[Wrong]:
-    """Every tokenizer that cannot be had here. Each is read once."""
+def uncounted(config: Config, have: Callable[[str], object]) -> Iterator[Wrong]:
+    """Every tokenizer that ``have`` cannot load here. Each is tried once."""
     wrong: dict[str, str | None] = {}
     for name, model in config.models.items():
         for place, target in enumerate(model.targets):
@@ -18,7 +18,7 @@ def uncounted(config: Config, environ: Mapping[str, str]) -> Iterator[Wrong]:
             if spec is None:
                 continue
             if spec not in wrong:
-                wrong[spec] = unreadable(spec, environ)
+                wrong[spec] = unreadable(spec, have)
             if (why := wrong[spec]) is not None:
                 yield ("models", name, "targets", place, "tokenizer"), why
 
@@ -34,11 +34,11 @@ def keyless(config: Config) -> Iterator[Wrong]:
         yield ("jwt", "jwks"), f"{config.jwt.jwks} cannot be read: {(error.strerror or str(error)).lower()}"
 
 
-def unreadable(spec: str, environ: Mapping[str, str]) -> str | None:
-    from gateway.estimates import TokenizerError, load  # few need it, and it takes a while
+def unreadable(spec: str, have: Callable[[str], object]) -> str | None:
+    from gateway.estimates import TokenizerError  # few need it, and it takes a while
 
     try:
-        load(spec, environ)
+        have(spec)
     except TokenizerError as error:
         return str(error)
     return None

@@ -63,7 +63,7 @@ def serve(**options: Any) -> None:
 def check(config: str | None) -> None:
     """Check a routing file and say what is wrong with it, each mistake with its line."""
     settings = settle(config=config)
-    found = read(settings.config, lambda config: (*uncounted(config, os.environ), *keyless(config)))
+    found = read(settings.config, lambda config: (*uncounted(config, tokenizer), *keyless(config)))
     for warning in (*settings.warnings, *configuration.warnings(found, settings.environ)):
         click.echo(f"note: {warning}")
     click.echo(
@@ -98,12 +98,18 @@ def settle(**options: Any) -> Settings:
 def read(path: str, beyond: Beyond | None = None) -> Config:
     try:
         return configuration.load(
-            Path(path).read_bytes(), path, beyond or (lambda config: uncounted(config, os.environ))
+            Path(path).read_bytes(), path, beyond or (lambda config: uncounted(config, tokenizer))
         )
     except ConfigError as error:
         fail(str(error))
     except OSError as error:
         fail(f"{path}: {error.strerror or error}; name another with --config or GATEWAY_CONFIG")
+
+
+def tokenizer(spec: str) -> object:
+    from gateway.estimates import load  # few need it, and it takes a while
+
+    return load(spec, os.environ)
 
 
 def fail(message: str) -> NoReturn:
