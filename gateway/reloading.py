@@ -26,7 +26,8 @@ LOOK = 1.0
 """Seconds between two looks at the file."""
 
 WRITING = 0.1
-"""Seconds in which a file must not have changed: else somebody may still be writing it."""
+"""Seconds in which a file must not have changed: else somebody may still be writing it. Who tells us to read it has
+written it."""
 
 PATIENCE = 20
 """How often that is waited for, at most."""
@@ -105,7 +106,7 @@ class Reloader:
         fresh = seen is not None and self._clock.wall() - seen.changed / 1e9 < FRESH
         if seen == self._seen and not fresh and not asked:
             return
-        self._seen = seen = await self._written(seen)
+        self._seen = seen if asked else await self._written(seen)
         try:
             text = self._path.read_bytes()
         except OSError as error:

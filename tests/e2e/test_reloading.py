@@ -172,7 +172,6 @@ async def test_many_reloads_under_traffic_and_no_call_fails(tmp_path: Path, redi
     more = {"workers": workers, "redis_url": redis.url} if workers > 1 else {}
     async with gateway(tmp_path, **more) as (one, playing):
         assert one.process is not None
-        memory = resident(one)
         client = Client(one.port, KEY)
         load = Load(client, lambda user: {"model": "quick", "user": user, "messages": []} | PROMPT, 8, "r")
         streams = Load(
@@ -180,18 +179,19 @@ async def test_many_reloads_under_traffic_and_no_call_fails(tmp_path: Path, redi
         )
         load.start()
         streams.start()
+        await asyncio.sleep(2)  # what traffic takes is taken
+        memory = resident(one)
         for number in range(200):
             other = {**MODELS, f"m{number}": "n"}
             put(tmp_path, routing(playing.url, other, limits=f"{{team: {{rpm: {100_000 + number}}}}}"))
             hup(one)
-            await asyncio.sleep(0.05)
-        await said(one, "models.m199: added", workers, 15)
+            await said(one, f"models.m{number}: added", workers)
         tally, streamed = await load.stop(), await streams.stop()
         assert tally.calls > 50 and streamed.calls > 3
         for one_of in (tally, streamed):
             assert (set(one_of.statuses), one_of.dead, one_of.bad) == ({200}, 0, [])
         assert one.process.returncode is None and "Traceback" not in one.log.read_text()
-        assert resident(one) < memory + workers * 30_000
+        assert resident(one) < memory + workers * 15_000
         await one.stop()
         assert len(await ledger(one.state)) == tally.calls + streamed.calls
 
@@ -218,7 +218,7 @@ async def test_sighup_reaches_all_workers_and_restarts_none(tmp_path: Path, redi
         for _ in range(2):
             hup(one)
             await asyncio.sleep(0.3)
-        await said(one, "is as it was", 6)
+        await said(one, "is as it was", 4, 20)  # one that was still starting may have heard both as one
         assert "worker has died" not in one.log.read_text()
 
 
