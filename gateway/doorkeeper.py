@@ -199,7 +199,7 @@ class Doorkeeper:
 
     def leave(self) -> None:
         """A call that had entered is over."""
-        if self.under_way > self._concurrency or not self._pass_on():
+        if self.under_way > self._concurrency or not (self._queue and self._pass_on()):
             self.under_way -= 1
 
     def _pass_on(self) -> bool:

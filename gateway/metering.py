@@ -152,7 +152,12 @@ class LegMeter(Struct, eq=False):
         entries: tuple[Entry, ...] = ()
         tokens = nano = 0
         if self.noted >= 0 or self.served:
-            entries = self._entries(result) if self.noted >= 0 else (self._hit(),)
+            if self.noted < 0:
+                entries = (self._hit(),)
+            elif len(self.sendings) == 1:  # as most are
+                entries = (self._entry(0, self.sendings, result, True, self.accounts.clock.steady()),)
+            else:
+                entries = self._entries(result)
             self.accounts.book.end(Ended(self.hold, entries))
             for entry in entries:
                 tokens += entry.input + entry.output
@@ -211,8 +216,6 @@ class LegMeter(Struct, eq=False):
         """One for each try whose target was reached. The leg counts as a request at the one that gave its answer, else
         at the last of them."""
         sendings, now = self.sendings, self.accounts.clock.steady()
-        if len(sendings) == 1:
-            return (self._entry(0, sendings, result, True, now),)  # as most are
         tries: dict[int, list[Metered]] = {}
         for sending in sendings:
             if sending.reached:

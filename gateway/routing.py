@@ -114,6 +114,9 @@ class Router:
         call = Call("", request.input, request.params, request.stream, request.fields, request.constraint)
         if request.stream and keeping is not None and waits(fanout, len(routes)):
             call = whole(call)
+        if len(routes) == 1:  # as most have
+            [(name, route)] = routes
+            return (self._leg(name, route, request, call, 0, keeping),), fanout
         legs = [self._leg(name, route, request, call, i * n, keeping) for i, (name, route) in enumerate(routes)]
         return tuple(legs), fanout
 

@@ -92,7 +92,7 @@ def wanted(mode: Mode, call: Call, directives: Directives) -> bool:
     if mode == "always":
         return True
     params = call.params
-    return params.temperature == 0 or params.seed is not None or directives.asks
+    return params.temperature == 0 or params.seed is not None or (directives is not NONE and directives.asks)
 
 
 def looks(directives: Directives) -> bool:

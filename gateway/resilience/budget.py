@@ -15,17 +15,15 @@ class RetryBudget:
     It errs towards fewer: retries are counted for up to a slice longer, calls for up to a slice less.
     """
 
-    __slots__ = ("_calls", "_retries", "floor", "share")
+    __slots__ = ("_calls", "_retries", "asked", "floor", "share")
 
     def __init__(self, share: float, floor: float) -> None:
         self.share = share
         self.floor = floor
         self._calls = Window(SECONDS / SLICES, SLICES)
         self._retries = Window(SECONDS / SLICES, SLICES + 1)
-
-    def asked(self, now: float) -> None:
-        """The target is asked something for the first time. Retries earn no retries."""
-        self._calls.add(now)
+        self.asked = self._calls.add
+        """Told the time when the target is asked something for the first time. Retries earn no retries."""
 
     def take(self, now: float) -> bool:
         """Whether it may be asked again; if so, that is counted."""

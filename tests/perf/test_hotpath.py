@@ -125,11 +125,11 @@ async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 @pytest.mark.parametrize(
     ("request_", "ceiling", "writes"),
     [
-        ({"model": "a"}, 130, 1),
-        ({"model": ["a", "b", "c"]}, 384, 1),
-        ({"model": "a", "stream": True}, 169 + 10 * PIECES, PIECES + 3),
-        ({"model": "a", "messages": MESSAGES}, 131, 1),
-        ({"model": "a", "messages": MESSAGES, "stream": True}, 15 * PIECES, PIECES + 3),
+        ({"model": "a"}, 135, 1),
+        ({"model": ["a", "b", "c"]}, 407, 1),
+        ({"model": "a", "stream": True}, 89 + 10 * PIECES, PIECES + 3),
+        ({"model": "a", "messages": MESSAGES}, 142, 1),
+        ({"model": "a", "messages": MESSAGES, "stream": True}, 122 + 13 * PIECES, PIECES + 3),
     ],
     ids=["one", "three", "stream", "chat", "streamed chat"],
 )

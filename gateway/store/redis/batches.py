@@ -23,6 +23,9 @@ PATIENCE = 2.0
 """Seconds for what no request waits for."""
 LANES = 2
 """Batches under way at once. One is on the wire while the next is worked on; more would only make them smaller."""
+FULL = 16
+"""Operations that are worth a second lane: fewer wait for the batch that is under way, one round trip at most, and
+travel with what comes meanwhile."""
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
@@ -97,7 +100,7 @@ class Batches:
         loop = asyncio.get_running_loop()
         pending = Pending(operation, rows, loop.create_future())
         self._waiting.append(pending)
-        if not self._scheduled and len(self._flights) < LANES:
+        if not self._scheduled and self._may_start():
             self._scheduled = True
             loop.call_soon(self._start)
         return pending.answered
@@ -115,11 +118,15 @@ class Batches:
 
     def _start(self) -> None:
         self._scheduled = False
-        while self._waiting and len(self._flights) < LANES:
+        while self._waiting and self._may_start():
             batch = self._next()
             if not batch:
                 return
             self._send(batch)
+
+    def _may_start(self) -> bool:
+        flights = len(self._flights)
+        return not flights or (flights < LANES and len(self._waiting) >= FULL)
 
     def _next(self) -> list[Pending]:
         """Without those who have left meanwhile."""
