@@ -24,13 +24,16 @@ INTERVAL = 0.1
 ENOUGH = 40
 """Calls that must have been late one after the other: two that met two pauses say nothing."""
 
-FEW = 12
+FEW = 8
 """Calls that are no queue, unless turns are very long: so many callers who wait for each other's answers are let in,
 also where something else has slowed the worker down."""
 
 GROWING, TURNS = 1.25, 2
 """So many turns, each so much longer than the one before, are a standing queue as well: after a pause they get shorter
 and shorter."""
+
+SHORTER = 0.75
+"""A turn by so much shorter than the one before ends a row of late ones: the queue does not stand."""
 
 WIDER = 1.1
 """By how much more calls are let in after a turn that was soon over, although some were refused."""
@@ -95,6 +98,8 @@ class Congestion:
 
     def _turn_over(self, now: float, lag: float, target: float) -> None:
         """The last of a turn's calls has waited longest."""
+        if lag < SHORTER * self._turn_before:
+            self._late = 0  # what had gathered, during a pause perhaps, goes away
         taken, self._turn, self._turn_before = self._turn, 0, lag
         if not self.shedding:
             return

@@ -139,7 +139,8 @@ class Caller:
 async def let_in(doorkeeper: Doorkeeper, caller: Any = None) -> bool:
     if (refusal := doorkeeper.refusal()) is not None:
         raise refusal
-    return doorkeeper.enter(0.0) or await doorkeeper.turn(caller or Caller())
+    exchange: Any = caller or Caller()
+    return doorkeeper.enter(0.0) or await doorkeeper.turn(exchange)
 
 
 def keeper(concurrency: int, queue: int, patience: float = 5.0) -> Doorkeeper:
