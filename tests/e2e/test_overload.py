@@ -55,7 +55,7 @@ async def test_beyond_places_and_queue_calls_are_refused_at_once(tmp_path: Path,
         waiting = ask(client)
         await asyncio.sleep(0.05)
         refused = await ask(client)
-        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+        assert refused.status_code == 503 and "as many calls under way as it may" in refused.json()["error"]
         assert refused.headers["retry-after"] == "1" and len(refused.headers["x-request-id"]) == 36
         assert refused.headers.get("connection") != "close"
         assert [(await call).status_code for call in (*first, waiting)] == [200, 200, 200]
@@ -78,7 +78,8 @@ async def test_each_dialect_says_it_in_its_own_words(tmp_path: Path, provider: P
         ):
             # Nothing of it is looked at: neither the key nor the body.
             refused = await client.post(path, content=b"{" * 300, headers={"authorization": "Bearer nobody"})
-            assert refused.status_code == 503 and "overloaded" in refused.text, path
+            assert refused.status_code == 503 and "as many calls under way as it may" in refused.text, path
+            assert "overloaded" in refused.text or path in ("/v1/completion/typed", "/v1/categorize")
         lamini = await client.post("/v1/completions", content=b"{", headers={"lamini-version": "3"})
         assert lamini.status_code == 503 and "detail" in lamini.json()
         assert (await client.get("/health")).status_code == 200
