@@ -146,6 +146,7 @@ class Connection:
             await self._up.drain()
 
     async def back(self, data: bytes) -> None:
+        self._answering = True
         self._down.write(data)
         await self._down.drain()
 

@@ -290,6 +290,14 @@ async def test_on_command_all_at_once() -> None:
             assert sum(proxy.injected.values()) == 1
 
 
+async def test_each_request_of_a_connection_draws_anew() -> None:
+    for make in (Fault, lambda: Refusal(429), lambda: Latency(0.001), lambda: WrongLength("large")):
+        async with between(always(make)) as (proxy, _), Caller(proxy.port) as caller:
+            for _ in range(3):
+                assert (await caller.ask(0.03))[0]
+            assert proxy.exchanges == 3 and sum(proxy.injected.values()) in (0, 3)
+
+
 def test_a_seed_says_it_all() -> None:
     def drawn(schedule: Schedule) -> list[str]:
         return [schedule.next().kind for _ in range(3000)]
