@@ -110,7 +110,7 @@ KINDS: dict[str, Callable[[random.Random], Fault]] = {
     "reset": lambda rng: Reset(anywhere(rng)),
     "silence": lambda rng: Silence(heard=rng.random() < 0.5),
     "half-closed": lambda rng: HalfClosed(anywhere(rng)),
-    "drip": lambda rng: Drip(40, 0.02),
+    "drip": lambda rng: Drip(8, 0.05),
     "truncated": lambda rng: Truncated(anywhere(rng)),
     "garbage": Garbage,
     "flipped": Flipped,
