@@ -31,12 +31,14 @@ class Line(Protocol):
 
 
 class Fault:
-    """By itself no fault: all goes through. ``kind`` is what it is counted as, once, when it acts."""
+    """By itself no fault: all goes through. ``kind`` is what it is counted as, once, when it acts. One that ``stays``
+    befalls all that follows on its connection: no network loses bytes and goes on with those behind them."""
 
     kind: ClassVar[str] = "pass"
 
     def __init__(self) -> None:
         self._counted = False
+        self.stays = False
 
     async def opened(self, line: Line) -> bool:
         """The client has connected, with this exchange to be the first. False: the server need not hear of it."""
@@ -121,7 +123,7 @@ class After(Fault):
             self._left -= len(data)
             await line.back(data)
             return
-        self._over = True
+        self._over = self.stays = True
         if self._left:
             await line.back(data[: self._left])
             await asyncio.sleep(0.005)  # so that it arrives before what happens
@@ -173,6 +175,7 @@ class Silence(Fault):
 
     async def asked(self, data: bytes, line: Line) -> None:
         self.acts(line)
+        self.stays = True
         if self._heard:
             await line.forward(data)
 

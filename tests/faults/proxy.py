@@ -119,7 +119,7 @@ class Connection:
         try:
             while data := await self._reader.read(65536):
                 await self._proxy.passing()
-                if self._answering:
+                if self._answering and not self._fault.stays:
                     self._answering = False
                     self._fault = self._proxy.next_fault()
                 await self._fault.asked(data, self)

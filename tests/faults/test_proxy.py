@@ -298,6 +298,14 @@ async def test_each_request_of_a_connection_draws_anew() -> None:
             assert proxy.exchanges == 3 and sum(proxy.injected.values()) in (0, 3)
 
 
+async def test_what_is_lost_on_a_connection_is_not_followed_by_more() -> None:
+    for make in (lambda: Silence(True), lambda: Silence(False), lambda: HalfClosed(0)):
+        async with between(always(make)) as (proxy, server), Caller(proxy.port) as caller:
+            assert (await caller.ask(0.05))[0] == b""
+            proxy.schedule = None
+            assert (await caller.ask(0.05))[0] == b"" and proxy.exchanges == 1
+
+
 def test_a_seed_says_it_all() -> None:
     def drawn(schedule: Schedule) -> list[str]:
         return [schedule.next().kind for _ in range(3000)]
