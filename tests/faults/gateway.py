@@ -73,8 +73,8 @@ class Gateway:
         self.state = Path(settings.pop("state_dir", str(folder / "state")))
         self.port = free_port()
         self.workers = workers
-        self._config = folder / "routing.yaml"
-        self._config.write_text(config)
+        self.config = folder / "routing.yaml"
+        self.config.write_text(config)
         self.log = folder / "log"
         self._settings = {f"GATEWAY_{name.upper()}": value for name, value in settings.items()}
         self.process: asyncio.subprocess.Process | None = None
@@ -88,7 +88,7 @@ class Gateway:
         return environment(
             **{FOLDER: str(self.folder)},
             GATEWAY_STATE_DIR=str(self.state),
-            GATEWAY_CONFIG=str(self._config),
+            GATEWAY_CONFIG=str(self.config),
             GATEWAY_BOOTSTRAP_KEY=KEY,
             GATEWAY_ADMIN_KEY=ADMIN,
             P_KEY="sk-provider",

@@ -34,6 +34,29 @@ def held(pid: int) -> Held:
     return Held(memory, len(names), sum(name.startswith("socket:") for name in names))
 
 
+class Ends(Struct, frozen=True):
+    """A TCP connection, by its ports."""
+
+    here: int
+    there: int
+
+
+def connections(pid: int) -> list[Ends]:
+    """Those over IPv4 that the process holds, whatever their state; not what it listens on."""
+    proc = Path("/proc") / str(pid)
+    owned = set()
+    for entry in (proc / "fd").iterdir():
+        with contextlib.suppress(OSError):
+            owned.add(os.readlink(entry).removeprefix("socket:[").removesuffix("]"))
+    found = []
+    for line in (proc / "net" / "tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        ends = Ends(*[int(words[place].partition(":")[2], 16) for place in (1, 2)])
+        if words[9] in owned and ends.there:
+            found.append(ends)
+    return found
+
+
 def descendants(pid: int) -> list[int]:
     """The processes that this one has started, and theirs."""
     found: list[int] = []

@@ -64,12 +64,16 @@ def anywhere(rng: random.Random) -> int:
     return rng.choice((0, 1, rng.randrange(200), rng.randrange(2000)))
 
 
+def silence(rng: random.Random) -> Silence:
+    return Silence(heard=rng.random() < 0.5)
+
+
 WIRE: tuple[tuple[float, Make], ...] = (
     (0.2, lambda rng: Latency(rng.uniform(0.01, 0.1))),
     (0.1, lambda rng: Jitter(rng, 0.02)),
     (0.1, lambda rng: Refused()),
     (0.1, lambda rng: Reset(anywhere(rng))),
-    (0.05, lambda rng: Silence(heard=rng.random() < 0.5)),
+    (0.05, silence),
     (0.05, lambda rng: HalfClosed(anywhere(rng))),
     (0.1, lambda rng: Drip(rng.randrange(20, 60), 0.005)),
     (0.1, lambda rng: Truncated(anywhere(rng))),
@@ -92,7 +96,8 @@ def mixed(seed: int, share: float) -> Schedule:
     return Schedule(seed, [*shares, Share(share / 20, refusal, times=10)])
 
 
-def on_the_wire(seed: int, share: float) -> Schedule:
-    """All faults of a server that speaks something else than HTTP."""
-    whole = sum(part for part, _ in WIRE)
-    return Schedule(seed, [Share(share * part / whole, make) for part, make in WIRE])
+def on_the_wire(seed: int, share: float, without: tuple[Make, ...] = ()) -> Schedule:
+    """All faults of a server that speaks something else than HTTP, but for some of ``WIRE``."""
+    kinds = [(part, make) for part, make in WIRE if make not in without]
+    whole = sum(part for part, _ in kinds)
+    return Schedule(seed, [Share(share * part / whole, make) for part, make in kinds])

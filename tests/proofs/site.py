@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ async def site(
     models: dict[str, str | tuple[str, ...]],
     *,
     gateways: int = 1,
-    workers: int = 1,
+    workers: int | Sequence[int] = 1,
     sql: bool = False,
     start: bool = True,
     limits: str = "{}",
@@ -125,7 +125,7 @@ async def site(
 ) -> AsyncIterator[Site]:
     """``sql``: a new database of PostgreSQL where it is installed, else a file of SQLite, for all gateways.
     ``database`` is another way to PostgreSQL's, with ``{name}`` for its name. ``schedule`` is of the proxy before the
-    provider; ``provider_more`` and ``more`` are words of the routing file."""
+    provider; ``provider_more`` and ``more`` are words of the routing file. ``workers`` may be said for each gateway."""
     name = await postgres().create() if sql and binaries() else None
     direct = postgres().url(name) if name else None
     settings = {
@@ -141,8 +141,8 @@ async def site(
             address = fake.url if proxy is None else f"http://127.0.0.1:{proxy.port}/v1"
             config = routing(address, models, limits, ledger, provider_more, more)
             made = [
-                Gateway(folder / f"gateway{number}", config, workers=workers, watched=watched, **settings)
-                for number in range(gateways)
+                Gateway(folder / f"gateway{number}", config, workers=each, watched=watched, **settings)
+                for number, each in enumerate([workers] * gateways if isinstance(workers, int) else workers)
             ]
             async with running(*(made if start else [])):
                 yield Site(fake, made, direct or (folder if sql else made[0].state), proxy)

@@ -1,0 +1,79 @@
+"""What a gateway has of the machine over time, and whether it grows."""
+
+import time
+from collections import Counter
+
+from msgspec import Struct
+
+from tests.faults.gateway import Gateway
+from tests.faults.proc import Held, connections
+
+MEGABYTE = 1 << 20
+
+
+class Sample(Struct, frozen=True):
+    at: float
+    held: Held
+
+
+class Rest(Struct):
+    """A gateway of which nothing is asked: how many files it has open; how many connections from callers, to providers,
+    and to Redis and SQL, of which it keeps some; and what tasks run."""
+
+    files: int
+    callers: int
+    providers: int
+    stores: int
+    tasks: Counter[str]
+
+    @property
+    def others(self) -> int:
+        """Files that are none of these connections."""
+        return self.files - self.callers - self.providers - self.stores
+
+
+async def resting(gateway: Gateway, provider: int) -> Rest:
+    """``provider`` is the port of all providers."""
+    rest = Rest(0, 0, 0, 0, Counter())
+    for pid, held in gateway.held().items():
+        ends = connections(pid)
+        callers, providers = sum(one.here == gateway.port for one in ends), sum(one.there == provider for one in ends)
+        rest.files += held.files
+        rest.callers += callers
+        rest.providers += providers
+        rest.stores += len(ends) - callers - providers
+    for seen in (await gateway.seen()).values():
+        rest.tasks.update(seen.tasks)
+    return rest
+
+
+class Vitals:
+    """Of one process, which lives all the time."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.samples: list[Sample] = []
+
+    def take(self) -> None:
+        for held in self._gateway.held().values():
+            self.samples.append(Sample(time.monotonic(), held))
+
+    def later(self, share: float) -> list[Sample]:
+        """Those after this share of the time."""
+        begin = self.samples[0].at + share * (self.samples[-1].at - self.samples[0].at)
+        return [one for one in self.samples if one.at >= begin]
+
+
+def slope(samples: list[Sample]) -> float:
+    """By how many bytes a second memory grows: the line that fits best."""
+    if len(samples) < 2:
+        return 0.0
+    at = sum(one.at for one in samples) / len(samples)
+    memory = sum(one.held.memory for one in samples) / len(samples)
+    below = sum((one.at - at) ** 2 for one in samples)
+    return sum((one.at - at) * (one.held.memory - memory) for one in samples) / below if below else 0.0
+
+
+def growth(samples: list[Sample]) -> float:
+    """Bytes, over all the time of these samples, along that line."""
+    return slope(samples) * (samples[-1].at - samples[0].at) if samples else 0.0
