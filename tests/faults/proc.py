@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -32,6 +34,19 @@ def held(pid: int) -> Held:
         with contextlib.suppress(OSError):  # closed meanwhile
             names.append(os.readlink(entry))
     return Held(memory, len(names), sum(name.startswith("socket:") for name in names))
+
+
+def other_files(pid: int) -> Counter[str]:
+    """What is open beside connections over IPv4, by its name without numbers."""
+    proc, tcp = Path("/proc") / str(pid), set()
+    for line in (proc / "net" / "tcp").read_text().splitlines()[1:]:
+        tcp.add(f"socket:[{line.split()[9]}]")
+    names: Counter[str] = Counter()
+    for entry in (proc / "fd").iterdir():
+        with contextlib.suppress(OSError):
+            name = os.readlink(entry)
+            names.update([re.sub(r"[0-9a-f]*[0-9][0-9a-f]*", "N", name)] if name not in tcp else [])
+    return names
 
 
 class Ends(Struct, frozen=True):

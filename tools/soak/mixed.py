@@ -46,6 +46,8 @@ GROWTH = 24 * MEGABYTE
 """... by more than this."""
 POOLS = 10
 """Connections to Redis and SQL that a process opens when it needs them, and keeps."""
+SEGMENTS = 2
+"""Segments of the spool that may be open beside those of the beginning."""
 FREE = 75.0
 """Seconds after which what a dead process had reserved is free."""
 
@@ -288,7 +290,7 @@ async def nothing_left(stage: Stage, told: Told, seconds: float = 15.0) -> None:
     """Files and tasks come back to what they were: connections that idle are closed after some seconds."""
     assert told.before is not None
     deadline = time.monotonic() + seconds
-    while (more := left(told.before, rest := await stage.rest())) and time.monotonic() < deadline:
+    while (more := left(told.before, rest := await stage.rest())) and time.monotonic() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.5)
     told.after = rest
     told.broken += more
@@ -302,6 +304,9 @@ def left(before: Rest, after: Rest) -> list[str]:
         found.append(f"no socket leaked: {after.callers} of callers and {after.providers} to providers are open")
     if after.stores > before.stores + POOLS:
         found.append(f"no socket leaked: {after.stores} to Redis and SQL are open, {before.stores} before")
-    if after.others > before.others:
-        found.append(f"no file leaked: {after.others} beside connections are open, {before.others} before")
+    files = after.others - before.others
+    for name in [name for name in files if name.endswith(".spool") and files[name] <= SEGMENTS]:
+        del files[name]
+    if files:
+        found.append(f"no file leaked: open beside what was before: {dict(files)}")
     return found

@@ -78,7 +78,8 @@ def at_rest(told: Told) -> Table:
     for name in ("", "before", "after"):
         table.add_column(name, justify="right" if name else "left")
     if told.before and told.after:
-        for name in ("callers", "providers", "stores", "others"):
-            table.add_row(name, str(getattr(told.before, name)), str(getattr(told.after, name)))
+        for name in ("callers", "providers", "stores"):
+            table.add_row(f"connections: {name}", str(getattr(told.before, name)), str(getattr(told.after, name)))
+        table.add_row("other files", str(told.before.others.total()), str(told.after.others.total()))
         table.add_row("tasks", str(told.before.tasks.total()), str(told.after.tasks.total()))
     return table

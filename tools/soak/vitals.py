@@ -3,10 +3,10 @@
 import time
 from collections import Counter
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from tests.faults.gateway import Gateway
-from tests.faults.proc import Held, connections
+from tests.faults.proc import Held, connections, other_files
 
 MEGABYTE = 1 << 20
 
@@ -17,31 +17,26 @@ class Sample(Struct, frozen=True):
 
 
 class Rest(Struct):
-    """A gateway of which nothing is asked: how many files it has open; how many connections from callers, to providers,
-    and to Redis and SQL, of which it keeps some; and what tasks run."""
+    """A gateway of which nothing is asked: how many connections it has from callers, to providers, and to Redis and
+    SQL, of which it keeps some; what else is open, by its name; and what tasks run."""
 
-    files: int
-    callers: int
-    providers: int
-    stores: int
-    tasks: Counter[str]
-
-    @property
-    def others(self) -> int:
-        """Files that are none of these connections."""
-        return self.files - self.callers - self.providers - self.stores
+    callers: int = 0
+    providers: int = 0
+    stores: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+    tasks: Counter[str] = field(default_factory=Counter)
 
 
 async def resting(gateway: Gateway, provider: int) -> Rest:
     """``provider`` is the port of all providers."""
-    rest = Rest(0, 0, 0, 0, Counter())
-    for pid, held in gateway.held().items():
+    rest = Rest()
+    for pid in gateway.serving:
         ends = connections(pid)
         callers, providers = sum(one.here == gateway.port for one in ends), sum(one.there == provider for one in ends)
-        rest.files += held.files
         rest.callers += callers
         rest.providers += providers
         rest.stores += len(ends) - callers - providers
+        rest.others.update(other_files(pid))
     for seen in (await gateway.seen()).values():
         rest.tasks.update(seen.tasks)
     return rest
