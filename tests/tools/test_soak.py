@@ -38,6 +38,12 @@ def test_what_died_may_be_missing_from_the_metrics_and_never_too_much() -> None:
     assert compared([EXPOSITION % 8], [LINE, lost], died=True)[1] != []
 
 
+def test_dollars() -> None:
+    paid = EXPOSITION % 3 + '# TYPE gateway_cost_usd_total counter\ngateway_cost_usd_total{team="red"} 0.000013\n'
+    assert compared([paid], [LINE], died=False) == ("8 tokens, $0.000013", [])
+    assert len(compared([paid.replace("13", "14")], [LINE], died=False)[1]) == 1
+
+
 def test_a_gateway_without_such_metrics() -> None:
     assert compared([""], [LINE], died=False) == ("/metrics does not count tokens", [])
     assert counted([EXPOSITION % 3], "gateway_cost_usd_total", ()) is None

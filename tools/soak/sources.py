@@ -11,6 +11,8 @@ from tests.faults.judge import Line
 
 TOKENS, LEGS, COST = "gateway_tokens_total", "gateway_legs_total", "gateway_cost_usd_total"
 KINDS = ("input", "output")
+EXACT = 1e-7
+"""Dollars that sums of floating-point numbers may be apart."""
 
 Key = tuple[str, ...]
 
@@ -73,6 +75,13 @@ def compared(texts: list[str], lines: list[Line], died: bool) -> tuple[str, list
         missing = ledger[key] - known[key]
         if missing < 0 or missing > unsure[key]:
             wrong.append(f"{'/'.join(key)}: ledger {ledger[key]:,}, /metrics {known[key]:,}")
-    cost = counted(texts, COST, ())
-    dollars = f", ${sum(cost.values()):.6f}" if cost is not None else ""
-    return f"{sum(known.values()):,} tokens{dollars}", wrong
+    words = [f"{sum(known.values()):,} tokens"]
+    if (cost := counted(texts, COST, ())) is not None:
+        words.append(f"${cost[()]:.6f}")
+        paid = sum([line.cost or 0 for line in lines]) / 1e9
+        unsure_cost = sum([line.cost or 0 for line in lines if died and line.outcome == "interrupted"]) / 1e9
+        if not -EXACT < paid - cost[()] < unsure_cost + EXACT:
+            wrong.append(f"dollars: ledger {paid:.9f}, /metrics {cost[()]:.9f}")
+    if (legs := counted(texts, LEGS, ())) is not None:
+        words.append(f"{legs[()]:,.0f} legs")
+    return ", ".join(words), wrong
