@@ -257,7 +257,7 @@ class Admission:
         return Claim(subject, limits, len(legs), all_tokens, nano)
 
     def _need(self, leg: Leg, at: int) -> Need:
-        call, targets, params = leg.call, leg.targets, leg.call.params
+        call, targets, params = leg.call, may_ask(leg), leg.call.params
         guess = guessed(targets[0], leg.first[0].call if len(leg.first) == 1 else call)
         if guess and len(leg.first) <= 1:
             read, most = guess.input, guess.most
@@ -297,7 +297,7 @@ def wishes_of(plan: Plan, stem: str, at: int) -> list[tuple[str, int, int]] | No
 def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
     """More tokens and nano-dollars than the simplest of calls can come to, found without looking closely; None for all
     others."""
-    call, targets = leg.call, leg.targets
+    call, targets = leg.call, may_ask(leg)
     params, said = call.params, call.input
     limit = params.max_tokens
     if limit is None or leg.keeping is not None or len(leg.first) != 1 or params.best_of is not None:
@@ -313,6 +313,16 @@ def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
     written = limit * params.n
     nano = price_of(targets, at, read, written, 1)
     return None if nano is None else (read + written, nano)
+
+
+def may_ask(leg: Leg) -> tuple[Target, ...]:
+    """Whoever may be asked for the leg: each target once, with however many keys, and those of its route's detours."""
+    targets, policy = leg.targets, leg.policy
+    if policy.on_too_long or policy.on_filtered:
+        targets = (*targets, *policy.on_too_long, *policy.on_filtered)
+    if len(targets) == 1:
+        return targets
+    return tuple({target.name: target for target in targets}.values())
 
 
 PLAIN = frozenset(Params.__struct_fields__) | {"max_completion_tokens", "user", "stream_options", "metadata", "store"}

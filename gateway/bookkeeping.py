@@ -158,6 +158,10 @@ class Bookkeeping:
         watch("gateway_spool_capacity_bytes", lambda: spool.most_bytes)
         watch("gateway_spool_full_ratio", lambda: writer.spool_bytes / spool.most_bytes)
         watch("gateway_sql_up", lambda: not writer.down)
+        if isinstance(self.cache, LocalCache):
+            cache = self.cache
+            watch("gateway_cache_bytes", lambda: cache.bytes)
+            watch("gateway_cache_entries", lambda: cache.entries)
         if self._redis is not None:
             limiter = self._redis.limiter
             watch("gateway_redis_up", lambda: limiter.up)

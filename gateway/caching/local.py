@@ -52,6 +52,10 @@ class LocalCache:
         while self.bytes > self._most:
             self._drop(next(iter(self._slots)))
 
+    @property
+    def entries(self) -> int:
+        return len(self._slots)
+
     async def stats(self, team: str | None = None, model: str | None = None) -> list[Held]:
         self._expire(self._now())
         found: dict[tuple[str, str], tuple[int, int]] = {}

@@ -167,10 +167,13 @@ FIRST_TOKEN_SECONDS = histogram(
 # ------------------------------------------------------------------ cache, and what is done about failures
 
 CACHE = counter(
-    "gateway_cache_total", "Legs, by what the cache did for them: hit, miss, coalesced, bypass.", "model", "result"
+    "gateway_cache_total",
+    "Legs that could share their answer: hit, miss (asked for others as well), or coalesced (heard another's).",
+    "model",
+    "result",
 )
-CACHE_BYTES = gauge("gateway_cache_bytes", "What answers that are kept take.", unit="bytes")
-CACHE_ENTRIES = gauge("gateway_cache_entries", "Answers that are kept.")
+CACHE_BYTES = gauge("gateway_cache_bytes", "What answers that are kept in process take.", unit="bytes")
+CACHE_ENTRIES = gauge("gateway_cache_entries", "Answers that are kept in process.")
 RETRIES = counter("gateway_retries_total", "Targets that were asked again, and why.", "target", "reason")
 FALLBACKS = counter(
     "gateway_fallbacks_total",
@@ -231,6 +234,14 @@ SPOOL_FULL = gauge(
 
 REDIS_UP = gauge("gateway_redis_up", "Whether all workers reach Redis. Absent where there is none.", merge="min")
 SQL_UP = gauge("gateway_sql_up", "Whether the database took what all workers last had for it.", merge="min")
+CONFIG_VALID = gauge(
+    "gateway_config_valid", "Whether all workers go by the routing.yaml that is there; 0: it is wrong, see the log.",
+    merge="min",
+)  # fmt: skip
+CONFIG_LOADED = gauge(
+    "gateway_config_loaded_timestamp_seconds", "When the routing that holds was read.", unit="seconds", merge="min"
+)
+CALLS_SHARED = gauge("gateway_shared_calls", "Provider calls under way that others may join.")
 WORKERS = gauge("gateway_workers", "Workers that run.")
 BUILD = gauge("gateway_build_info", "1, with the version that runs.", "version", merge="max")
 
@@ -266,6 +277,6 @@ TABLE = (
     CACHE, CACHE_BYTES, CACHE_ENTRIES, RETRIES, FALLBACKS, BREAKER, PROVIDER_BUSY, PROVIDER_WAITING, ADMISSIONS,
     DEGRADED, SOFT_BUDGETS, UNSETTLED, UNSETTLED_LOST, LEDGER_LAG, LEDGER_PENDING, LEDGER_WRITTEN, SPOOL_BYTES,
     SPOOL_CAPACITY, SPOOL_FULL, REDIS_UP, SQL_UP, WORKERS, BUILD, MEMORY, CPU, CHILD_UP, CHILD_RESTARTS, CHILD_MEMORY,
-    CHILD_CPU,
+    CHILD_CPU, CONFIG_VALID, CONFIG_LOADED, CALLS_SHARED,
 )  # fmt: skip
 """In the order in which they are told."""
