@@ -73,7 +73,8 @@ class Asking:
         while target is not None:
             asked = self._leg.first if target is first else expressible(result, target)
             if asked is not None:  # else it has no words for the call; why the others failed is what counts
-                self._tell(target)
+                if self._last is not None:
+                    tell(self._leg, self._last[0], target, self._last[1])
                 outcome = await self._try(target, asked)
                 if isinstance(outcome, Reply) and not result.broken:
                     break
@@ -129,22 +130,23 @@ class Asking:
         return self._course
 
     async def _next(self, targets: Sequence[Target]) -> Target | None:
-        """The next to be asked, after a wait if need be."""
-        course = self._way(targets)
-        while isinstance(found := course.next(self._clock.steady()), float):  # noqa: ASYNC110 - time has to pass
-            await asyncio.sleep(found)
-        return found
+        return await following(self._way(targets), self._clock)
 
-    def _tell(self, target: Target) -> None:
-        """Says that a leg is asked again, or elsewhere."""
-        if self._last is None:
-            return
-        before, failure = self._last
-        notice = self._leg.policy.notice
-        if notice is not None and before is target:
-            notice.retried(target.name, failure.code)
-        elif notice is not None:
-            notice.fell_back(self._leg.name, before.name, target.name, failure.code)
+
+async def following(course: Course, clock: Clock) -> Target | None:
+    """The next to be asked, after a wait if need be."""
+    while isinstance(found := course.next(clock.steady()), float):  # noqa: ASYNC110 - time has to pass
+        await asyncio.sleep(found)
+    return found
+
+
+def tell(leg: Leg, before: Target, target: Target, failure: ProviderError) -> None:
+    """Says that a leg is asked again, or elsewhere."""
+    notice = leg.policy.notice
+    if notice is not None and before is target:
+        notice.retried(target.name, failure.code)
+    elif notice is not None:
+        notice.fell_back(leg.name, before.name, target.name, failure.code)
 
 
 def detour(leg: Leg, failure: ProviderError) -> tuple[Target, ...]:

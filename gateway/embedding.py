@@ -15,15 +15,17 @@ from adapters.embeddings.types import Embed, Embedder, Vectors
 from adapters.errors import ProviderError, Rejected
 from adapters.types import Asked, Call, Fields, HttpRequest, Params, Prompts, Reply, Usage, summed
 from gateway.admission import Admission
-from gateway.attempts import at_once
-from gateway.errors import BadRequest, GatewayError, LegFailure
-from gateway.exchange import Exchange
+from gateway.attempts import at_once, following, tell
+from gateway.errors import BadRequest, GatewayError, LegFailure, Unanswered
+from gateway.exchange import Exchange, patience
+from gateway.fanout import Deadline
 from gateway.keys import Keys
 from gateway.merge import verdict
+from gateway.resilience.course import Course
 from gateway.routing import Router
 from gateway.tokens import tokens
 from gateway.turns import current_task, in_turns
-from gateway.types import Clock, Leg, LegResult, Meter, Target
+from gateway.types import PLAIN, Clock, Leg, LegResult, Meter, Policy, Target
 from gateway.wire.dialect import Door
 from gateway.wire.embeddings import EmbeddingDialect, EmbeddingRequest
 
@@ -91,11 +93,19 @@ class Embedding:
         name, targets = router.candidates(request.model, caller)
         first, rest = first_expressible(request, targets)
         exchange.cancel_when_left(current_task())
-        leg = leg_of(request, name, first, rest)
+        leg = leg_of(request, name, first, rest, router.policy(name))
+        seconds = None if exchange.timeout is None else patience(exchange.timeout)
         admitted = await self._admission.admit(caller, request.user, (leg,), exchange.id)
         result = LegResult(leg, self._clock.steady(), meter=admitted.meters[0])
+        if seconds is not None:
+            result.until = result.started + seconds
         try:
-            vectors, target, attempts = await embedded(request, first, rest, result)
+            async with asyncio.timeout(seconds):
+                vectors, target, attempts = await embedded(request, first, result, self._clock)
+        except TimeoutError:
+            late = unanswered(request, Deadline(f"no answer within the call's deadline of {seconds:g} s"), 0)
+            late.headers += admitted.told()
+            raise late from None
         except GatewayError as error:
             error.headers += admitted.told()
             raise
@@ -106,10 +116,12 @@ class Embedding:
         await exchange.answer(200, headers + admitted.told(), wire.encode(request, vectors))
 
 
-def leg_of(request: EmbeddingRequest, name: str, first: Asking, rest: tuple[Target, ...]) -> Leg:
+def leg_of(
+    request: EmbeddingRequest, name: str, first: Asking, rest: tuple[Target, ...], policy: Policy = PLAIN
+) -> Leg:
     """The call as far as it is counted: what is read, in how many requests, and nothing that is written."""
     asked = tuple([Asked(reading(part.call), part.request) for part in first.parts])
-    return Leg(request.model, reading(request.call), (first.target, *rest), 0, asked, None, name)
+    return Leg(request.model, reading(request.call), (first.target, *rest), 0, asked, None, name, policy)
 
 
 def reading(call: Embed) -> Call:
@@ -154,28 +166,59 @@ def parts(call: Embed, most: int | None) -> list[Embed]:
 
 
 async def embedded(
-    request: EmbeddingRequest, first: Asking, rest: tuple[Target, ...], result: LegResult
+    request: EmbeddingRequest, first: Asking, result: LegResult, clock: Clock
 ) -> tuple[Vectors, Target, int]:
     """The answer, who gave it, and how many were asked; ``result`` learns what came of it. Raises Unanswered."""
+    leg, attempts = result.leg, 0
+    course = Course(leg.targets, leg.policy.retrying, result.until)
     failure: ProviderError | None = None
-    attempts = 0
-    for target in (first.target, *rest):
+    before: Target | None = None
+    while (target := await following(course, clock)) is not None:
         asked = first if target is first.target else expressible(target, request.call)
         if asked is None:
             continue  # this target has no words for the call; why the others failed is what counts
+        if before is not None and failure is not None:
+            tell(leg, before, target, failure)
         attempts += 1
-        try:
-            vectors = await attempt(asked, result)
-            result.outcome = Reply((), vectors.usage)
-            return vectors, target, attempts
-        except ProviderError as exc:
-            log.warning("%s: %s (%s)", target.name, exc.message, exc.code)
-            result.outcome = failure = exc
-        if not failure.fall_back:
+        found = await judged(asked, result, clock, target is before)
+        if isinstance(found, Vectors):
+            result.outcome = Reply((), found.usage)
+            return found, target, attempts
+        log.warning("%s: %s (%s)", target.name, found.message, found.code)
+        result.outcome = failure = found
+        before = target
+        if not course.failed(target, found, clock.steady()):
             break
-    assert failure is not None
+    raise unanswered(request, failure or course.passed_over(clock.steady()), attempts)
+
+
+def unanswered(request: EmbeddingRequest, failure: ProviderError, attempts: int) -> Unanswered:
     leg = LegFailure(0, request.model, failure.code, failure.message)
-    raise verdict(f"{request.model}: {failure.message}", [failure], (leg,), attempts > 1, failure.param)
+    return verdict(f"{request.model}: {failure.message}", [failure], (leg,), attempts > 1, failure.param)
+
+
+async def judged(asked: Asking, result: LegResult, clock: Clock, again: bool) -> Vectors | ProviderError:
+    """One try of a target, of which its standing learns how it ended."""
+    standing = asked.target.standing
+    if standing is None:
+        return await outcome(asked, result)
+    began = clock.steady()
+    ticket = standing.begin(began, again)
+    try:
+        found = await outcome(asked, result)
+    except BaseException:
+        standing.left(ticket)
+        raise
+    now = clock.steady()
+    standing.end(ticket, now, found if isinstance(found, ProviderError) else None, now - began)
+    return found
+
+
+async def outcome(asked: Asking, result: LegResult) -> Vectors | ProviderError:
+    try:
+        return await attempt(asked, result)
+    except ProviderError as failure:
+        return failure
 
 
 async def attempt(asked: Asking, result: LegResult) -> Vectors:

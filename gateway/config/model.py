@@ -172,8 +172,8 @@ class BreakerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     pause: Annotated[
         Annotated[float, Meta(gt=0, le=86_400)],
         Meta(description="Seconds that it is left alone; twice as long each time that it fails again..."),
-    ] = 5.0
-    most_pause: Annotated[Annotated[float, Meta(gt=0, le=86_400)], Meta(description="... and so long at most.")] = 60.0
+    ] = 2.0
+    most_pause: Annotated[Annotated[float, Meta(gt=0, le=86_400)], Meta(description="... and so long at most.")] = 30.0
 
 
 Count = Annotated[int, Meta(ge=1, le=10**12)]

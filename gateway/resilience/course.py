@@ -38,7 +38,7 @@ class Course:
         verdict, retrying = verdict_of(failure), self._retrying
         if not verdict.elsewhere:
             return False
-        if not verdict.key:  # its other keys would meet the same
+        if not verdict.key and target.credential:  # its other keys would meet the same
             self._left = [other for other in self._left if other.name != target.name]
         if verdict.again and self._round < retrying.rounds:
             pause = wait(self._round, retrying.draw(), retrying.base, retrying.most, failure.retry_after)

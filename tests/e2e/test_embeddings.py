@@ -149,6 +149,7 @@ server = xllamacpp.Server(params)
 sys.stdin.read()
 """
 REAL = """
+breaker: {{failures: 1000, least: 1000}} # it is asked until it is there
 providers:
   here: {{adapter: local, engine: llama.cpp, base_url: "{url}"}}
 models:

@@ -118,14 +118,14 @@ async def test_a_long_retry_after_is_passed_on(client: httpx.AsyncClient, provid
 
 
 @pytest.mark.parametrize("status", [401, 403, 402])
-async def test_a_dead_key_is_rotated_out_at_once(client: httpx.AsyncClient, provider: Provider, status: int) -> None:
-    dead = Script(status=status)
-    provider.turns["k"] = [dead]
-    assert (await ask(client, "keyed")).status_code == 200
-    first, second = [seen.headers["authorization"] for seen in provider.seen]
-    assert first != second
-    for _ in range(12):
+async def test_a_dead_key_is_rotated_out_at_once(serve: Serve, provider: Provider, status: int) -> None:
+    provider.turns["k"] = [Script(status=status)]
+    async with serve(ROUTING.replace("pause: 0.3", "pause: 60")) as client:
         assert (await ask(client, "keyed")).status_code == 200
+        first, second = [seen.headers["authorization"] for seen in provider.seen]
+        assert first != second
+        for _ in range(12):
+            assert (await ask(client, "keyed")).status_code == 200
     used = Counter(seen.headers["authorization"] for seen in provider.seen)
     assert used[first] == 1 and len(used) == 3 and sum(used.values()) == 14
 
@@ -184,6 +184,21 @@ async def test_the_caller_may_bound_the_time(client: httpx.AsyncClient, provider
 async def test_a_bound_that_is_none_is_refused(client: httpx.AsyncClient, said: str) -> None:
     answer = await client.post(URL, json={"model": "a", "prompt": "x"}, headers={"x-gateway-timeout-ms": said})
     assert answer.status_code == 400 and "x-gateway-timeout-ms" in answer.text
+
+
+@pytest.mark.parametrize("failure", [DOWN, Script(status=429, headers=("Retry-After: 0.1",))])
+async def test_embeddings_are_asked_again_too(client: httpx.AsyncClient, provider: Provider, failure: Script) -> None:
+    provider.turns["a"] = [failure]
+    answer = await client.post("/v1/embeddings", json={"model": "a", "input": "x"})
+    assert answer.status_code == 200 and answer.headers["x-gateway-attempts"] == "2"
+
+
+async def test_embeddings_may_be_bounded_too(client: httpx.AsyncClient, provider: Provider) -> None:
+    provider.scripts["a"] = Script(pause=5)
+    bound = {"x-gateway-timeout-ms": "100"}
+    answer = await client.post("/v1/embeddings", json={"model": "a", "input": "x"}, headers=bound)
+    assert answer.status_code == 504 and "deadline" in answer.text
+    await asyncio.wait_for(provider.seen[0].gone.wait(), 1)
 
 
 async def test_who_fails_again_and_again_is_left_alone_and_probed(

@@ -199,7 +199,7 @@ async def tried(
     result = measured(request, first, rest, book)
     assert result.meter is not None
     try:
-        return await embedded(request, first, rest, result)
+        return await embedded(request, first, result, CLOCK)
     finally:
         result.meter.end(result)
 
@@ -344,6 +344,6 @@ async def test_each_part_of_a_long_call_is_a_request_that_is_reserved_for() -> N
     admitted = await gate.admit(leg)
     assert gate.count("team", "red")[1] == 5000
     result = LegResult(leg, CLOCK.steady(), meter=admitted.meters[0])
-    await embedded(request, *first_expressible(request, (one,)), result)
+    await embedded(request, first_expressible(request, (one,))[0], result, CLOCK)
     admitted.meters[0].end(result)
     assert [(entry.calls, entry.cost) for entry in gate.book.entries] == [(5, 5000)]
