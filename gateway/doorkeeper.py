@@ -24,6 +24,9 @@ INTERVAL = 0.1
 ENOUGH = 40
 """Calls that must have been late one after the other: two that met two pauses say nothing."""
 
+BURST = 0.02
+"""Seconds for which calls may be late although their turns grow: so much comes together now and then."""
+
 FEW = 8
 """Calls that are no queue, unless turns are very long: so many callers who wait for each other's answers are let in,
 also where something else has slowed the worker down."""
@@ -55,6 +58,7 @@ class Congestion:
         """Calls that one turn of the loop may take up, while ``shedding``."""
         self._late = 0
         self._late_since = 0.0
+        self._late_from = 0.0
         self._last = 0.0
         self._turn = 0
         self._turn_before = 0.0
@@ -77,7 +81,7 @@ class Congestion:
             return True
         self._turn = place = self._turn + 1
         if lag <= target:
-            self._late = 0
+            self._late, self._late_from = 0, now
         elif not self._late or now - lag - self._last > INTERVAL:  # nobody came in between
             self._late, self._late_since = 1, now
         else:
@@ -86,7 +90,7 @@ class Congestion:
                 self._shed(now)
         self._last = now
         longer = lag > target and lag > GROWING * self._turn_before
-        if longer and self._growing >= TURNS - 1 and place > FEW:
+        if longer and self._growing >= TURNS - 1 and place > FEW and now - self._late_from >= BURST:
             self._shed(now)
         if not waiting:
             self._growing = self._growing + 1 if longer else 0

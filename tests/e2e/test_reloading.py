@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.gateway import KEY, Gateway, routing, running
+from tests.faults.gateway import KEY, SERVER, Gateway, routing, running
 from tests.faults.judge import ledger
 from tests.faults.load import Client, Load
 from tests.faults.processes import Provider, provider, until
@@ -231,7 +231,10 @@ async def test_what_needs_a_restart_is_said(tmp_path: Path) -> None:
 async def test_bounds_of_the_worker_follow(tmp_path: Path) -> None:
     async with gateway(tmp_path) as (one, playing):
         client = Client(one.port, KEY)
-        put(tmp_path, routing(playing.url, MODELS) + "server: {concurrency: 1, queue: 0, max_body_bytes: 2000}\n")
+        put(
+            tmp_path,
+            routing(playing.url, MODELS).replace(SERVER, "server: {concurrency: 1, queue: 0, max_body_bytes: 2000}"),
+        )
         await said(one, "server.concurrency: 4096 -> 1")
         waiting = asyncio.create_task(client.call(asked("slow"), COMPLETION))
         await asyncio.sleep(0.2)
