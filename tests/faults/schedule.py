@@ -68,6 +68,10 @@ def silence(rng: random.Random) -> Silence:
     return Silence(heard=rng.random() < 0.5)
 
 
+def drip(rng: random.Random) -> Drip:
+    return Drip(rng.randrange(20, 60), 0.005)
+
+
 def garbage(rng: random.Random) -> Garbage:
     return Garbage(rng)
 
@@ -79,7 +83,7 @@ WIRE: tuple[tuple[float, Make], ...] = (
     (0.1, lambda rng: Reset(anywhere(rng))),
     (0.05, silence),
     (0.05, lambda rng: HalfClosed(anywhere(rng))),
-    (0.1, lambda rng: Drip(rng.randrange(20, 60), 0.005)),
+    (0.1, drip),
     (0.1, lambda rng: Truncated(anywhere(rng))),
     (0.1, garbage),
 )

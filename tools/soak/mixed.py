@@ -23,7 +23,7 @@ from tests.faults.gateway import KEY, Broken, Gateway
 from tests.faults.judge import Finding, Line, judged, ledger
 from tests.faults.load import Client, Dead
 from tests.faults.proxy import Proxy, proxied
-from tests.faults.schedule import garbage, on_the_wire, silence
+from tests.faults.schedule import drip, garbage, on_the_wire, silence
 from tests.faults.schedule import mixed as faults
 from tests.proofs.site import Site, site
 from tests.servers.postgres import PASSWORD, binaries, postgres
@@ -166,7 +166,7 @@ class Mix:
         if stage.redis:
             shares["Redis"] = on_the_wire(self._seed + 1, REDIS_FAULTS)
             # Not what stalls a connection: of one to SQL that is noticed after minutes, and the ledger waits as long.
-            shares["SQL"] = on_the_wire(self._seed + 2, SQL_FAULTS, without=(silence, garbage))
+            shares["SQL"] = on_the_wire(self._seed + 2, SQL_FAULTS, without=(silence, garbage, drip))
         for name, schedule in shares.items():
             stage.proxies[name].schedule = schedule
         disturber = Disturber(stage.steady, stage.mortal, stage.redis, random.Random(f"{self._seed}/what"))
@@ -274,7 +274,7 @@ async def judge(stage: Stage, told: Told) -> None:
     if stage.proxies.get("SQL"):
         stage.proxies["SQL"].reset()
     died = bool(told.done["worker killed"])
-    await place.settled(60, free=False)
+    await place.settled(120, free=False)
     lines = await equal(place, told)
     if told.finding.drift:
         broken.append(f"no token unaccounted: ledger and provider differ: {told.finding.brief(6)}")
