@@ -56,6 +56,8 @@ class Events:
 
 
 def _payload(frame: bytes) -> bytes | None:
+    if not frame.isascii() and not all(line.partition(b":")[0].isascii() for line in frame.split(b"\n")):
+        raise Garbled("the provider's stream is damaged")  # skipped as a field that is not known, a piece would be lost
     lines = [_value(line) for line in frame.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines) if lines else None
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import multiprocessing
 import os
 import random
@@ -42,6 +43,7 @@ from gateway.resilience.standing import Standings
 from gateway.settings import Settings
 from gateway.sharing.sharing import Sharing
 from gateway.store.jobs import JobStore
+from gateway.store.sql.engine import RecordDown
 from gateway.types import Clock
 from gateway.watching import Watcher
 from gateway.wire import categorize, cfg, chat, completions, embeddings, lamini, lamini_embedding, regex, typed
@@ -52,8 +54,13 @@ from gateway.wire.embeddings import EmbeddingDialect
 if TYPE_CHECKING:
     from gateway.issuer import Issuer
 
+log = logging.getLogger("gateway.app")
+
 EMBEDDED_SOCKET = "GATEWAY_EMBEDDED_SOCKET"
 """Where the process that serves the embedded model listens; set by ``serve`` for its workers."""
+
+PAUSE = 1.0
+"""Seconds after which a worker that could not start makes way for the next."""
 
 COLLECTING = (5_000, 20, 20)
 """How often the collector of cycles looks: requests leave none behind."""
@@ -222,7 +229,7 @@ def lifespan(
     @contextlib.asynccontextmanager
     async def run(app: Starlette) -> AsyncIterator[None]:
         bound = asyncio.create_task(leave_with(os.getppid())) if multiprocessing.parent_process() else None
-        await books.start()
+        await begin(books)
         sharing.start(books.elsewhere(sharing.kept))
         await jobs.start()
         metrics.start()
@@ -252,6 +259,19 @@ def lifespan(
             await metrics.close()
 
     return run
+
+
+async def begin(books: Bookkeeping) -> None:
+    """A worker that cannot read the record while it starts ends, and its parent starts another. Told that the start
+    has failed, uvicorn would end all of them, and with them those that serve well without SQL."""
+    try:
+        await books.start()
+    except RecordDown as error:
+        if multiprocessing.parent_process() is None:
+            raise
+        log.error("this worker cannot start (%s); another is tried", error)
+        await asyncio.sleep(PAUSE)
+        os._exit(1)
 
 
 async def leave_with(parent: int) -> None:

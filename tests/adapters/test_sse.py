@@ -90,3 +90,13 @@ def test_a_large_event_in_small_pieces_is_cheap(make: type[Events | Lines]) -> N
     for _ in range(8 * 1024):
         assert splitter.feed(payload) == []
     assert len(splitter.feed(b"\n\n") or [b""]) == 1
+
+
+@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("before", [b"", b"data: a\n\n", b": a comment, \xc3\xa9\n\n"])
+def test_a_damaged_field_is_no_unknown_one(place: int, before: bytes) -> None:
+    """It would be skipped, and a piece of the answer with it."""
+    damaged = bytearray(b"data: b\n\n")
+    damaged[place] ^= 0x80
+    with pytest.raises(Garbled):
+        Events().feed(before + bytes(damaged) + b"data: c\n\n")

@@ -68,6 +68,14 @@ def silence(rng: random.Random) -> Silence:
     return Silence(heard=rng.random() < 0.5)
 
 
+def drip(rng: random.Random) -> Drip:
+    return Drip(rng.randrange(20, 60), 0.005)
+
+
+def garbage(rng: random.Random) -> Garbage:
+    return Garbage(rng)
+
+
 WIRE: tuple[tuple[float, Make], ...] = (
     (0.2, lambda rng: Latency(rng.uniform(0.01, 0.1))),
     (0.1, lambda rng: Jitter(rng, 0.02)),
@@ -75,9 +83,9 @@ WIRE: tuple[tuple[float, Make], ...] = (
     (0.1, lambda rng: Reset(anywhere(rng))),
     (0.05, silence),
     (0.05, lambda rng: HalfClosed(anywhere(rng))),
-    (0.1, lambda rng: Drip(rng.randrange(20, 60), 0.005)),
+    (0.1, drip),
     (0.1, lambda rng: Truncated(anywhere(rng))),
-    (0.1, lambda rng: Garbage(rng)),
+    (0.1, garbage),
 )
 """Of faults, the share that each has, for a server of any protocol."""
 

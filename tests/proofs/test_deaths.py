@@ -1,4 +1,5 @@
 import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.processes import until
 from tests.faults.proxy import proxied
 from tests.proofs import deaths
 from tests.proofs.site import Site, site
-from tests.servers.postgres import PASSWORD, postgres
+from tests.servers.postgres import PASSWORD, binaries, postgres
 from tests.servers.records import KINDS
 from tests.servers.redis import RedisServer
 
@@ -46,6 +48,33 @@ async def test_everything_dies_at_once(tmp_path: Path, redis: RedisServer) -> No
 async def test_kill_nine_of_workers(tmp_path: Path, redis: RedisServer) -> None:
     async with site(tmp_path, deaths.MODELS, limits=deaths.LIMITS, workers=2, redis_url=redis.url) as place:
         await deaths.worker_deaths(place, 3)
+
+
+if binaries():
+
+    async def test_a_worker_dies_while_sql_is_away(tmp_path: Path, redis: RedisServer) -> None:
+        """The other goes on, and when SQL is back there are two again."""
+        async with proxied(postgres().port) as proxy:
+            url = f"postgresql://gateway:{PASSWORD}@127.0.0.1:{proxy.port}/{{name}}"
+            async with site(tmp_path, MODELS, workers=2, redis_url=redis.url, sql=True, database=url) as place:
+                [gateway] = place.gateways
+                proxy.set("refuse")
+                proxy.reset()
+                dead, alive = gateway.serving
+                os.kill(dead, signal.SIGKILL)
+
+                async def tried() -> bool:
+                    return gateway.log.read_text().count("this worker cannot start") >= 2
+
+                await until(tried, 30, "no worker is started anew")
+                assert alive in gateway.serving and (await deaths.probe(place))[0] == 200
+                proxy.set("pass")
+
+                async def both() -> bool:
+                    return len(gateway.serving) == 2 and dead not in gateway.serving
+
+                await until(both, 20, "there are not two again")
+                await place.proved(free=False)
 
 
 @asynccontextmanager

@@ -19,12 +19,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.faults.asking import Asker, Call, Came
-from tests.faults.gateway import KEY, Gateway
+from tests.faults.gateway import KEY, Broken, Gateway
 from tests.faults.judge import Finding, Line, judged, ledger
-from tests.faults.load import Client
+from tests.faults.load import Client, Dead
 from tests.faults.proxy import Proxy, proxied
+from tests.faults.schedule import drip, garbage, on_the_wire, silence
 from tests.faults.schedule import mixed as faults
-from tests.faults.schedule import on_the_wire, silence
 from tests.proofs.site import Site, site
 from tests.servers.postgres import PASSWORD, binaries, postgres
 from tests.servers.redis import RedisServer
@@ -48,6 +48,8 @@ POOLS = 10
 """Connections to Redis and SQL that a process opens when it needs them, and keeps."""
 SEGMENTS = 2
 """Segments of the spool that may be open beside those of the beginning."""
+STARTING = 4.0
+"""Seconds in which a worker starts."""
 FREE = 75.0
 """Seconds after which what a dead process had reserved is free."""
 
@@ -163,7 +165,8 @@ class Mix:
         shares = {"providers": faults(self._seed, FAULTS)}
         if stage.redis:
             shares["Redis"] = on_the_wire(self._seed + 1, REDIS_FAULTS)
-            shares["SQL"] = on_the_wire(self._seed + 2, SQL_FAULTS, without=(silence,))
+            # Not what stalls a connection: of one to SQL that is noticed after minutes, and the ledger waits as long.
+            shares["SQL"] = on_the_wire(self._seed + 2, SQL_FAULTS, without=(silence, garbage, drip))
         for name, schedule in shares.items():
             stage.proxies[name].schedule = schedule
         disturber = Disturber(stage.steady, stage.mortal, stage.redis, random.Random(f"{self._seed}/what"))
@@ -219,7 +222,17 @@ class Mix:
         for step in range(steps):
             due = CALM + (ROUGH - CALM) * (step + 0.5) / steps
             await asyncio.sleep(max(0.0, (due - self.share) * self._seconds))
-            await plan[step % len(plan)]()
+            if step % len(plan):
+                await plan[step % len(plan)]()
+                continue
+            # A worker that cannot read SQL while it starts takes the whole gateway with it.
+            schedule = stage.proxies["SQL"].schedule if stage.redis else None
+            if stage.redis:
+                stage.proxies["SQL"].schedule = None
+            await disturber.kill_a_worker()
+            await asyncio.sleep(STARTING)
+            if stage.redis:
+                stage.proxies["SQL"].schedule = schedule
         await disturber.restart_redis()  # it forgets what the dead had reserved, which would be free after a minute
         if stage.redis:
             stage.proxies["Redis"].schedule = None
@@ -243,7 +256,7 @@ async def run(folder: Path, seconds: float, seed: int, callers: int, console: Co
             try:
                 await Mix(stage, seconds, seed, told).run(callers, progress)
                 await judge(stage, told)
-            except (AssertionError, OSError, TimeoutError) as error:
+            except (AssertionError, Broken, Dead, OSError, TimeoutError) as error:
                 told.broken.append(f"the accounts cannot be closed: {type(error).__name__}: {str(error)[:1500]}")
     return told
 
@@ -254,10 +267,14 @@ async def judge(stage: Stage, told: Told) -> None:
     if told.wrong:
         broken.append(f"no wrong answer: there are {len(told.wrong)}, the first: {told.wrong[0][:600]}")
     place = stage.place
+    for one in place.gateways:
+        if one.process is None or one.process.returncode is not None:
+            broken.append(f"no gateway ends by itself: one has:\n{one.tail(3)}")
+            return
     if stage.proxies.get("SQL"):
         stage.proxies["SQL"].reset()
     died = bool(told.done["worker killed"])
-    await place.settled(60, free=False)
+    await place.settled(120, free=False)
     lines = await equal(place, told)
     if told.finding.drift:
         broken.append(f"no token unaccounted: ledger and provider differ: {told.finding.brief(6)}")
