@@ -21,7 +21,11 @@ from tests.faults.watched import FOLDER, Seen
 KEY = "sk-bootstrap-0123456789-0123456789-0123456789"
 ADMIN = "ak-bootstrap-0123456789-0123456789-0123456789"
 
+SERVER = "server: {lag_ms: null}"
+"""Hundreds of calls come at once, on machines that have other work: all are to be let in, however long it takes."""
+
 ROUTING = """
+{server}
 limits: {limits}
 ledger: {ledger}
 providers:
@@ -59,7 +63,9 @@ def routing(
     for name, asked in models.items():
         targets = [target(asked)] if isinstance(asked, str) else asked
         lines.append(f"  {name}: {{targets: [{', '.join(targets)}]}}")
-    return ROUTING.format(url=url, models="\n".join(lines), limits=limits, ledger=ledger, provider=provider, more=more)
+    return ROUTING.format(
+        server=SERVER, url=url, models="\n".join(lines), limits=limits, ledger=ledger, provider=provider, more=more
+    )
 
 
 class Gateway:
