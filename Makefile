@@ -46,7 +46,7 @@ lint: $(VENV)/dev  ## formatting, rules and types
 bench: $(VENV)/dev  ## measure the gateway (ARGS="--help")
 	$(BIN)/python -m bench $(ARGS)
 
-soak: $(VENV)/dev  ## prove on real servers that limits are exact and nothing is lost, in half an hour (ARGS="--quick")
+soak: $(VENV)/dev  ## ten minutes of everything that goes wrong, and no wrong answer or lost token (ARGS="--quick", "--proofs")
 	$(BIN)/python -m tools.soak $(ARGS)
 
 schema: $(VENV)/dev  ## write what an editor needs to check routing.yaml

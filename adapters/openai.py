@@ -340,8 +340,8 @@ class OpenAIDecoder(StreamDecoder):
         self._open: set[int] = set()
 
     def read(self, payload: bytes, deltas: list[Delta]) -> None:
-        if self._rich and not payload.isascii():
-            payload.decode()  # raises for what is not UTF-8: what is handed on unread nobody else looks at
+        if not payload.isascii():
+            payload.decode()  # raises for what is not UTF-8: names that are not known are skipped without a look
         if self._before and payload.startswith(self._before) and self._read_choice(payload, deltas):
             return
         if payload == b"[DONE]":
@@ -433,6 +433,8 @@ def spoken(call: Call) -> Any:
 
 def thin(body: bytes) -> Reply:
     """A whole answer, as far as every wire has it."""
+    if not body.isascii():
+        body.decode()  # raises for what is not UTF-8: in a name that is damaged, usage would be overlooked
     answer = decode_answer(body)
     if answer.error is not NULL and answer.error != NULL:
         raise reported(answer.error)

@@ -18,6 +18,7 @@ from bench.conversion import conversion
 from bench.demo import demo
 from bench.machine import choose_cores, describe
 from bench.measure import Bench, Options, Running, Sample, prepared
+from bench.overload import overload, refusals
 from bench.peers import PEERS, Peer, find_binary, gateway
 from bench.scenarios import OURS_ALONE, ROWS, SCENARIOS
 from bench.variants import with_keys, with_redis
@@ -116,7 +117,7 @@ def measure(bench: Bench, peers: Sequence[Peer], keys: Sequence[str], console: C
             status.update(f"measuring: {name}")
             together = [name, *(other for other, scenario in SCENARIOS.items() if scenario.beside == name)]
             repeat(bench, [(to, one) for to in targets for one in together if one in wanted[to.peer.name]], samples)
-    with console.status("measuring: start, memory, conversion, redis, keys and demo"):
+    with console.status("measuring: start, memory, conversion, redis, keys, overload and demo"):
         for peer in peers:
             if "start" in wanted[peer.name]:
                 samples[peer.name, "start"] = [bench.start(peer) for _ in range(bench.options.reps)]
@@ -128,6 +129,10 @@ def measure(bench: Bench, peers: Sequence[Peer], keys: Sequence[str], console: C
                 samples[peer.name, "redis"] = with_redis(bench, peer)
             if "keys" in wanted[peer.name]:
                 samples[peer.name, "keys"] = with_keys(bench, peer)
+            if "overload" in wanted[peer.name]:
+                samples[peer.name, "overload"] = overload(bench, peer)
+            if "refusals" in wanted[peer.name]:
+                samples[peer.name, "refusals"] = refusals(bench, peer)
             if "demo" in wanted[peer.name]:
                 samples[peer.name, "demo"] = [demo(bench, peer)]
     return samples

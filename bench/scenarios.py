@@ -93,7 +93,7 @@ SCENARIOS = {
     "untyped": Scenario("untyped", clients=16, beside="typed"),
 }
 
-OURS_ALONE = ("conversion", "demo", "redis", "keys")
+OURS_ALONE = ("conversion", "demo", "redis", "keys", "overload", "refusals")
 """What is measured in its own way, and of the gateway only."""
 
 Unit = Literal["us", "/s", "MB", "s", "calls"]
@@ -170,6 +170,9 @@ ROWS: dict[str, Row] = {
     "untyped": Row("the same without the type", "untyped", "cpu_us", "us"),
     "added": Row("added latency p50, 150 requests/s", "steady", "added_p50_us", "us", _ratio(1.5)),
     "added99": Row("added latency p99, 150 requests/s", "steady", "added_p99_us", "us"),
+    "usual": Row("p99 at 0.8 of capacity, whatever answers do", "overload", "usual_p99_us", "us"),
+    "overload": Row("p99 of calls let in at 3 times capacity", "overload", "p99_us", "us", _ratio(2, "usual")),
+    "refused": Row("a call that is refused, 16 clients", "refusals", "cpu_us", "us", _ratio(0.5, "one")),
     "rate": Row("requests/s on one core, one model, 16 clients", "one", "rate", "/s", Target("at least", 11_000)),
     "rss": Row("RSS after {requests:,} requests", "memory", "rss_mb", "MB", Target("at most", 80)),
     "start": Row("start to first answer", "start", "start_s", "s", Target("at most", 0.8)),

@@ -147,14 +147,14 @@ class Admission:
         self._counting = counting
         self._accounts = accounts
         self._spool = spool
-        self._rules = rules
+        self.rules = rules
         self._clock = clock
         self._watch = watch
 
     async def admit(self, caller: Caller, user: str, plan: Plan, request: str) -> Admitted:
         """Raises OverLimit, Exhausted or Unrecorded; nothing is reserved then."""
         spool, directory = self._spool, self._directory
-        if spool.free < ROOM and spool.room < ROOM * len(plan) and not self._rules.unnoted:
+        if spool.free < ROOM and spool.room < ROOM * len(plan) and not self.rules.unnoted:
             self._watch.unrecorded()
             raise Unrecorded("the gateway's disk has no room to note what calls use; none is made", retry_after=5)
         at = int(self._clock.wall() * 1_000_000)
@@ -247,7 +247,7 @@ class Admission:
         for i, tokens in zip(legs, within([needs[i] for i in legs], limits), strict=True):
             price = needs[i].nano
             if price is None:
-                if not self._rules.unpriced and (limits.usd_day is not None or limits.usd_month is not None):
+                if not self.rules.unpriced and (limits.usd_day is not None or limits.usd_month is not None):
                     self._watch.unpriced(subject)
                     raise unpriced(plan[i])
                 price = 0
@@ -267,7 +267,7 @@ class Admission:
             most = max(most, read_by(target, leg)[1])
         choices, times = most_choices(call), max(1, len(leg.first))
         bound = output_bound(params, longest(targets, leg), call.prompts)
-        written = self._rules.output_tokens * choices if bound is None else bound
+        written = self.rules.output_tokens * choices if bound is None else bound
         more = most_more = 0
         if leg.keeping is not None:  # each choice may be asked for again, with what was wrong in the prompt
             rounds, hint = leg.keeping.rounds, len((leg.keeping.hint or "").encode())

@@ -8,18 +8,14 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from starlette.applications import Starlette
 
-from adapters import ADAPTERS
-from adapters.embeddings import EMBEDDERS
-from adapters.types import Mode
-from gateway import api, census, logs, upstream
+from gateway import api, census, logs
 from gateway import config as configuration
 from gateway import estimates as tokenizers
 from gateway.admin import Admin
@@ -29,29 +25,25 @@ from gateway.api import Api
 from gateway.bearer.settings import JwtSettings
 from gateway.beside import LONGTAIL_SOCKET
 from gateway.bookkeeping import Bookkeeping
+from gateway.checking import uncounted
 from gateway.completion import Completion
-from gateway.config import Config, ModelConfig, ProviderConfig, ServerConfig, TargetConfig
-from gateway.config.model import Strategy
-from gateway.config.rules import listing, terms_of
-from gateway.constraints import Checker
+from gateway.config import Config, ServerConfig
 from gateway.doorkeeper import Doorkeeper
+from gateway.doors import Doors, Parts
 from gateway.embedding import Embedding
-from gateway.estimates import Estimator, Tokenizer
-from gateway.gate import Gate
+from gateway.estimates import Tokenizer
 from gateway.jobs import Jobs
 from gateway.keys import Admins, Keys
 from gateway.lamini import LOST, Polling, failure_of
 from gateway.memory import keep_freed
 from gateway.metrics import Metrics
-from gateway.resilience.retrying import Retrying
+from gateway.reloading import Leases, Reloader
 from gateway.resilience.standing import Standings
-from gateway.resilience.strategies import Order, cheapest, fastest, least_busy, weighted
-from gateway.routing import Route, Router
 from gateway.settings import Settings
 from gateway.sharing.sharing import Sharing
 from gateway.store.jobs import JobStore
-from gateway.types import Clock, Notice, Policy, Target
-from gateway.upstream.types import Upstream
+from gateway.types import Clock
+from gateway.watching import Watcher
 from gateway.wire import categorize, cfg, chat, completions, embeddings, lamini, lamini_embedding, regex, typed
 from gateway.wire.dialect import Door, Only
 from gateway.wire.door import CompletionsDoor
@@ -62,10 +54,6 @@ if TYPE_CHECKING:
 
 EMBEDDED_SOCKET = "GATEWAY_EMBEDDED_SOCKET"
 """Where the process that serves the embedded model listens; set by ``serve`` for its workers."""
-
-STRATEGIES = {"weighted": weighted, "fastest": fastest, "least_busy": least_busy}
-
-STATES = ("closed", "half_open", "open")
 
 COLLECTING = (5_000, 20, 20)
 """How often the collector of cycles looks: requests leave none behind."""
@@ -101,31 +89,31 @@ def create() -> Api:
     logs.to_stderr()  # a worker begins without what its parent has set up
     settings = Settings.load()
     text = Path(settings.config).read_bytes()
-    return build(configuration.load(text, str(settings.config)), settings)
+    return build(configuration.load(text, str(settings.config)), settings, text=text)
 
 
-def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api:
-    """The application for a configuration."""
+def build(config: Config, settings: Settings, clock: Clock | None = None, text: bytes | None = None) -> Api:
+    """The application for a configuration. ``text`` is the file that says it: it is then read again when it changes."""
     clock = clock or Clock(time.time, time.monotonic)
     rng = random.Random()
-    doors = Doors(config, settings.environ)
-    metrics = Metrics(settings.environ.get(census.VARIABLE), clock.steady)
-    router = doors.router(rng, clock, metrics)
-    metrics.watch_each("gateway_breaker_state", partial(doors.states, clock.steady))
-    metrics.watch_each("gateway_provider_busy", lambda: {(name,): gate.busy for name, gate in doors.gates.items()})
-    metrics.watch_each(
-        "gateway_provider_waiting", lambda: {(name,): gate.waiting for name, gate in doors.gates.items()}
+    environ, leases = settings.environ, Leases()
+    metrics = Metrics(environ.get(census.VARIABLE), clock.steady)
+    standings = Standings(config.breaker, config.retry)
+    parts = Parts(
+        environ, clock, rng, standings, leases, metrics, environ.get(EMBEDDED_SOCKET), environ.get(LONGTAIL_SOCKET)
     )
-    books = Bookkeeping(config, settings, clock, router.rates, metrics)
+    doors = Doors(config, parts)
+    completion: Completion
+    books = Bookkeeping(config, settings, clock, lambda target: completion.router.rates(target), metrics)
     issuer = None if config.jwt is None else issuer_of(config.jwt, clock)
     known = Keys(books.directory, clock.wall, issuer)
-    limits = config.limits
-    rules = Rules(limits.output_tokens, limits.unknown_price == "allow", config.ledger.on_full == "allow")
+    rules = rules_of(config, config)
     admission = Admission(books.directory, books.counting, books.accounts, books.spool, rules, clock, metrics)
     server = config.server
     bounds: Any = {"max_body": server.max_body_bytes, "max_depth": server.max_depth}
     sharing = Sharing(books.cache, clock, config.cache.max_entry_bytes)
-    completion = Completion(router, known, admission, sharing, clock, keepalive=server.keepalive, **bounds)
+    completion = Completion(doors.router(), known, admission, sharing, clock, keepalive=server.keepalive, **bounds)
+    watching = Watching(doors.watcher)
     doorkeeper = Doorkeeper(*bounds_of(server), clock.steady)
     admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.scraped)
     admin.stopping = lambda: doorkeeper.stopping
@@ -134,11 +122,51 @@ def build(config: Config, settings: Settings, clock: Clock | None = None) -> Api
     polling = Polling(completion, known, jobs, clock, doorkeeper, **bounds)
     rest.router.routes.extend(polling.routes(admin.models))
     rest.router.routes.extend(admin_routes(Admins(books.directory, clock.wall).admin, books.control, clock.wall))
-    rest.router.lifespan_context = lifespan(admin, doors, jobs, sharing, books, issuer, metrics)
     routes = [api.Route(path, door, completion.complete) for path, door in generating().items()]
     embedding = Embedding(lambda: completion.router, known, admission, clock, **bounds)
     routes += [api.Route(path, door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()]
-    return Api(routes, rest, rng, metrics, doorkeeper)
+    app = Api(routes, rest, rng, metrics, doorkeeper)
+
+    def apply(new: Config) -> None:
+        """Everything that a configuration says, at once. It is all made before anything of it holds."""
+        nonlocal doors
+        now = Doors(new, parts, doors, fresh)
+        fresh.clear()
+        router = now.router()
+        admission.rules = rules_of(new, config)
+        books.configure(new.limits, new.cache.max_bytes)
+        sharing.most = new.cache.max_entry_bytes
+        doorkeeper.configure(*bounds_of(new.server))
+        completion.keepalive = new.server.keepalive
+        for one in (completion, embedding, polling):
+            one.max_body, one.max_depth = new.server.max_body_bytes, new.server.max_depth
+        completion.router, doors = router, now
+        watching.go_on_with(now.watcher)
+
+    def have(spec: str) -> Tokenizer:
+        """Loads a tokenizer beside the event loop, before it is needed on it."""
+        fresh[spec] = doors.tokenizers.get(spec) or tokenizers.load(spec, environ)
+        return fresh[spec]
+
+    fresh: dict[str, Tokenizer] = {}
+    reloader = None
+    if text is not None:
+        beyond = partial(uncounted, have=have)
+        reloader = Reloader(Path(settings.config), text, config, beyond, apply, clock)
+        app.reload = reloader.hear
+    metrics.watch_each("gateway_breaker_state", parts.states)
+    metrics.watch_each("gateway_provider_busy", lambda: {(name,): gate.busy for name, gate in doors.gates.items()})
+    metrics.watch_each(
+        "gateway_provider_waiting", lambda: {(name,): gate.waiting for name, gate in doors.gates.items()}
+    )
+    rest.router.lifespan_context = lifespan(admin, leases, jobs, sharing, watching, books, issuer, metrics, reloader)
+    return app
+
+
+def rules_of(config: Config, begun: Config) -> Rules:
+    """What of admission is configured. What is said of the ledger holds as at the start."""
+    limits = config.limits
+    return Rules(limits.output_tokens, limits.unknown_price == "allow", begun.ledger.on_full == "allow")
 
 
 def bounds_of(server: ServerConfig) -> tuple[int, int, float | None]:
@@ -153,168 +181,38 @@ def issuer_of(settings: JwtSettings, clock: Clock) -> "Issuer":
     return Issuer(settings, document, clock.wall)
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """What can be asked for one model, and what must be so before more can."""
+class Watching:
+    """Who watches the engines of the configuration that holds."""
 
-    targets: tuple[Target, ...]
-    missing: tuple[str, ...]
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._retiring: set[asyncio.Task[None]] = set()
 
+    def start(self) -> None:
+        self._watcher.start()
 
-class Doors:
-    """The clients of all providers of one configuration, and the routes that lead through them."""
-
-    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
-        self._config = config
-        self._environ = environ
-        self._listing = listing(config)
-        self._tokenizers: dict[str, Tokenizer] = {}
-        self._clients: dict[upstream.Way, Upstream] = {}
-        self.gates = {
-            name: Gate(provider.concurrency, provider.queue)
-            for name, provider in config.providers.items()
-            if provider.concurrency is not None
-        }
-        self._standings = Standings(config.breaker, config.retry)
-        self.embedded = environ.get(EMBEDDED_SOCKET)
-        self.longtail = environ.get(LONGTAIL_SOCKET)
-
-    def router(self, rng: random.Random, clock: Clock, notice: Notice | None = None) -> Router:
-        config = self._config
-        self._notice = notice
-        targets = {name: self._targets(model) for name, model in config.models.items()}
-        return Router(
-            {name: self._route(name, model, targets, rng, clock) for name, model in config.models.items()},
-            config.aliases,
-            default=config.defaults.model,
-            max_models=config.defaults.max_models,
-            max_choices=config.server.max_choices,
-            legal_name=configuration.legal_model_name,
-            steady=clock.steady,
-            checker=Checker(),
-            repair_rounds=config.defaults.repair_rounds,
-        )
-
-    def _route(
-        self, name: str, model: ModelConfig, targets: Mapping[str, Asked], rng: random.Random, clock: Clock
-    ) -> Route:
-        given = msgspec.structs.asdict(model.defaults)
-        found = targets[name]
-        return Route(
-            name,
-            found.targets,
-            tuple((key, value) for key, value in given.items() if value not in (None, ())),
-            found.missing,
-            self._order(model.strategy, rng, clock),
-            self._policy(model, targets, rng),
-        )
-
-    def _order(self, strategy: Strategy, rng: random.Random, clock: Clock) -> Order:
-        if strategy == "cheapest":
-            return cheapest(rng, clock.wall)
-        return STRATEGIES[strategy](rng)
-
-    def _policy(self, model: ModelConfig, targets: Mapping[str, Asked], rng: random.Random) -> Policy:
-        retry, cache = self._config.retry, self._config.cache
-        return Policy(
-            Retrying(retry.rounds, retry.base, retry.most, rng.random),
-            tuple([target for name in model.on_too_long for target in targets[name].targets]),
-            tuple([target for name in model.on_filtered for target in targets[name].targets]),
-            model.cache or cache.mode,
-            model.cache_ttl or cache.ttl,
-            self._notice,
-        )
-
-    def _targets(self, model: ModelConfig) -> Asked:
-        found = [one for target in model.targets for one in self._target(target)]
-        missing = dict.fromkeys(one for one in found if isinstance(one, str))
-        return Asked(tuple([one for one in found if isinstance(one, Target)]), tuple(missing))
-
-    def _target(self, target: TargetConfig) -> list[Target | str]:
-        """The target, once with each of its provider's keys; or what must be so before it can be asked."""
-        provider = self._config.providers[target.provider]
-        names = configuration.key_names(provider)
-        keys = {name: key for name in names if (key := self._environ.get(name))}
-        if names and not keys:
-            return [f"{' or '.join(names)} must be set at the gateway"]
-        if provider.embedded and self.embedded is None:
-            return ["the embedded model must be running (the gateway's log says why it is not)"]
-        if provider.adapter == "litellm" and self.longtail is None:
-            return ["litellm must be running (the gateway's log says why it is not)"]
-        estimator = Estimator(self._tokenizer(target.tokenizer), template=self._mode(target) == "chat")
-        if not names:
-            return [self._keyed(target, provider, "", None, estimator)]
-        return [self._keyed(target, provider, name, key, estimator) for name, key in keys.items()]
-
-    def _mode(self, target: TargetConfig) -> Mode:
-        provider = self._config.providers[target.provider]
-        return target.mode or configuration.modes_of(provider)[0]
-
-    def _keyed(
-        self, target: TargetConfig, provider: ProviderConfig, credential: str, key: str | None, estimator: Estimator
-    ) -> Target:
-        base_url = self.embedded if provider.embedded else provider.base_url
-        if provider.adapter == "litellm":
-            base_url = self.longtail
-        host = configuration.host(provider, key, base_url)
-        mode, name = self._mode(target), f"{target.provider}/{target.model}"
-        terms = terms_of(provider, target, self._listing)
-        return Target(
-            name,
-            target.model,
-            mode,
-            ADAPTERS[provider.adapter](host),
-            self._client(provider, base_url),
-            provider.timeouts,
-            self.gates.get(target.provider),
-            target.weight,
-            target.fallback,
-            self._config.defaults.max_tokens if mode == "completion" else None,
-            EMBEDDERS[provider.adapter](host),
-            target.typed_path or provider.typed_path,
-            not provider.embedded if provider.show_types is None else provider.show_types,
-            terms.rates,
-            terms.most_output,
-            estimator,
-            credential,
-            self._standings.of(name, credential),
-        )
-
-    def _tokenizer(self, spec: str | None) -> Tokenizer | None:
-        if spec is None:
-            return None
-        if spec not in self._tokenizers:  # each takes some ten megabytes
-            self._tokenizers[spec] = tokenizers.load(spec, self._environ)
-        return self._tokenizers[spec]
-
-    def _client(self, provider: ProviderConfig, base_url: str | None) -> Upstream:
-        url = base_url or configuration.BASE_URLS[provider.adapter]
-        way = upstream.way(provider.client, self._environ, url, provider.ca_file)
-        if way not in self._clients:
-            self._clients[way] = upstream.CLIENTS[way.client](way, upstream.Limits())
-        return self._clients[way]
-
-    def states(self, steady: Callable[[], float]) -> dict[tuple[str, ...], float]:
-        """Of each target with each key, in which state its breaker is."""
-        now = steady()
-        return {
-            (target, credential, state): float(standing.breaker.state(now) == state)
-            for (target, credential), standing in self._standings
-            for state in STATES
-        }
+    def go_on_with(self, watcher: Watcher) -> None:
+        task = asyncio.get_running_loop().create_task(self._watcher.close())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+        self._watcher = watcher
+        watcher.start()
 
     async def close(self) -> None:
-        for client in self._clients.values():
-            await client.close()
+        await asyncio.gather(*self._retiring)
+        await self._watcher.close()
 
 
 def lifespan(
     admin: Admin,
-    doors: Doors,
+    leases: Leases,
     jobs: Jobs,
     sharing: Sharing,
+    watching: Watching,
     books: Bookkeeping,
     issuer: "Issuer | None",
     metrics: Metrics,
+    reloader: Reloader | None,
 ) -> Any:
     """Ready from now on; clients closed at the end."""
 
@@ -324,9 +222,12 @@ def lifespan(
         await books.start()
         sharing.start(books.elsewhere(sharing.kept))
         await jobs.start()
+        metrics.start()
+        watching.start()
         if issuer is not None:
             issuer.start()
-        metrics.start()
+        if reloader is not None:
+            reloader.start()
         gc.freeze()  # what is there now stays: nobody need look through it again and again
         gc.set_threshold(*COLLECTING)
         admin.ready = True
@@ -336,11 +237,14 @@ def lifespan(
             admin.ready = False
             if bound:
                 bound.cancel()
+            if reloader is not None:
+                await reloader.close()
+            await watching.close()
             await jobs.close()
             await sharing.close()
             if issuer is not None:
                 await issuer.close()
-            await doors.close()
+            await leases.close()
             await books.close()
             await metrics.close()
 

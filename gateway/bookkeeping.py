@@ -12,6 +12,7 @@ from gateway.caching.entry import Kept
 from gateway.caching.local import LocalCache
 from gateway.caching.store import CacheStore
 from gateway.config import Config
+from gateway.config.model import AllLimits
 from gateway.config.rules import defaults_of, views_of
 from gateway.control.local import LocalControl
 from gateway.control.types import Actor, Control
@@ -175,6 +176,17 @@ class Bookkeeping:
             return None
         name = self.spool.alive.name
         return Elsewhere(name, self._redis.leases(name), self._redis, self._clock, kept)
+
+    def configure(self, limits: AllLimits, kept_bytes: int) -> None:
+        """``routing.yaml`` says something else now of limits, and of the bytes of answers that are kept. Who had no
+        limits before has used something all the same: that is added from the ledger within seconds."""
+        self.cache.configure(kept_bytes)
+        self._configured = views_of(limits)
+        self.directory.configure(defaults_of(limits))
+        if isinstance(self.counting, SharedCounting):
+            self.counting.policy = limits.on_store_failure
+        if self._following:
+            self._begin(self._look_soon())
 
     async def start(self) -> None:
         """The directory is whole, what was left behind is recovered, and the counters are set, when this returns.

@@ -1,8 +1,9 @@
 """``gateway serve`` and ``gateway check``, beside the commands of operators."""
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,12 +11,10 @@ import click
 
 from gateway import __version__
 from gateway import config as configuration
+from gateway.checking import Wrong, keyless, uncounted
 from gateway.commands import COMMANDS
 from gateway.config import Config, ConfigError
 from gateway.settings import Settings, SettingsError
-
-Wrong = tuple[tuple[str | int, ...], str]
-"""Where in the file something stands that this machine cannot do, and why."""
 
 Beyond = Callable[[Config], Iterable[Wrong]]
 
@@ -33,6 +32,7 @@ def main() -> None:
 @click.option("--workers", type=click.IntRange(1, 1024), help="Processes [GATEWAY_WORKERS, else 1].")
 def serve(**options: Any) -> None:
     """Start the gateway and serve until told to stop."""
+    leave_in_order()
     settings = settle(**options)
     if settings.workers > 1 and settings.redis_url is None:
         fail(
@@ -63,13 +63,20 @@ def serve(**options: Any) -> None:
 def check(config: str | None) -> None:
     """Check a routing file and say what is wrong with it, each mistake with its line."""
     settings = settle(config=config)
-    found = read(settings.config, lambda config: (*uncounted(config), *keyless(config)))
+    found = read(settings.config, lambda config: (*uncounted(config, tokenizer), *keyless(config)))
     for warning in (*settings.warnings, *configuration.warnings(found, settings.environ)):
         click.echo(f"note: {warning}")
     click.echo(
         f"{settings.config}: correct; {several(found.providers, 'provider')}, {several(found.models, 'model')}, "
         f"{several(found.aliases, 'alias', 'es')}"
     )
+
+
+def leave_in_order() -> None:
+    """To be told to stop is no failure, also before there is a server that hears it."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is read only now need not be read again
 
 
 def several(things: Sized, name: str, ending: str = "s") -> str:
@@ -90,46 +97,19 @@ def settle(**options: Any) -> Settings:
 
 def read(path: str, beyond: Beyond | None = None) -> Config:
     try:
-        return configuration.load(Path(path).read_bytes(), path, beyond or uncounted)
+        return configuration.load(
+            Path(path).read_bytes(), path, beyond or (lambda config: uncounted(config, tokenizer))
+        )
     except ConfigError as error:
         fail(str(error))
     except OSError as error:
         fail(f"{path}: {error.strerror or error}; name another with --config or GATEWAY_CONFIG")
 
 
-def uncounted(config: Config) -> Iterator[Wrong]:
-    """Every tokenizer that cannot be had here. Each is read once."""
-    wrong: dict[str, str | None] = {}
-    for name, model in config.models.items():
-        for place, target in enumerate(model.targets):
-            spec = target.tokenizer
-            if spec is None:
-                continue
-            if spec not in wrong:
-                wrong[spec] = unreadable(spec)
-            if (why := wrong[spec]) is not None:
-                yield ("models", name, "targets", place, "tokenizer"), why
+def tokenizer(spec: str) -> object:
+    from gateway.estimates import load  # few need it, and it takes a while
 
-
-def keyless(config: Config) -> Iterator[Wrong]:
-    """An issuer's keys that are to come from a file which cannot be read. A gateway starts nevertheless, and looks
-    again: the file may be put there later."""
-    if config.jwt is None or config.jwt.remote:
-        return
-    try:
-        Path(config.jwt.jwks).read_bytes()
-    except OSError as error:
-        yield ("jwt", "jwks"), f"{config.jwt.jwks} cannot be read: {(error.strerror or str(error)).lower()}"
-
-
-def unreadable(spec: str) -> str | None:
-    from gateway.estimates import TokenizerError, load  # few need it, and it takes a while
-
-    try:
-        load(spec, os.environ)
-    except TokenizerError as error:
-        return str(error)
-    return None
+    return load(spec, os.environ)
 
 
 def fail(message: str) -> NoReturn:

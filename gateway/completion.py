@@ -42,24 +42,25 @@ class Completion:
         self._admission = admission
         self._sharing = sharing
         self._clock = clock
-        self._max_body = max_body
-        self._max_depth = max_depth
-        self._keepalive = keepalive
+        self.max_body = max_body
+        self.max_depth = max_depth
+        self.keepalive = keepalive
 
     async def complete(self, exchange: Exchange, door: Door) -> None:
         """Answers the exchange. Raises GatewayError only while nothing has been sent."""
         began = self._clock.steady()
         caller = self._keys.caller(exchange.authorization) or await self._keys.verified(exchange.authorization)
         exchange.team = caller.team
-        body = await exchange.read(self._max_body)
-        dialect, fields = door.enter(body, self._max_depth, exchange.lamini)
+        body = await exchange.read(self.max_body)
+        dialect, fields = door.enter(body, self.max_depth, exchange.lamini)
         exchange.dialect = dialect
         request = dialect.decode(fields)
-        plan, fanout = self.router.plan(request, caller)
+        router = self.router  # it is held until the call has ended, and with it what the plan leads to
+        plan, fanout = router.plan(request, caller)
         if exchange.timeout is not None:
             fanout = within(fanout, patience(exchange.timeout))
         exchange.cancel_when_left(current_task())
-        shares = self._sharing.shares(caller.team, plan, exchange.cache_control)
+        shares = self._sharing.shares(caller.team, plan, exchange.cache_control, router)
         try:
             admitted = await self._admission.admit(caller, request.user, plan, exchange.id)
         except BaseException:
@@ -76,7 +77,8 @@ class Completion:
         """The answer to a request that is nobody's connection. ``emit`` hears the pieces of a streamed one as they
         come; its choices then have no texts. Raises GatewayError."""
         began = self._clock.steady()
-        plan, fanout = self.router.plan(request, caller)
+        router = self.router  # it is held until the call has ended, and with it what the plan leads to
+        plan, fanout = router.plan(request, caller)
         admitted = await self._admission.admit(caller, request.user, plan, id)
         results = begun(plan, self._clock, emit is not None, admitted.meters)
         await ask_all(results, fanout, self._clock, emit)
@@ -133,4 +135,4 @@ class Completion:
         def chunks(shown: Plan) -> Chunks:
             return dialect.chunks(request, exchange.id, created, shown)
 
-        await Stream(exchange, chunks, plan, fanout, self._clock, self._keepalive, admitted, shares).run(began)
+        await Stream(exchange, chunks, plan, fanout, self._clock, self.keepalive, admitted, shares).run(began)

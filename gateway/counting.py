@@ -69,7 +69,7 @@ class SharedCounting:
         self, shared: Shared, policy: Policy, clock_ms: Callable[[], int], replicas: Callable[[], int]
     ) -> None:
         self._shared = shared
-        self._policy = policy
+        self.policy = policy
         self._clock_ms = clock_ms
         self._replicas = replicas
         self._share = LocalLimiter(clock_ms)
@@ -90,7 +90,7 @@ class SharedCounting:
         return None
 
     def now(self, ask: Ask) -> Verdict | None:
-        if self._shared.up or self._policy == "deny":
+        if self._shared.up or self.policy == "deny":
             return None
         return self._without(ask)
 
@@ -98,13 +98,13 @@ class SharedCounting:
         try:
             verdict = await self._shared.reserve(ask, LIFE)
         except StoreDown:
-            if self._policy == "deny":
+            if self.policy == "deny":
                 raise
             return self._without(ask)
         if isinstance(verdict, Granted):
             for hold in ask.holds:
                 self._living[hold.id] = ask
-            if self._policy == "local":
+            if self.policy == "local":
                 self._share.noticed(ask)
                 for period in verdict.gone:
                     self._note_gone(period)
@@ -117,7 +117,7 @@ class SharedCounting:
         if elsewhere is not None:
             self._share.settled((use,))
             use = with_subjects(use, *elsewhere)
-        elif self._living.pop(hold, None) is not None and self._policy == "local":
+        elif self._living.pop(hold, None) is not None and self.policy == "local":
             self._share.over(hold, tokens)
         if not self._uses:
             asyncio.get_running_loop().call_soon(self._tell)
@@ -169,7 +169,7 @@ class SharedCounting:
         task.add_done_callback(self._telling.discard)
 
     def _without(self, ask: Ask) -> Verdict:
-        if self._policy == "allow":
+        if self.policy == "allow":
             verdict: Verdict = Granted(self._clock_ms(), degraded=True)
         else:
             verdict = replace(self._share.admit(self._portion(ask), ALONE), degraded=True)

@@ -21,12 +21,19 @@ from gateway.turns import current_task
 INTERVAL = 0.1
 """Seconds in which one call that is taken up soon proves that there is no standing queue."""
 
-ENOUGH = 20
+ENOUGH = 40
 """Calls that must have been late one after the other: two that met two pauses say nothing."""
 
-GROWING, TURNS = 1.25, 3
+FEW = 8
+"""Calls that are no queue, unless turns are very long: so many callers who wait for each other's answers are let in,
+also where something else has slowed the worker down."""
+
+GROWING, TURNS = 1.25, 2
 """So many turns, each so much longer than the one before, are a standing queue as well: after a pause they get shorter
 and shorter."""
+
+SHORTER = 0.75
+"""A turn by so much shorter than the one before ends a row of late ones: the queue does not stand."""
 
 WIDER = 1.1
 """By how much more calls are let in after a turn that was soon over, although some were refused."""
@@ -68,7 +75,7 @@ class Congestion:
         target = self.target
         if target is None:
             return True
-        self._turn += 1
+        self._turn = place = self._turn + 1
         if lag <= target:
             self._late = 0
         elif not self._late or now - lag - self._last > INTERVAL:  # nobody came in between
@@ -79,23 +86,25 @@ class Congestion:
                 self._shed(now)
         self._last = now
         longer = lag > target and lag > GROWING * self._turn_before
-        if longer and self._growing >= TURNS - 1:
+        if longer and self._growing >= TURNS - 1 and place > FEW:
             self._shed(now)
         if not waiting:
             self._growing = self._growing + 1 if longer else 0
             self._turn_over(now, lag, target)
-        if self.shedding and lag > 2 * target:
+        if self.shedding and lag > 2 * target and place > few(lag, target):
             self._refused = True
             return False
         return True
 
     def _turn_over(self, now: float, lag: float, target: float) -> None:
         """The last of a turn's calls has waited longest."""
+        if lag < SHORTER * self._turn_before:
+            self._late = 0  # what had gathered, during a pause perhaps, goes away
         taken, self._turn, self._turn_before = self._turn, 0, lag
         if not self.shedding:
             return
         if lag > target:
-            self.room = max(1.0, taken * target / lag)
+            self.room = max(few(lag, target), taken * target / lag)
         elif self._refused:
             self.room = self.room * WIDER + 0.1
         if self._refused:
@@ -105,7 +114,12 @@ class Congestion:
 
     def _shed(self, now: float) -> None:
         if not self.shedding:
-            self.shedding, self._refused_at, self.room = True, now, 1.0
+            self.shedding, self._refused_at, self.room = True, now, float(FEW)
+
+
+def few(lag: float, target: float) -> float:
+    """How many calls are let in at each turn however long it takes: the fewer the longer."""
+    return max(1.0, FEW * min(1.0, 10 * target / lag))
 
 
 class Doorkeeper:

@@ -69,8 +69,8 @@ class Embedding:
         self._keys = keys
         self._admission = admission
         self._clock = clock
-        self._max_body = max_body
-        self._max_depth = max_depth
+        self.max_body = max_body
+        self.max_depth = max_depth
 
     def speaking(self, wire: EmbeddingDialect) -> Callable[[Exchange, Door], Awaitable[None]]:
         """What serves a route of this dialect."""
@@ -84,10 +84,11 @@ class Embedding:
         """Answers the exchange. Raises GatewayError only while nothing has been sent."""
         caller = self._keys.caller(exchange.authorization) or await self._keys.verified(exchange.authorization)
         exchange.team = caller.team
-        body = await exchange.read(self._max_body)
-        exchange.dialect, fields = door.enter(body, self._max_depth, exchange.lamini)
+        body = await exchange.read(self.max_body)
+        exchange.dialect, fields = door.enter(body, self.max_depth, exchange.lamini)
         request = wire.decode(fields)
-        name, targets = self._router().candidates(request.model, caller)
+        router = self._router()  # it is held until the call has ended, and with it what the plan leads to
+        name, targets = router.candidates(request.model, caller)
         first, rest = first_expressible(request, targets)
         exchange.cancel_when_left(current_task())
         leg = leg_of(request, name, first, rest)

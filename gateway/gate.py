@@ -19,6 +19,7 @@ class Gate:
 
     def __init__(self, concurrency: int, queue: int) -> None:
         self.concurrency = concurrency
+        self.bounds = concurrency, queue
         self._free = concurrency
         self._queue = queue
         self._waiting: deque[asyncio.Future[None]] = deque()

@@ -80,8 +80,8 @@ class Polling:
         self._keys = keys
         self._jobs = jobs
         self._clock = clock
-        self._max_body = max_body
-        self._max_depth = max_depth
+        self.max_body = max_body
+        self.max_depth = max_depth
 
     def routes(self, models: View) -> list[Route]:
         """``models`` is OpenAI's list of models: Lamini's client asks OpenAI's routes under ``/inf``."""
@@ -146,10 +146,10 @@ class Polling:
         parts, size = [], 0
         async for part in request.stream():
             size += len(part)
-            if size > self._max_body:
-                raise too_large(self._max_body)
+            if size > self.max_body:
+                raise too_large(self.max_body)
             parts.append(part)
-        return read(b"".join(parts), self._max_depth)
+        return read(b"".join(parts), self.max_depth)
 
     async def _submit(self, caller: Caller, body: Body, kind: str) -> str:
         if (refusal := self._doorkeeper.refusal()) is not None:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
 import tempfile
@@ -42,9 +41,6 @@ STARTING = 10.0
 def serve(config: Config, settings: Settings) -> None:
     """Serves until told to stop. Raises OSError when the address or the state directory cannot be used."""
     logs.to_stderr()
-    for number in (signal.SIGTERM, signal.SIGINT):  # before and after there is a server that hears them
-        signal.signal(number, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is read only now need not be read again
     with listener(settings.host, settings.port) as listening:  # before anything is made that would be left behind
         fresh = prepare(settings)
         with Census() as census, embedded_model(config, census), long_tail(config, settings, census):

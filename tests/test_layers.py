@@ -112,8 +112,9 @@ gateway.config.problems
 gateway.config.document
 gateway.config.address  gateway.config.convert  gateway.config.model
 gateway.config.check    gateway.config.schema
-gateway.config.load
+gateway.config.difference  gateway.config.load
 gateway.config
+gateway.checking
 gateway.wire.body  gateway.wire.values
 gateway.wire.dialect  gateway.wire.guided  gateway.wire.logprobs  gateway.wire.output_type  gateway.wire.superset
 gateway.wire.lamini  gateway.wire.openai  gateway.wire.thiggle
@@ -146,7 +147,7 @@ gateway.upstream.http1  gateway.upstream.via_httpx
 gateway.upstream.choice
 gateway.upstream
 gateway.resilience.course
-gateway.attempts  gateway.watching
+gateway.attempts  gateway.reloading  gateway.watching
 gateway.sharing.flight
 gateway.sharing.messages  gateway.sharing.share
 gateway.sharing.elsewhere  gateway.sharing.sharing
@@ -190,7 +191,7 @@ gateway.control
 gateway.directory
 gateway.config.rules  gateway.counting  gateway.keys  gateway.metering
 gateway.accounting    gateway.admission
-gateway.bookkeeping
+gateway.bookkeeping  gateway.doors
 gateway.exchange  gateway.jobs
 gateway.asgi  gateway.doorkeeper  gateway.explain
 gateway.streaming

@@ -29,6 +29,9 @@ class LocalCache:
         self._by_ttl: dict[float, dict[Key, None]] = {}  # each the first to expire first: routes have few times
         self.bytes = 0
 
+    def configure(self, max_bytes: int) -> None:
+        self._most = max_bytes
+
     def look(self, team: str, model: str, digest: str) -> bytes | None:
         slot = self._slots.get((team, model, digest))
         if slot is None or slot.until <= self._now():

@@ -18,6 +18,9 @@ class Held(Struct, frozen=True, kw_only=True):
 class CacheStore(Protocol):
     """Values by team, model and digest, each until its time is over. Bounded: the oldest written make room."""
 
+    def configure(self, max_bytes: int) -> None:
+        """Another bound, from the next value on that is kept."""
+
     def look(self, team: str, model: str, digest: str) -> "bytes | None | Awaitable[bytes | None]":
         """The value, at once where it is known at once. What has begun goes on whether it is awaited or not; it takes
         0.2 s at most, and never raises: a store that is away has nothing."""

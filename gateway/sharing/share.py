@@ -34,7 +34,8 @@ class Flights(Protocol):
 
 
 class Share(Struct, eq=False):
-    """``digest`` says what is asked. ``looked`` is what the cache has, or will have; None where it is not asked."""
+    """``digest`` says what is asked. ``looked`` is what the cache has, or will have; None where it is not asked.
+    ``held`` stays for as long as the call goes on."""
 
     flights: Flights
     team: str
@@ -42,6 +43,7 @@ class Share(Struct, eq=False):
     digest: str
     directives: Directives
     looked: bytes | Awaitable[bytes | None] | None = None
+    held: object = None
 
     def drop(self) -> None:
         """It is not to be answered after all."""

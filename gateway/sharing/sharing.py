@@ -49,7 +49,7 @@ class Sharing:
     def __init__(self, store: CacheStore, clock: Clock, most: int) -> None:
         self._store = store
         self._clock = clock
-        self._most = most
+        self.most = most
         self._elsewhere: Elsewhere | None = None
         self._flights: dict[Key, Flight] = {}
         self._all: dict[Flight, Share] = {}
@@ -65,22 +65,23 @@ class Sharing:
         value = self._store.look(share.team, share.leg.name, share.digest)
         return usable(await value if isinstance(value, Awaitable) else value, share, self._clock)
 
-    def shares(self, team: str, plan: Plan, cache_control: bytes | None) -> Shares:
-        """For each leg its part in what is shared; None if there is none at all."""
+    def shares(self, team: str, plan: Plan, cache_control: bytes | None, held: object = None) -> Shares:
+        """For each leg its part in what is shared; None if there is none at all. ``held`` is what must stay for as long
+        as a call goes on."""
         directives = NONE if cache_control is None else read(cache_control)
         if len(plan) == 1:
-            share = self.share(team, plan[0], directives)
+            share = self.share(team, plan[0], directives, held)
             return None if share is None else [share]
-        found = [self.share(team, leg, directives) for leg in plan]
+        found = [self.share(team, leg, directives, held) for leg in plan]
         return found if any(found) else None
 
-    def share(self, team: str, leg: Leg, directives: Directives) -> Share | None:
+    def share(self, team: str, leg: Leg, directives: Directives, held: object = None) -> Share | None:
         """The leg's part in what is shared, if its answer may be kept. The cache is asked at once; it answers later."""
         if not wanted(leg.policy.cache, leg.call, directives):
             return Share(self, team, leg, "", directives, NOTHING) if directives.only_if_cached else None
         if leg.keeping is not None and leg.call.params.echo:
             return None  # what is held to the constraint is then a part of what is told
-        share = Share(self, team, leg, digest(team, leg.name, leg.call, leg.keeping), directives)
+        share = Share(self, team, leg, digest(team, leg.name, leg.call, leg.keeping), directives, None, held)
         if looks(directives) and self._joinable(share) is None:
             share.looked = self._store.look(team, leg.name, share.digest)
         return share
@@ -99,7 +100,7 @@ class Sharing:
         sent = [0] * share.leg.call.choices if streamed else []
         own = LegResult(share.leg, result.started, sent=sent, meter=result.meter)
         result.meter = None  # from now on the call's, whoever leaves
-        flight = Flight(own, streamed, self._most, self._fly, self._over)
+        flight = Flight(own, streamed, self.most, self._fly, self._over)
         self._flights[share.team, share.digest] = flight
         self._all[flight] = share
         return flight
@@ -147,5 +148,5 @@ class Sharing:
         if not storable(reply, result.broken, kept.batches):
             return
         value = pack(kept)
-        if len(value) <= self._most:
+        if len(value) <= self.most:
             self._store.keep(share.team, leg.name, share.digest, value, leg.policy.cache_ttl)

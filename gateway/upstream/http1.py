@@ -60,6 +60,13 @@ class LeanClient:
         """Pushes a 200's body into ``feed``, from inside the event loop's read callback."""
         return self._exchange(request, timeouts, feed, reach)
 
+    async def forget(self, url: str) -> None:
+        """Closes the connections to an address, and drops what was prepared for it."""
+        pool = self._pools.pop(place(url).origin, None)
+        if pool is not None:
+            self._prepared = {endpoint: known for endpoint, known in self._prepared.items() if known.pool is not pool}
+            await pool.close()
+
     async def close(self) -> None:
         """Closes every connection; what is under way, or asked from now on, fails."""
         self._closed = True

@@ -59,5 +59,8 @@ class Upstream(Protocol):
         Returns normally only when the body was complete by its framing: a body cut short is ``Garbled``.
         """
 
+    async def forget(self, url: str) -> None:
+        """Closes the connections to where this address leads: nobody will ask there any more."""
+
     async def close(self) -> None:
         """Closes every connection."""

@@ -89,6 +89,9 @@ class HttpxClient:
         """Pushes a 200's body into ``feed``; any other answer is returned whole."""
         return await self._exchange(request, timeouts, feed, reach)
 
+    async def forget(self, url: str) -> None:
+        """Nothing: its connections are closed when they have been idle for a while."""
+
     async def close(self) -> None:
         """Closes every connection; what is under way fails."""
         self._closed = True

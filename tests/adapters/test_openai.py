@@ -2,10 +2,10 @@
 
 import pytest
 
-from adapters.errors import Rejected
+from adapters.errors import Garbled, Rejected
 from adapters.llama import Llama
 from adapters.openai import OpenAI
-from adapters.types import Call, Host, Params
+from adapters.types import Call, Host, HttpResponse, Params
 
 AZURE = Host(base_url="https://contoso.example/deployments/{model}/", query={"api-version": "2024-10-21"})
 
@@ -69,3 +69,19 @@ def test_what_came_before_an_error_is_handed_out_first() -> None:
             decoder.feed(b"")
     with pytest.raises(Exception, match="throttling"):
         decoder.close()
+
+
+DAMAGED = (
+    b'{"choices":[{"index":0,"text":"a","finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion\xdftokens":4}}'
+)
+"""No UTF-8, in a name that would be skipped: four tokens would be taken for none."""
+
+
+@pytest.mark.parametrize("rich", [False, True])
+def test_usage_under_a_damaged_name_is_not_overlooked(rich: bool) -> None:
+    adapter = OpenAI(Host(base_url="http://x"))
+    call = Call("m", "hello", fields={} if rich else None)
+    with pytest.raises(Garbled):
+        adapter.decode(call, HttpResponse(200, [], DAMAGED))
+    with pytest.raises(Garbled):
+        adapter.decoder(call).feed(b"data: " + DAMAGED + b"\n\n")

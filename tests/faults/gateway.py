@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 
 from tests.faults.load import Client, Dead
+from tests.faults.proc import Held, descendants, held, seen
 from tests.faults.processes import ROOT, die_with_parent, drained, environment, free_port
+from tests.faults.watched import FOLDER, Seen
 
 KEY = "sk-bootstrap-0123456789-0123456789-0123456789"
 ADMIN = "ak-bootstrap-0123456789-0123456789-0123456789"
@@ -23,11 +25,11 @@ ROUTING = """
 limits: {limits}
 ledger: {ledger}
 providers:
-  p: {{adapter: gpt, base_url: "{url}", key_env: P_KEY}}
-  open: {{adapter: llama, base_url: "{url}", key_env: P_KEY, typed_path: prompted}}
+  p: {{adapter: gpt, base_url: "{url}", key_env: P_KEY{provider}}}
+  open: {{adapter: llama, base_url: "{url}", key_env: P_KEY, typed_path: prompted{provider}}}
 models:
 {models}
-"""
+{more}"""
 
 PRICE = "{input: 1, output: 2}"
 """Dollars per million tokens: 1,000 and 2,000 nano-dollars for one."""
@@ -42,26 +44,37 @@ def target(model: str, provider: str = "p", price: str = PRICE, more: str = "") 
     return f"{{provider: {provider}, model: {model}, price: {price}{more}}}"
 
 
-def routing(url: str, models: dict[str, str | tuple[str, ...]], limits: str = "{}", ledger: str = "{}") -> str:
+def routing(
+    url: str,
+    models: dict[str, str | tuple[str, ...]],
+    limits: str = "{}",
+    ledger: str = "{}",
+    provider: str = "",
+    more: str = "",
+) -> str:
     """``models``: the provider's model that answers for each of ours (see ``provider.Behaviour``), or targets in turn,
-    as ``target`` writes them."""
+    as ``target`` writes them. ``provider`` is what is said of providers besides, with a comma before it; ``more`` are
+    further lines of the file."""
     lines = []
     for name, asked in models.items():
         targets = [target(asked)] if isinstance(asked, str) else asked
         lines.append(f"  {name}: {{targets: [{', '.join(targets)}]}}")
-    return ROUTING.format(url=url, models="\n".join(lines), limits=limits, ledger=ledger)
+    return ROUTING.format(url=url, models="\n".join(lines), limits=limits, ledger=ledger, provider=provider, more=more)
 
 
 class Gateway:
-    """One ``gateway serve``. It stays on its port and its state through all its lives."""
+    """One ``gateway serve``. It stays on its port and its state through all its lives. ``watched``: its processes tell
+    what they are doing (see ``watched``)."""
 
-    def __init__(self, folder: Path, config: str, *, workers: int = 1, **settings: str) -> None:
+    def __init__(self, folder: Path, config: str, *, workers: int = 1, watched: bool = False, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._module = "tests.faults.watched" if watched else "gateway"
         self.state = Path(settings.pop("state_dir", str(folder / "state")))
         self.port = free_port()
         self.workers = workers
-        self._config = folder / "routing.yaml"
-        self._config.write_text(config)
+        self.config = folder / "routing.yaml"
+        self.config.write_text(config)
         self.log = folder / "log"
         self._settings = {f"GATEWAY_{name.upper()}": value for name, value in settings.items()}
         self.process: asyncio.subprocess.Process | None = None
@@ -73,8 +86,9 @@ class Gateway:
 
     def environment(self) -> dict[str, str]:
         return environment(
+            **{FOLDER: str(self.folder)},
             GATEWAY_STATE_DIR=str(self.state),
-            GATEWAY_CONFIG=str(self._config),
+            GATEWAY_CONFIG=str(self.config),
             GATEWAY_BOOTSTRAP_KEY=KEY,
             GATEWAY_ADMIN_KEY=ADMIN,
             P_KEY="sk-provider",
@@ -85,7 +99,7 @@ class Gateway:
         self.starts += 1
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "gateway", "serve", "--port", str(self.port), "--workers", str(self.workers),
+                sys.executable, "-m", self._module, "serve", "--port", str(self.port), "--workers", str(self.workers),
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, env=self.environment(),
                 preexec_fn=die_with_parent, start_new_session=True,
             )  # fmt: skip
@@ -141,6 +155,27 @@ class Gateway:
         await self.process.wait()
         await drained(self.process)
 
+    # ------------------------------------------------------------------ what it has of the machine
+
+    @property
+    def serving(self) -> list[int]:
+        """The processes that serve: this one, or its workers."""
+        assert self.process is not None
+        pid = self.process.pid
+        return [pid] if self.workers == 1 else [child for child in descendants(pid) if is_worker(child)]
+
+    def held(self) -> dict[int, Held]:
+        """By process; those that are gone meanwhile are left out."""
+        found = {}
+        for pid in self.serving:
+            with contextlib.suppress(OSError):
+                found[pid] = held(pid)
+        return found
+
+    async def seen(self) -> dict[int, Seen]:
+        """By process, of a watched gateway."""
+        return {pid: await seen(pid, self.folder) for pid in self.serving}
+
     # ------------------------------------------------------------------ what operators do
 
     async def command(self, *arguments: str, fails: bool = False) -> Any:
@@ -175,6 +210,12 @@ class Gateway:
 
     def tail(self, lines: int = 30) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def is_worker(pid: int) -> bool:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        return b"spawn_main" in file.read()
+    return False
 
 
 @asynccontextmanager

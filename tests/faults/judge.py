@@ -1,6 +1,7 @@
 """What a provider says it served against what the ledger says: every difference, by its kind.
 
-Each call of the load has a ``user`` that no other has; both sides keep it. A call and a target together are the part of
+Each call of the load has a ``user`` that no other has; both sides keep it, but for dialects that have no such word. A
+call and a target together are the part of
 a leg that reached the provider, perhaps several times (repair rounds): those are summed.
 """
 
@@ -76,8 +77,8 @@ class Finding(Struct):
     empty.
 
     ``interrupted`` were served or begun, and the gateway died before it knew how they ended; ``unsent`` never reached
-    the provider: the gateway died, or the connection broke, between noting and sending. ``calls``, ``input`` and
-    ``output`` are the ledger's sums."""
+    the provider: the gateway died, or the connection broke, between noting and sending. ``hits`` came from the cache.
+    ``calls``, ``input`` and ``output`` are the ledger's sums."""
 
     served: int = 0
     entries: int = 0
@@ -85,6 +86,7 @@ class Finding(Struct):
     estimated: int = 0
     interrupted: int = 0
     unsent: int = 0
+    hits: int = 0
     missing: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -126,6 +128,9 @@ def compare(finding: Finding, where: tuple[str, str], calls: list[Served], lines
     finding.input += sum([line.input for line in lines])
     finding.output += sum([line.output for line in lines])
     finding.outcomes.update([line.outcome for line in lines])
+    if not where[0]:
+        together(finding, name, calls, lines)
+        return
     if len(lines) > 1:
         finding.twice.append(f"{name}: {[line.id for line in lines]}")
         return
@@ -141,7 +146,9 @@ def compare(finding: Finding, where: tuple[str, str], calls: list[Served], lines
         return
     if not calls:
         # A connection that broke before the provider had read the request: nothing was answered.
-        if line.outcome in ("ok", "hit", "invalid") or line.output:
+        if line.outcome == "hit" and not line.cost:
+            finding.hits += 1
+        elif line.outcome in ("ok", "hit", "invalid") or line.output:
             finding.unfounded.append(f"{name}: {line}")
         else:
             finding.unsent += 1
@@ -159,6 +166,27 @@ def compare(finding: Finding, where: tuple[str, str], calls: list[Served], lines
         finding.wrong.append(f"{name}: ledger {said}, served {real}: {line}")
     else:
         finding.equal += 1
+
+
+def together(finding: Finding, name: str, calls: list[Served], lines: list[Line]) -> None:
+    """Calls of a dialect that does not say who asks: only as many together."""
+    noted = sum([line.calls for line in lines])
+    if len(calls) > noted:
+        finding.missing.append(f"{name}: {len(calls)} served, {noted} entered")
+    answered = sum([line.outcome in ("ok", "invalid") for line in lines])
+    if answered > len(calls):
+        finding.unfounded.append(f"{name}: {answered} entered as answered, {len(calls)} served")
+    uncertain = sum([line.estimated for line in lines])
+    finding.estimated += uncertain
+    finding.unsent += noted - len(calls)
+    if uncertain or noted != len(calls) or not all(one.whole and one.reported for one in calls):
+        return
+    entered = sum([line.input for line in lines]), sum([line.output for line in lines])
+    served = sum([one.input for one in calls]), sum([one.output for one in calls])
+    if entered != served:
+        finding.wrong.append(f"{name}: ledger {entered}, served {served}")
+    else:
+        finding.equal += len(calls)
 
 
 def cost_of(input: int, output: int) -> int:

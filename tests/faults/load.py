@@ -40,6 +40,10 @@ class Stream:
         self.status, self.headers = status, headers
         self._reader = reader
 
+    async def rest(self) -> bytes:
+        """The body of an answer that is no stream."""
+        return b"".join([part async for part in parts(self.headers, self._reader)])
+
     async def events(self) -> AsyncIterator[bytes]:
         """The data of each event."""
         waiting = b""
@@ -79,14 +83,14 @@ class Client:
         return Answer(status, said, data, sent, time.time())
 
     @asynccontextmanager
-    async def stream(self, body: Any, path: str = CHAT) -> AsyncIterator[Stream]:
+    async def stream(self, body: Any, path: str = CHAT, headers: dict[str, str] | None = None) -> AsyncIterator[Stream]:
         """On a connection of its own, which is reset at the end: whoever leaves early has left at once."""
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", next(self._ports))
         except OSError as error:
             raise Dead(str(error)) from error
         try:
-            status, said = await self._ask(reader, writer, body, path, None)
+            status, said = await self._ask(reader, writer, body, path, headers)
             yield Stream(status, said, reader)
         finally:
             await aborted(writer)

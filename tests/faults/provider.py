@@ -23,6 +23,12 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
+NUMBER = re.compile(r"#(\d+)")
+"""What a prompt has in it for a model that answers with JSON: see ``j``."""
+
+NAMED = re.compile(r"@([\w-]+)")
+"""Who asks, said in a prompt: not every dialect brings its ``user`` to the provider."""
+
 PIECE = "tok "
 """What each piece of a stream holds; an answer is as many of them as it has tokens."""
 
@@ -54,6 +60,10 @@ class Behaviour(Struct, frozen=True):
     """It closes the connection where the answer would begin."""
     cut: int = 0
     """It closes the connection in the middle of the answer."""
+    f: int = 0
+    """What it says is a function of its name and the prompt: see ``said``."""
+    j: int = 0
+    """It says ``{"age": N}``, where N is the number behind the first # of the prompt."""
     bad: int = 0
     """So many answers to each ``user`` do not keep their type; those that follow do."""
 
@@ -66,6 +76,11 @@ class Behaviour(Struct, frozen=True):
 def behaviour(model: str) -> Behaviour:
     words = dict(re.findall(r"\+([a-z]+)(\d*)", model))
     return msgspec.convert({name: int(number or 1) for name, number in words.items()}, Behaviour)
+
+
+def said(model: str, prompt: str, place: int) -> str:
+    """A piece of an answer that nobody can take for another's: by another model, to another prompt, or elsewhere."""
+    return f"{crc32(f'{model}/{place}/{prompt}'.encode()):08x} "
 
 
 class Served(Struct, frozen=True):
@@ -93,6 +108,21 @@ class Asked(Struct):
     max_tokens: int | None = None
     n: int = 1
     input: Any = None
+    prompt: Any = None
+    messages: list[Any] = []
+
+    @property
+    def asks(self) -> str:
+        """The text that is to be answered: of a chat, its last message."""
+        return str(self.messages[-1]["content"] if self.messages else self.prompt)
+
+    @property
+    def who(self) -> str:
+        """``user``, or what the prompt says instead."""
+        named = (
+            None if self.user else NAMED.search(" ".join([str(one["content"]) for one in self.messages] or [self.asks]))
+        )
+        return named[1] if named else self.user
 
 
 class Books:
@@ -144,7 +174,7 @@ class Exchange:
             reported = False
         self.books.enter(
             Served(
-                asked.user,
+                asked.who,
                 asked.model,
                 asked.stream,
                 0 if failed else self.input,
@@ -158,9 +188,15 @@ class Exchange:
             )  # fmt: skip
         )
 
+    def piece(self, place: int) -> str:
+        return said(self.asked.model, self.asked.asks, place) if self.does.f else PIECE
+
     def text(self) -> str:
+        if self.does.j:
+            found = NUMBER.search(" ".join([str(one["content"]) for one in self.asked.messages] or [self.asked.asks]))
+            return f'{{"age": {found[1] if found else 0}}}'
         if not self.does.bad:
-            return PIECE * (self.output // self.asked.n)
+            return "".join([self.piece(place) for place in range(self.output // self.asked.n)])
         before = self.books.wrong.get(self.asked.user, 0)
         self.books.wrong[self.asked.user] = before + 1
         return WRONG if before < self.does.bad else VALID
@@ -310,7 +346,7 @@ class Connection(asyncio.Protocol):
         if exchange.does.cut and place >= exchange.does.pieces // 2:
             self._transport.close()
             return False
-        self._transport.write(exchange.event(PIECE))
+        self._transport.write(exchange.event(exchange.piece(place)))
         exchange.pieces += 1
         return True
 

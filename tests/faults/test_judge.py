@@ -62,3 +62,17 @@ def test_an_estimate_is_marked() -> None:
     cut = replace(SERVED, whole=False, reported=False, output=2)
     assert judged([cut], [replace(LINE, outcome="cancelled", output=2, estimated=True)]).estimated == 1
     assert kinds(judged([cut], [replace(LINE, outcome="cancelled", output=2)])) == ["wrong"]
+
+
+def test_calls_of_nobody_are_counted_together() -> None:
+    served, line = replace(SERVED, user=""), replace(LINE, user="")
+    assert judged([served, served], [line, line]).drift == []
+    assert kinds(judged([served, served], [line])) == ["missing"]
+    assert kinds(judged([served], [line, line])) == ["unfounded"]
+    assert kinds(judged([served, served], [line, replace(line, output=6)])) == ["wrong"]
+    assert judged([served], [line, replace(line, outcome="failed", output=0, input=0)]).drift == []
+
+
+def test_a_hit_is_served_by_nobody_and_costs_nothing() -> None:
+    assert judged([], [replace(LINE, outcome="hit", cost=0, calls=0)]).hits == 1
+    assert kinds(judged([], [replace(LINE, outcome="hit")])) == ["unfounded"]

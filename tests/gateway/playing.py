@@ -33,6 +33,9 @@ class Playing:
     ) -> HttpResponse:
         return await self._play(request, feed, reach)
 
+    async def forget(self, url: str) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 

@@ -39,6 +39,7 @@ def test_nothing_said() -> None:
         admin_key=None,
         bootstrap_key=None,
         litellm_python=sys.executable,
+        drain_seconds=30,
         environ={},
         warnings=(),
     )
@@ -56,6 +57,7 @@ def test_everything_said() -> None:
         "GATEWAY_ADMIN_KEY": KEY,
         "GATEWAY_BOOTSTRAP_KEY": KEY[::-1],
         "GATEWAY_LITELLM_PYTHON": "/opt/litellm/bin/python",
+        "GATEWAY_DRAIN_SECONDS": "0",
         "OPENAI_API_KEY": "sk-abc",
     }
     assert read(environ) == Settings(
@@ -69,6 +71,7 @@ def test_everything_said() -> None:
         admin_key=KEY,
         bootstrap_key=KEY[::-1],
         litellm_python="/opt/litellm/bin/python",
+        drain_seconds=0,
         environ=environ,
     )
     assert environ.keys() - {"OPENAI_API_KEY"} == {f"GATEWAY_{name.upper()}" for name in READERS}
@@ -167,5 +170,5 @@ def test_secrets_are_not_shown() -> None:
     assert "hidden" not in f"{settings!r} {settings} {pretty_repr(settings)}"
     assert repr(read({"GATEWAY_LITELLM_PYTHON": "python3"})) == (
         "Settings(config='routing.yaml', host='127.0.0.1', port=8080, workers=1, state_dir='var/', "
-        "litellm_python='python3', warnings=())"
+        "litellm_python='python3', drain_seconds=30, warnings=())"
     )

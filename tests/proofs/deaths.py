@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from tests.faults.gateway import Gateway, target
+from tests.faults.gateway import target
 from tests.faults.judge import Finding
 from tests.faults.load import Load, Tally
 from tests.faults.processes import until
@@ -156,26 +156,13 @@ async def worker_deaths(site: Site, times: int, callers: int = 24, seed: int = 2
     async with loaded(site, callers, f"worker{seed}", seed) as tally:
         for number in range(times):
             await asyncio.sleep(0.4 + chance.random() * 2)
-            workers = [pid for pid in children(gateway) if is_worker(pid)]
+            workers = gateway.serving
             with contextlib.suppress(ProcessLookupError):
                 os.kill(chance.choice(workers), signal.SIGKILL)
             tick(number + 1)
         await gateway.ready()
     assert not tally.bad, tally.bad[:5]
     return await site.proved(free=False)
-
-
-def children(gateway: Gateway) -> list[int]:
-    assert gateway.process is not None
-    pid = gateway.process.pid
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(word) for word in file.read().split()]
-
-
-def is_worker(pid: int) -> bool:
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-        return b"spawn_main" in file.read()
-    return False
 
 
 # ------------------------------------------------------------------ servers that are away

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tests.faults.judge import Finding, judged, ledger
 from tests.faults.load import Client, Dead
 from tests.faults.processes import Provider, provider
 from tests.faults.proxy import Proxy, proxied
+from tests.faults.schedule import Schedule
 from tests.servers.postgres import binaries, postgres
 
 Tick = Callable[[int], None]
@@ -108,7 +109,7 @@ async def site(
     models: dict[str, str | tuple[str, ...]],
     *,
     gateways: int = 1,
-    workers: int = 1,
+    workers: int | Sequence[int] = 1,
     sql: bool = False,
     start: bool = True,
     limits: str = "{}",
@@ -117,9 +118,14 @@ async def site(
     redis_url: str | None = None,
     state_dir: str | None = None,
     proxied_provider: bool = False,
+    schedule: Schedule | None = None,
+    provider_more: str = "",
+    more: str = "",
+    watched: bool = False,
 ) -> AsyncIterator[Site]:
     """``sql``: a new database of PostgreSQL where it is installed, else a file of SQLite, for all gateways.
-    ``database`` is another way to PostgreSQL's, with ``{name}`` for its name."""
+    ``database`` is another way to PostgreSQL's, with ``{name}`` for its name. ``schedule`` is of the proxy before the
+    provider; ``provider_more`` and ``more`` are words of the routing file. ``workers`` may be said for each gateway."""
     name = await postgres().create() if sql and binaries() else None
     direct = postgres().url(name) if name else None
     settings = {
@@ -131,11 +137,12 @@ async def site(
     os.makedirs(folder, exist_ok=True)
     try:
         async with provider(folder / "served.jsonl") as fake, AsyncExitStack() as stack:
-            proxy = await stack.enter_async_context(proxied(fake.port)) if proxied_provider else None
+            proxy = await stack.enter_async_context(proxied(fake.port, schedule)) if proxied_provider else None
             address = fake.url if proxy is None else f"http://127.0.0.1:{proxy.port}/v1"
-            config = routing(address, models, limits, ledger)
+            config = routing(address, models, limits, ledger, provider_more, more)
             made = [
-                Gateway(folder / f"gateway{number}", config, workers=workers, **settings) for number in range(gateways)
+                Gateway(folder / f"gateway{number}", config, workers=each, watched=watched, **settings)
+                for number, each in enumerate([workers] * gateways if isinstance(workers, int) else workers)
             ]
             async with running(*(made if start else [])):
                 yield Site(fake, made, direct or (folder if sql else made[0].state), proxy)

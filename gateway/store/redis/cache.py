@@ -47,6 +47,9 @@ class RedisCache:
 
     # ------------------------------------------------------------------ as every store
 
+    def configure(self, max_bytes: int) -> None:
+        self._most = max_bytes
+
     def look(self, team: str, model: str, digest: str) -> Awaitable[bytes | None] | None:
         loop = asyncio.get_running_loop()
         if not self._asks(loop):
