@@ -120,6 +120,7 @@ class DirectExchange:
             self._protocol.outbox.send(self._transport, b"\r\n".join(lines))
         else:
             lines += (b"connection: close", b"", body)
+            self._protocol.outbox.flush()
             self._transport.write(b"\r\n".join(lines))  # at once, since it will be closed
         self._complete()
 
@@ -193,6 +194,7 @@ class Protocol(HttpToolsProtocol):
     outbox: Outbox
     _api: Api | None = None
     _parts: list[bytes]
+    _asked: DirectExchange | None = None  # what is to be answered next
     _answering: asyncio.Task[None] | None = None
     _idle: asyncio.Future[None] | None = None  # done when the task that answers has something to do
     _direct = False  # the body now coming belongs to ``_exchange``
@@ -330,6 +332,7 @@ class Protocol(HttpToolsProtocol):
             return
         exchange.arrived = doorkeeper.now()
         doorkeeper.waiting += 1
+        self._asked = exchange
         task, idle = self._answering, self._idle
         if task is None or idle is None:
             task = self._answering = self.loop.create_task(self._answer())
@@ -342,9 +345,10 @@ class Protocol(HttpToolsProtocol):
         than most of what is done in it. It says itself when it has nothing to do, so that nobody waits for it."""
         task = current_task()
         try:
-            while self._api is not None and self._exchange is not None and self._route is not None:
-                self._idle = None
-                await self._api.answer(self._exchange, self._route)
+            while (exchange := self._asked) is not None:  # also of a caller who has left meanwhile
+                self._asked = self._idle = None
+                await cast(Api, self._api).answer(exchange, cast(Route, self._route))
+                del exchange
                 self.tasks.discard(task)
                 if self._answering is not task or self.transport.is_closing():
                     return  # the answer was complete before its task was, and another one has begun
