@@ -194,7 +194,8 @@ class Recording:
         self._count(table.LEGS, model, target, "unreached")
 
     def cache(self, model: str, result: str) -> None:
-        """What the cache did for a leg: ``hit``, ``miss``, ``coalesced`` or ``bypass``."""
+        """What the cache did for a leg: ``hit``, ``miss`` or ``coalesced``. Of legs whose answers are not
+        shared nothing is told."""
         self._count(table.CACHE, model, result)
 
     def retried(self, target: str, reason: str) -> None:
