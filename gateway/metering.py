@@ -65,6 +65,12 @@ class Watch(Protocol):
         """A leg's entries; ``began`` is when its first target was asked, or it began to wait for what another call was
         given, by the steady clock; 0 where it did not wait."""
 
+    def waited(self, request: str, began: float) -> None:
+        """A leg has waited for an answer, since ``began``, and has no entry."""
+
+    def left(self, request: str) -> None:
+        """The caller of one that is under way has left; its entries come when it is over."""
+
     def unreached(self, model: str, target: str) -> None:
         """A target failed before any request had gone out to it: it has no entry."""
 
@@ -142,6 +148,15 @@ class LegMeter(Struct, eq=False):
     def heard(self, sending: Sending) -> None:
         sending.first = self.accounts.clock.steady()
 
+    def wait(self, began: float) -> None:
+        self.began = began
+
+    def leave(self) -> None:
+        watch = self.accounts.watch
+        if watch is not None and not self.ended:
+            watch.left(self.request)
+            watch.waited(self.request, self._waits())
+
     def hit(self, target: str, began: float) -> None:
         self.served, self.began = target, began
 
@@ -174,11 +189,17 @@ class LegMeter(Struct, eq=False):
         watch = self.accounts.watch
         if watch is not None:
             if entries:
-                watch.observe(entries, self.sendings[0].began if self.sendings else self.began)
+                watch.observe(entries, self._waits())
+            elif began := self._waits():
+                watch.waited(self.request, began)
             if self.place > self.noted and isinstance(result.outcome, ProviderError):
                 self._missed()
             for target in self.missed:
                 watch.unreached(self.model, target.name)
+
+    def _waits(self) -> float:
+        """Since when; 0 of one that does not."""
+        return self.sendings[0].began if self.sendings else self.began
 
     # ------------------------------------------------------------------ before
 

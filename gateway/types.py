@@ -90,6 +90,13 @@ class Meter(Protocol):
     def heard(self, sending: Sending) -> None:
         """The first piece of its answer has come."""
 
+    def wait(self, began: float) -> None:
+        """From ``began`` on, by the steady clock, the leg waits for what another call is given, or is about to make a
+        call that others may hear."""
+
+    def leave(self) -> None:
+        """The leg's caller has left, and it goes on for others."""
+
     def hit(self, target: str, began: float) -> None:
         """The leg is answered by what this target gave to another call, and costs nothing. ``began`` is when it began
         to wait for that, by the steady clock; 0 where it did not wait."""

@@ -214,7 +214,7 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
     "Cache": [
         ("By result", "reqps", "lines", [(rate("gateway_cache_total", "result", MODEL), "{{result}}")]),
         (
-            "Hits and calls that joined others",
+            "Of answers that could be shared, the part that was",
             "percentunit",
             "lines",
             [
@@ -237,6 +237,12 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
             "short",
             "lines",
             [(f"sum by (instance) (gateway_cache_entries{{{GATEWAY}}})", "{{instance}}")],
+        ),
+        (
+            "Calls that others may join",
+            "short",
+            "lines",
+            [(f"sum by (instance) (gateway_shared_calls{{{GATEWAY}}})", "{{instance}}")],
         ),
     ],
     "Limits": [
@@ -343,6 +349,18 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
             ],
         ),
         ("Other requests", "reqps", "lines", [(rate("gateway_other_requests_total", "status"), "{{status}}")]),
+        (
+            "The routing.yaml that is there holds",
+            "short",
+            "lines",
+            [(f"min by (instance) (gateway_config_valid{{{GATEWAY}}})", "{{instance}}")],
+        ),
+        (
+            "Age of the routing that holds",
+            "s",
+            "lines",
+            [(f"time() - min by (instance) (gateway_config_loaded_timestamp_seconds{{{GATEWAY}}})", "{{instance}}")],
+        ),
         ("Versions", "short", "table", [(f"count by (version) (gateway_build_info{{{GATEWAY}}})", "{{version}}")]),
     ],
 }

@@ -34,6 +34,9 @@ LEFT = 499
 READY = 20_000
 """Sets of places that are kept at hand."""
 
+LEFT_BEHIND = 1000
+"""Requests of which it is known what they asked for, though their callers have left."""
+
 KINDS = ("input", "output", "cached", "cache_write", "reasoning")
 
 FIRST_SUM = len(FIRST_SECONDS) + 1
@@ -85,6 +88,7 @@ class Recording:
         self._values = figures.values
         self._steady = steady
         self._asking: dict[str, Asking] = {}
+        self._left: dict[str, str] = {}  # what was asked for by those who have left, the first first
         self._of_route: dict[tuple[str, int, str, str], OfRoute] = {}
         self._of_leg: dict[tuple[str, str, str, str, str], OfLeg] = {}
         self._states: dict[tuple[str, str], str] = {}
@@ -152,6 +156,8 @@ class Recording:
             asking.last = self._steady()
             if began < asking.first:
                 asking.first = began
+        elif began:
+            operation = self._left.get(entries[0].request, COMPLETION)
         values, places = self._values, self._of_leg
         for entry in entries:
             key = (entry.team, entry.model, entry.target, entry.outcome, operation)
@@ -180,6 +186,21 @@ class Recording:
             if entry.estimated or entry.cost is None or entry.cached or entry.cache_write or entry.reasoning:
                 self._rare(entry, of.rare)
 
+    def waited(self, request: str, began: float) -> None:
+        """A leg has waited for an answer, since ``began``, and the ledger has nothing of it."""
+        asking = self._asking.get(request)
+        if asking is not None:
+            asking.last = self._steady()
+            asking.first = min(asking.first, began)
+
+    def left(self, request: str) -> None:
+        """The caller of a leg has left, and it goes on for others: what it comes to is told later."""
+        asking = self._asking.get(request)
+        if asking is not None and asking.operation != COMPLETION:
+            self._left[request] = asking.operation
+            if len(self._left) > LEFT_BEHIND:
+                del self._left[next(iter(self._left))]
+
     def recovered(self, entry: Entry) -> None:
         """The same of one that a process which died had begun. How long it took nobody knows."""
         self._count(table.LEGS, entry.model, entry.target, entry.outcome)
@@ -194,7 +215,8 @@ class Recording:
         self._count(table.LEGS, model, target, "unreached")
 
     def cache(self, model: str, result: str) -> None:
-        """What the cache did for a leg: ``hit``, ``miss``, ``coalesced`` or ``bypass``."""
+        """What the cache did for a leg: ``hit``, ``miss`` or ``coalesced``. Of legs whose answers are not
+        shared nothing is told."""
         self._count(table.CACHE, model, result)
 
     def retried(self, target: str, reason: str) -> None:

@@ -168,7 +168,8 @@ FIRST_TOKEN_SECONDS = histogram(
 
 CACHE = counter(
     "gateway_cache_total",
-    "Legs that could share their answer: hit, miss (asked for others as well), or coalesced (heard another's).",
+    "Legs that could share their answer: hit, miss (asked for others as well), or coalesced (heard another's). All "
+    "others, whose answers say bypass, are in gateway_legs_total alone.",
     "model",
     "result",
 )

@@ -1,5 +1,6 @@
 """One leg's part in what is shared: it looks into the cache, joins a call under way or leads one of its own."""
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Protocol
 
@@ -75,6 +76,7 @@ class Share(Struct, eq=False):
 
     async def _fly(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
         flight = self.flights.joined(self, result, emit is not None)
+        leads = result.meter is None
         heard: list[Batch] = []
         hear = collected(heard) if emit is None and flight.streamed else emit if flight.streamed else None
         try:
@@ -82,6 +84,11 @@ class Share(Struct, eq=False):
         except Stopped:
             close(result, Unavailable("the gateway is stopping", retry_after=1.0), clock)
             return
+        except asyncio.CancelledError:
+            result.cache = result.cache or flight.result.cache
+            if leads and flight.result.meter is not None:
+                flight.result.meter.leave()
+            raise
         flown = flight.result
         outcome = flown.outcome
         assert outcome is not None

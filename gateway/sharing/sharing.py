@@ -94,6 +94,8 @@ class Sharing:
 
     def joined(self, share: Share, result: LegResult, streamed: bool) -> Flight:
         flight = self._joinable(share) if looks(share.directives) else None
+        if result.meter is not None:
+            result.meter.wait(result.started)
         if flight is not None:
             result.cache = "coalesced"
             return flight

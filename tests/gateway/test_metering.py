@@ -139,9 +139,17 @@ class Watching:
     def __init__(self) -> None:
         self.entries: tuple[Entry, ...] = ()
         self.unreached_: list[tuple[str, str]] = []
+        self.waits: list[float] = []
+        self.left_: list[str] = []
 
     def observe(self, entries: tuple[Entry, ...], began: float) -> None:
         self.entries += entries
+
+    def waited(self, request: str, began: float) -> None:
+        self.waits.append(began)
+
+    def left(self, request: str) -> None:
+        self.left_.append(request)
 
     def unreached(self, model: str, target: str) -> None:
         self.unreached_.append((model, target))

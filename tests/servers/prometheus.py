@@ -26,7 +26,12 @@ needs_prometheus = pytest.mark.skipif(
 def promtool(*arguments: str, given: bytes = b"") -> str:
     """What it says. Raises AssertionError, with that, when it is not content."""
     found = subprocess.run(
-        ["promtool", *arguments], input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=30
+        ["promtool", *arguments],
+        input=given,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        timeout=120,
     )
     said = found.stdout.decode()
     assert found.returncode == 0, said
