@@ -20,8 +20,8 @@ from bench.machine import choose_cores, describe
 from bench.measure import Bench, Options, Running, Sample, prepared
 from bench.overload import overload, refusals
 from bench.peers import PEERS, Peer, find_binary, gateway
-from bench.scenarios import OURS_ALONE, ROWS, SCENARIOS
-from bench.variants import with_keys, with_redis
+from bench.scenarios import MEASURED, OURS_ALONE, ROWS, SCENARIOS
+from bench.variants import VARIANTS
 
 QUICK = Options(reps=2, seconds=0.4, warm_up=0.2, memory_requests=20_000, calls=100, patience=1)
 WIDTH = 150  # of the table where the output is no terminal
@@ -117,7 +117,7 @@ def measure(bench: Bench, peers: Sequence[Peer], keys: Sequence[str], console: C
             status.update(f"measuring: {name}")
             together = [name, *(other for other, scenario in SCENARIOS.items() if scenario.beside == name)]
             repeat(bench, [(to, one) for to in targets for one in together if one in wanted[to.peer.name]], samples)
-    with console.status("measuring: start, memory, conversion, redis, keys, overload and demo"):
+    with console.status("measuring: what has a process of its own"):
         for peer in peers:
             if "start" in wanted[peer.name]:
                 samples[peer.name, "start"] = [bench.start(peer) for _ in range(bench.options.reps)]
@@ -125,10 +125,9 @@ def measure(bench: Bench, peers: Sequence[Peer], keys: Sequence[str], console: C
                 samples[peer.name, "memory"] = [bench.memory(peer)]
             if "conversion" in wanted[peer.name]:
                 samples[peer.name, "conversion"] = [conversion(bench, peer) for _ in range(bench.options.reps)]
-            if "redis" in wanted[peer.name]:
-                samples[peer.name, "redis"] = with_redis(bench, peer)
-            if "keys" in wanted[peer.name]:
-                samples[peer.name, "keys"] = with_keys(bench, peer)
+            for name in MEASURED:
+                if name in wanted[peer.name]:
+                    samples[peer.name, name] = VARIANTS[name](bench, peer)
             if "overload" in wanted[peer.name]:
                 samples[peer.name, "overload"] = overload(bench, peer)
             if "refusals" in wanted[peer.name]:

@@ -2,6 +2,7 @@
  *
  *     loadgen -p PORT -u PATH -d BODY_FILE -c CLIENTS (-t SECONDS | -n REQUESTS) [-r RATE]
  *             [-H 'Name: value']... [-w TEXT] [-k TIMES] [-e EVENTS] [-s] [-g GRACE_SECONDS] [-o]
+ *             [-i MARK [-b]] [-q OTHER_PORT]
  *
  * Closed loop (no -r): each client sends its next request when its answer is complete.
  * Open loop (-r): a request falls due every 1/RATE seconds whatever the answers do. One that finds all
@@ -17,6 +18,10 @@
  *
  * With -o (for overload) a whole answer of status 503 is a refusal: neither bad nor among the latencies, but counted,
  * with latencies, by itself. They run from when the request was sent.
+ *
+ * With -i every request is another one: the first MARK in the body, 16 characters or more, is written over with a
+ * number that no request had before, of this run or an earlier one. With -b the clients send the same number all at
+ * once, and the next when all have been answered. With -q every other client sends to that port.
  *
  * Events stamped "@<CLOCK_MONOTONIC nanoseconds>@" give the event delay: provider's write to our read.
  * Prints one JSON object. Connects to 127.0.0.1 only.
@@ -64,17 +69,20 @@ typedef struct {
     int64_t stamp;
     long events;
     int64_t first_byte;
+    char *request;
+    int port;
 } client;
 
 static struct {
-    int port, clients, times;
-    const char *path, *text;
+    int port, other_port, clients, times;
+    const char *path, *text, *mark;
     char headers[8192];
     char *request;
     size_t request_len;
     long limit, events;
     double seconds, rate, grace;
-    bool stream, overload;
+    bool stream, overload, bursts;
+    size_t mark_at; /* of the request */
 } opt = {.clients = 1, .times = 1, .path = "/", .grace = 30, .events = -1};
 
 static struct {
@@ -90,6 +98,8 @@ static int poller;
 static int64_t began, stop_at, last_finish;
 static client *all;
 static client **idle;
+static int64_t number; /* of the last request */
+static int in_burst; /* not yet answered */
 static int idle_count;
 static series overdue; /* due times of requests that found no idle client */
 static size_t overdue_head;
@@ -124,7 +134,7 @@ static void watch(client *c, int how, bool writable) {
 static void open_connection(client *c) {
     int one = 1;
     struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)opt.port),
+                             .sin_port = htons((uint16_t)c->port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to)) fail("connect");
@@ -140,7 +150,7 @@ static void reopen(client *c) {
 
 static void send_more(client *c, bool was_waiting) {
     while (c->sent < opt.request_len) {
-        ssize_t n = send(c->fd, opt.request + c->sent, opt.request_len - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send(c->fd, c->request + c->sent, opt.request_len - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0) {
             /* a broken connection shows when it is read */
             if (errno == EAGAIN && !was_waiting) watch(c, EPOLL_CTL_MOD, true);
@@ -151,7 +161,19 @@ static void send_more(client *c, bool was_waiting) {
     if (was_waiting) watch(c, EPOLL_CTL_MOD, false);
 }
 
+static void write_number(client *c) {
+    char digits[32];
+    size_t n = strlen(opt.mark);
+    snprintf(digits, sizeof digits, "%016lld", (long long)number);
+    memset(c->request + opt.mark_at, '0', n);
+    memcpy(c->request + opt.mark_at + n - 16, digits, 16);
+}
+
 static void start(client *c, int64_t due) {
+    if (opt.mark) {
+        if (!opt.bursts) number++;
+        write_number(c);
+    }
     count.started++;
     c->busy = true;
     c->whole = c->event_stream = c->close_after = c->in_stamp = false;
@@ -167,6 +189,12 @@ static void start(client *c, int64_t due) {
 
 static bool may_start(int64_t now) {
     return (!opt.limit || count.started < opt.limit) && now < stop_at;
+}
+
+static void start_burst(void) {
+    number++;
+    in_burst = opt.clients;
+    for (int i = 0; i < opt.clients; i++) start(&all[i], now_ns());
 }
 
 /* ---- judging an answer ---- */
@@ -233,6 +261,8 @@ static void finish(client *c, int64_t now) {
             start(c, overdue.items[overdue_head++]);
         else
             idle[idle_count++] = c;
+    } else if (opt.bursts) {
+        if (!--in_burst && may_start(now)) start_burst();
     } else if (may_start(now)) {
         start(c, now_ns());
     }
@@ -418,10 +448,11 @@ static void run(void) {
     for (int i = 0; i < opt.clients; i++) {
         if (opt.rate > 0)
             idle[idle_count++] = &all[i];
-        else if (may_start(began))
+        else if (!opt.bursts && may_start(began))
             start(&all[i], now_ns());
     }
     if (opt.rate > 0) begin_due(timer, &fallen_due);
+    if (opt.bursts) start_burst();
     while (under_way(now_ns(), fallen_due)) {
         int n = epoll_wait(poller, events, 256, 100);
         for (int i = 0; i < n; i++) {
@@ -490,12 +521,22 @@ static void build_request(const char *file) {
     if (k < 0 || (size_t)k >= head_room || fread(opt.request + k, 1, n, f) != n) fail(file);
     opt.request_len = (size_t)k + n;
     fclose(f);
+    if (!opt.mark) return;
+    const char *at = memmem(opt.request + k, n, opt.mark, strlen(opt.mark));
+    if (!at || strlen(opt.mark) < 16) {
+        fprintf(stderr, "loadgen: the body needs a MARK of 16 characters or more\n");
+        exit(2);
+    }
+    opt.mark_at = (size_t)(at - opt.request);
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t); /* microseconds: more than there will be requests */
+    number = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 static void read_options(int argc, char **argv) {
     const char *file = NULL;
     size_t used = 0;
-    for (int o; (o = getopt(argc, argv, "p:u:d:c:t:n:r:H:w:k:e:sg:o")) != -1;) {
+    for (int o; (o = getopt(argc, argv, "p:u:d:c:t:n:r:H:w:k:e:sg:oi:bq:")) != -1;) {
         switch (o) {
         case 'p': opt.port = atoi(optarg); break;
         case 'u': opt.path = optarg; break;
@@ -509,6 +550,9 @@ static void read_options(int argc, char **argv) {
         case 'e': opt.events = atol(optarg); break;
         case 's': opt.stream = true; break;
         case 'o': opt.overload = true; break;
+        case 'i': opt.mark = optarg; break;
+        case 'b': opt.bursts = true; break;
+        case 'q': opt.other_port = atoi(optarg); break;
         case 'g': opt.grace = atof(optarg); break;
         case 'H':
             used += (size_t)snprintf(opt.headers + used, sizeof opt.headers - used, "%s\r\n", optarg);
@@ -517,6 +561,7 @@ static void read_options(int argc, char **argv) {
         default: exit(2);
         }
     }
+    if (opt.bursts && (!opt.mark || opt.rate > 0)) exit(2);
     if (!opt.port || !file || opt.clients < 1 || (opt.seconds <= 0 && opt.limit <= 0)) {
         fprintf(stderr, "usage: loadgen -p PORT -u PATH -d BODY_FILE -c CLIENTS (-t SECONDS | -n REQUESTS) ...\n");
         exit(2);
@@ -529,7 +574,13 @@ int main(int argc, char **argv) {
     poller = epoll_create1(0);
     all = calloc((size_t)opt.clients, sizeof *all);
     idle = calloc((size_t)opt.clients, sizeof *idle);
-    for (int i = 0; i < opt.clients; i++) open_connection(&all[i]);
+    for (int i = 0; i < opt.clients; i++) {
+        all[i].request = opt.request;
+        if (opt.mark && !(all[i].request = malloc(opt.request_len))) fail("malloc");
+        if (opt.mark) memcpy(all[i].request, opt.request, opt.request_len);
+        all[i].port = opt.other_port && i % 2 ? opt.other_port : opt.port;
+        open_connection(&all[i]);
+    }
     run();
     /* The loop looks up from time to time only: what counts is when the last answer came. */
     print_result((double)((last_finish ? last_finish : now_ns()) - began) / 1e9);

@@ -15,7 +15,7 @@ from bench.machine import Cores, busy_seconds, calibrate
 from bench.peers import Peer, chat_body, environment, fill, find_binary
 from bench.processes import Process, Usage
 from bench.programs import Load, Outcome, build, generate
-from bench.scenarios import EVENTS, SCENARIOS, TYPED_ANSWER, Ask, Scenario
+from bench.scenarios import EVENTS, MARK, NUMBERED, SCENARIOS, TYPED_ANSWER, Ask, Scenario
 
 START_LIMIT_S = 60
 POLL_S = 0.004
@@ -121,15 +121,26 @@ class Bench:
         """CPU, latency and throughput under one stretch of load; latency added to that of `direct`, if given."""
         self.calibrations_ms.append(calibrate(self.cores.gateway))
         load = replace(target.load(scenario.ask), seconds=self._seconds(scenario))
+        asked = self.provider_calls()
         bystanders, before = Bystanders(self.mock), target.process.usage()
         outcome = self._generate(load, scenario)
         cpu_s = target.process.usage().since(before)
         foreign = bystanders.cores(cpu_s + outcome.cpu_s)
         figures = figures_of(outcome, cpu_s)
+        complaint = outcome.complaint() or calls_complaint(scenario, outcome.requests, self.provider_calls() - asked)
         if direct is not None:
             figures["added_p50_us"] = outcome.latency_us.p50 - direct.latency_us.p50
             figures["added_p99_us"] = outcome.latency_us.p99 - direct.latency_us.p99
-        return Sample(figures, foreign, outcome.complaint())
+        return Sample(figures, foreign, complaint)
+
+    def provider_calls(self) -> int:
+        """How many calls the provider has got."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.mock_port, timeout=20)
+        try:
+            connection.request("GET", "/calls")
+            return int(json.loads(connection.getresponse().read())["calls"])
+        finally:
+            connection.close()
 
     def memory(self, peer: Peer) -> Sample:
         """Resident megabytes of a fresh process tree: at once, after a tenth of the requests, after all."""
@@ -162,6 +173,8 @@ class Bench:
             load = replace(load, events=EVENTS)
         else:
             load = replace(load, text=scenario.answer_text, times=scenario.answers)
+        if scenario.ask in NUMBERED:
+            load = replace(load, mark=MARK, bursts=scenario.bursts)
         return generate(replace(load, clients=scenario.clients, rate=scenario.rate), self.cores.load)
 
 
@@ -197,6 +210,16 @@ def figures_of(outcome: Outcome, cpu_s: float) -> dict[str, float]:
             "event_delay_p99_us": outcome.event_delay_us.p99,
         }
     return figures
+
+
+def calls_complaint(scenario: Scenario, requests: int, calls: int) -> str:
+    """What is wrong with how often the provider was asked; empty if nothing. A first target that fails answers now and
+    then, and then the second is not asked."""
+    wanted = scenario.provider_calls(requests)
+    spared = wanted // 1000 if scenario.ask == "fallback" else 0
+    if wanted - spared <= calls <= wanted:
+        return ""
+    return f"bad answers: {requests} requests were {calls} calls for the provider, not {wanted}"
 
 
 def free_port() -> int:

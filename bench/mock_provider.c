@@ -12,6 +12,10 @@
  *     m1--d5000     5000 microseconds before each chunk (default 0: back to back)
  *     m1--l20000    20000 microseconds before a whole answer (default 0)
  *     m1--t         a whole answer's text is TEXT, a JSON string with its quotes
+ *     m1--s503      status 503 in place of an answer, but for one of STEADFAST: a breaker that opens after more
+ *                   failures than that, one after the other, never does
+ *
+ * GET /calls tells how many POSTs have come: {"calls": 1}.
  *
  * The text of each content chunk is "@<CLOCK_MONOTONIC nanoseconds>@": a reader on the same machine
  * knows how long the chunk was under way.
@@ -34,7 +38,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_CONNECTIONS = 4096, MAX_REQUEST = 64 << 20, DEFAULT_CHUNKS = 100, MAX_TEXT = 4096 };
+enum { MAX_CONNECTIONS = 4096, MAX_REQUEST = 64 << 20, DEFAULT_CHUNKS = 100, MAX_TEXT = 4096, STEADFAST = 4096 };
 
 /* Streams due within this time leave together: what the kernel's default timer slack does to a
  * server that sleeps in epoll_wait. */
@@ -63,6 +67,7 @@ static int64_t armed_for = INT64_MAX;
 static connection *waiting[MAX_CONNECTIONS];
 static int waiting_count;
 static connection *free_list;
+static long calls, failures;
 
 static int64_t now_ns(void) {
     struct timespec t;
@@ -316,13 +321,28 @@ static void read_model(connection *c, const char *body, size_t n) {
 }
 
 static void answer(connection *c, const char *line, size_t line_len, const char *body, size_t n) {
+    if (!strncmp(line, "GET /calls ", 11)) {
+        char text[40];
+        send_json(c, "200 OK", text, (size_t)snprintf(text, sizeof text, "{\"calls\": %ld}", calls));
+        return;
+    }
     if (!strncmp(line, "GET ", 4)) {
         static const char models[] = "{\"object\":\"list\",\"data\":[]}";
         send_json(c, "200 OK", models, sizeof models - 1);
         return;
     }
+    calls++;
     c->chat = memmem(line, line_len, "/chat/completions ", 18) != NULL;
     read_model(c, body, n);
+    long status = option(c->model, "--s", 0);
+    if (status && ++failures % STEADFAST) {
+        static const char error[] =
+            "{\"error\":{\"message\":\"The server is overloaded.\",\"type\":\"server_error\",\"code\":null}}";
+        char text[40];
+        snprintf(text, sizeof text, "%ld Not Today", status);
+        send_json(c, text, error, sizeof error - 1);
+        return;
+    }
     if (json_true(body, n, "stream")) {
         c->usage = json_true(body, n, "include_usage");
         c->chunks = (int)option(c->model, "--k", DEFAULT_CHUNKS);

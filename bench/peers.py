@@ -14,15 +14,28 @@ from pathlib import Path
 from string import Template
 
 from bench import Problem
-from bench.scenarios import AS_CHAT, GAP_US, LONG_PROMPT, PROMPT, TYPE_NAME, TYPE_TEXT, TYPED_ASKS, Ask
+from bench.scenarios import (
+    AS_CHAT,
+    AT_ZERO,
+    GAP_US,
+    GATEWAY_ONLY,
+    LONG_PROMPT,
+    NUMBERED,
+    NUMBERED_PROMPT,
+    PROMPT,
+    TYPE_NAME,
+    TYPE_TEXT,
+    TYPED_ASKS,
+    Ask,
+)
 
 BODY_OPTIONS = {"max_tokens": 256, "temperature": 0.7, "top_p": 1}
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin"  # where servers live, often not in a user's PATH
 
 
 def chat_body(ask: Ask) -> bytes | None:
-    """The request in OpenAI's chat wire, about 440 bytes; None for what that wire cannot say."""
-    if ask == "three" or ask in AS_CHAT or ask in TYPED_ASKS:
+    """The request in OpenAI's chat wire, about 440 bytes; None for what only the gateway is asked."""
+    if ask in GATEWAY_ONLY:
         return None
     model = f"m1--d{GAP_US}" if ask == "paced" else "m1"
     messages = [{"role": "user", "content": LONG_PROMPT if ask == "long" else PROMPT}]
@@ -36,8 +49,13 @@ def gateway_body(ask: Ask) -> bytes:
     """The same request in the gateway's own wire, or in OpenAI's, of which it speaks both."""
     if ask in AS_CHAT:
         return chat_body(AS_CHAT[ask]) or b""
-    model = {"three": ["m1", "m2", "m3"], "paced": "paced"}.get(ask, "typed" if ask in TYPED_ASKS else "m1")
-    body = {"model": model, "prompt": LONG_PROMPT if ask == "long" else PROMPT, **BODY_OPTIONS}
+    model = {"three": ["m1", "m2", "m3"], "paced": "paced", "same": "slow", "fallback": "fallback"}.get(
+        ask, "typed" if ask in TYPED_ASKS else "m1"
+    )
+    prompt = LONG_PROMPT if ask == "long" else NUMBERED_PROMPT if ask in NUMBERED else PROMPT
+    body = {"model": model, "prompt": prompt, **BODY_OPTIONS}
+    if ask in AT_ZERO:
+        body["temperature"] = 0
     if ask in ("stream", "paced"):
         body["stream"] = True
     if ask == "typed":
@@ -115,6 +133,7 @@ NGINX = Peer(
 PEERS = {peer.name: peer for peer in (NGINX,)}
 
 ROUTING = """
+breaker: {failures: 10000, ratio: 1, least: 100000}  # it never opens: the row fallback
 limits:
   team: {usd_per_month: 100000000}
   key: {rpm: 100000000, tpm: 1000000000000, concurrent: 10000, usd_per_month: 1000000}
@@ -126,6 +145,11 @@ models:
   m3: {targets: [{provider: mock, model: m3, price: {input: 2.5, output: 10}}]}
   paced: {targets: [{provider: mock, model: m1--d%d, price: {input: 2.5, output: 10}}]}
   typed: {targets: [{provider: mock, model: m1--t, price: {input: 2.5, output: 10}}]}
+  slow: {targets: [{provider: mock, model: m1--l20000, price: {input: 2.5, output: 10}}]}
+  fallback:
+    targets:
+      - {provider: mock, model: m1--s503, price: {input: 2.5, output: 10}}
+      - {provider: mock, model: m1, fallback: true, price: {input: 2.5, output: 10}}
 """
 """Every call is counted under four limits and two budgets, and entered in the ledger with its cost."""
 

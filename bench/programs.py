@@ -50,6 +50,9 @@ class Load:
     times: int = 1  # ... this often at least
     events: int | None = None  # every answer is a stream of exactly so many events; None: a whole answer
     overload: bool = False  # refusals with status 503 are counted by themselves
+    mark: str = ""  # what each request has a number of its own in the place of
+    bursts: bool = False  # all clients send the same number at once, and the next when all are answered
+    other_port: int = 0  # to which every other client sends
 
     def arguments(self) -> list[str]:
         given = ["-p", str(self.port), "-u", self.path, "-d", str(self.body), "-c", str(self.clients)]
@@ -66,6 +69,12 @@ class Load:
             given += ["-s", "-e", f"{self.events}"]
         if self.overload:
             given += ["-o"]
+        if self.mark:
+            given += ["-i", self.mark]
+        if self.bursts:
+            given += ["-b"]
+        if self.other_port:
+            given += ["-q", str(self.other_port)]
         return given
 
 

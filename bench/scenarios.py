@@ -4,7 +4,10 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-Ask = Literal["one", "long", "three", "stream", "paced", "chat", "longchat", "chatstream", "typed", "untyped"]
+Ask = Literal[
+    "one", "long", "three", "stream", "paced", "chat", "longchat", "chatstream", "typed", "untyped",
+    "hit", "miss", "same", "fallback",
+]  # fmt: skip
 
 AS_CHAT: dict[Ask, Ask] = {"chat": "one", "longchat": "long", "chatstream": "stream"}
 """What is asked in OpenAI's own wire, and the same in the gateway's."""
@@ -15,6 +18,8 @@ PROMPT = (
     "the day one of the providers is slow. Answer in one short paragraph, without headings and without lists."
 )
 LONG_PROMPT = (PROMPT + " ") * (100_000 // (len(PROMPT) + 1))
+MARK = "################"
+NUMBERED_PROMPT = f"{MARK}. {PROMPT}"  # each request's has a number in the place of MARK
 EVENTS = 100  # of content in each stream
 GAP_US = 5000  # between the events of a paced stream
 ANSWER_TEXT = "stands between"  # is in every whole answer of the mock provider, once
@@ -53,15 +58,27 @@ TYPED_ASKS: tuple[Ask, ...] = ("typed", "untyped")
 """To which the mock provider answers TYPED_ANSWER, whether the type was told or not."""
 
 
+NUMBERED: tuple[Ask, ...] = ("miss", "same")
+"""Of which each request is another one, unless it is one of a burst."""
+
+AT_ZERO: tuple[Ask, ...] = ("hit", "miss", "same")
+"""Asked at temperature 0: the answers are kept."""
+
+GATEWAY_ONLY: tuple[Ask, ...] = ("three", *AS_CHAT, *TYPED_ASKS, *AT_ZERO, "fallback")
+"""What OpenAI's wire cannot say, or what is nothing to a proxy."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A load: what is asked, by how many clients, at `rate` requests a second or (0) as fast as it goes; and the
-    scenario with which it takes turns, where their difference is what counts."""
+    scenario with which it takes turns, where their difference is what counts. In `bursts` all clients ask the same at
+    once."""
 
     ask: Ask
     clients: int
     rate: float = 0
     beside: str = ""
+    bursts: bool = False
 
     @property
     def streams(self) -> bool:
@@ -77,6 +94,12 @@ class Scenario:
         """How many models' texts the answer holds."""
         return 3 if self.ask == "three" else 1
 
+    def provider_calls(self, requests: int) -> int:
+        """How many calls so many requests are for the provider."""
+        if self.bursts:
+            return requests // self.clients
+        return requests * {"three": 3, "hit": 0, "fallback": 2}.get(self.ask, 1)
+
 
 SCENARIOS = {
     "one": Scenario("one", clients=16),
@@ -91,9 +114,15 @@ SCENARIOS = {
     "chatstream": Scenario("chatstream", clients=8),
     "typed": Scenario("typed", clients=16),
     "untyped": Scenario("untyped", clients=16, beside="typed"),
+    "hit": Scenario("hit", clients=16),
+    "miss": Scenario("miss", clients=16),
+    "fallback": Scenario("fallback", clients=16),
 }
 
-OURS_ALONE = ("conversion", "demo", "redis", "keys", "overload", "refusals")
+MEASURED = ("hitredis", "redis", "keys", "coalesced", "coalesced2", "metrics")
+"""... in processes of their own."""
+
+OURS_ALONE = ("conversion", "demo", "overload", "refusals", *MEASURED)
 """What is measured in its own way, and of the gateway only."""
 
 Unit = Literal["us", "/s", "MB", "s", "calls"]
@@ -164,7 +193,14 @@ ROWS: dict[str, Row] = {
     "chatstream": Row(
         "a streamed chat of 100 events, 8 clients", "chatstream", "cpu_us", "us", _ratio(0.9), against="stream"
     ),
-    "redis": Row("one model, limits in Redis", "redis", "cpu_us", "us", _ratio(6.5), against="one"),
+    "hit": Row("a kept answer, 16 clients", "hit", "cpu_us", "us", _ratio(3.5), against="one"),
+    "hitredis": Row("the same, kept in Redis, limits there too", "hitredis", "cpu_us", "us", against="one"),
+    "miss": Row("one model, looked for and kept, 16 clients", "miss", "cpu_us", "us", against="one"),
+    "redis": Row("the same, kept in Redis, limits there too", "redis", "cpu_us", "us", _ratio(6.5), against="one"),
+    "coalesced": Row("one more of 20 calls that ask the same at once", "coalesced", "cpu_us", "us", against="one"),
+    "coalesced2": Row("the same, two replicas with one Redis", "coalesced2", "cpu_us", "us", against="one"),
+    "fallback": Row("the first target answers 503, the second answers", "fallback", "cpu_us", "us", against="one"),
+    "metrics": Row("of one call, what is counted for /metrics", "metrics", "cpu_us", "us", Target("at most", 12)),
     "keys": Row("one model, 1,000,000 keys", "keys", "cpu_us", "us", _ratio(1.1, "one"), against="one"),
     "typed": Row("a typed call, 16 clients", "typed", "cpu_us", "us", Target("difference", 60, "untyped")),
     "untyped": Row("the same without the type", "untyped", "cpu_us", "us"),

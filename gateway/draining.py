@@ -27,6 +27,10 @@ SETTLING = 5.0
 CLOSING = 15.0
 """Seconds for all else that is to be brought home: entries of the ledger above all."""
 
+DOORS = 16
+"""How often each socket is listened to. At each turn of the event loop uvloop takes one new connection from each: with
+one, and some hundred calls at each turn, whoever comes new would wait for seconds while the others are served."""
+
 
 class Server(uvicorn.Server):
     """``seconds`` is how long calls that are under way may go on."""
@@ -37,13 +41,15 @@ class Server(uvicorn.Server):
         self._told = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._hurry = False
+        self._doors: list[socket.socket] = []
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        self._doors = [listening.dup() for listening in sockets or [] for _ in range(DOORS - 1)]
+        await super().startup(None if sockets is None else [*sockets, *self._doors])
         signal.signal(signal.SIGHUP, self._hear_reload)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
@@ -70,7 +76,7 @@ class Server(uvicorn.Server):
             await self._cut()
         for server in self.servers:
             server.close()
-        for listening in sockets or []:
+        for listening in [*(sockets or []), *self._doors]:
             listening.close()
         for connection in list(self.server_state.connections):
             connection.transport.close()

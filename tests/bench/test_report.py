@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.__main__ import repeat, wanted_scenarios
-from bench.measure import Options, Sample
+from bench.measure import Options, Sample, calls_complaint
 from bench.peers import NGINX, gateway
 from bench.processes import Usage
 from bench.report import Figure, failures, fill_in, summarise
@@ -112,3 +112,21 @@ def test_cpu_is_exact_by_threads_and_falls_back_to_ticks_when_one_has_ended() ->
     before = Usage({1: 1_000_000, 2: 5_000_000}, ticks=10)
     assert Usage({1: 3_000_000, 2: 5_000_000, 3: 500_000}, 10).since(before) == 0.0025
     assert Usage({1: 3_000_000}, ticks=12).since(before) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "requests", "right", "wrong"),
+    [
+        (Scenario("one", 16), 100, 100, 101),
+        (Scenario("three", 16), 100, 300, 100),
+        (Scenario("hit", 16), 100, 0, 1),
+        (Scenario("miss", 16), 100, 100, 99),
+        (Scenario("same", 20, bursts=True), 100, 5, 6),
+        (Scenario("fallback", 16), 10_000, 19_998, 10_000),
+    ],
+)
+def test_how_often_the_provider_was_asked_is_a_part_of_the_answers_being_good(
+    scenario: Scenario, requests: int, right: int, wrong: int
+) -> None:
+    assert calls_complaint(scenario, requests, right) == ""
+    assert calls_complaint(scenario, requests, wrong).startswith("bad answers")
