@@ -5,7 +5,7 @@ A provider's failure is a value; an exception out of here is a bug, or the calle
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import accumulate
 
 from msgspec import Struct
@@ -44,93 +44,79 @@ AT_ONCE = 4
 async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     """Asks the leg's targets in turn and leaves the answer, or the last reason why there is none, in ``result``. What
     was used is noted, however it ends."""
+    leg, outcome = result.leg, None
+    first = leg.targets[0]
     try:
-        close(result, await Asking(result, clock, emit).outcome(), clock)
+        if is_up(first, clock.steady()):
+            outcome = await by_all_paths(result, first, leg.first, clock, emit)
+        if not isinstance(outcome, Reply) or result.broken or result.whole:
+            outcome = await Asking(result, clock, emit).outcome(first, outcome)
+        close(result, outcome, clock)
     finally:
         if result.meter is not None:
             result.meter.end(result)
 
 
 class Asking:
-    """One leg's way through its targets."""
-
-    __slots__ = ("_clock", "_course", "_emit", "_half", "_last", "_leg", "_result")
+    """One leg's way through its targets, after the first has failed or cannot be asked now."""
 
     def __init__(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
         self._result = result
         self._leg = result.leg
         self._clock = clock
         self._emit = emit
-        self._course: Course | None = None
         self._half: Half | None = None
         self._last: tuple[Target, ProviderError] | None = None
 
-    async def outcome(self) -> Outcome:
-        result, emit = self._result, self._emit
-        first = self._leg.targets[0]
-        outcome: Outcome | None = None
-        target = first if is_up(first, self._clock.steady()) else await self._next(self._leg.targets)
+    async def outcome(self, first: Target, outcome: Outcome | None) -> Outcome:
+        """``outcome`` is the first target's, None if it was not asked."""
+        result, leg, clock = self._result, self._leg, self._clock
+        self._course = Course(leg.targets if outcome is None else leg.targets[1:], leg.policy.retrying, result.until)
+        target: Target | None = first
         while target is not None:
-            asked = self._leg.first if target is first else expressible(result, target)
-            if asked is not None:  # else it has no words for the call; why the others failed is what counts
-                if self._last is not None:
-                    tell(self._leg, self._last[0], target, self._last[1])
-                outcome = await self._try(target, asked)
-                if isinstance(outcome, Reply) and not result.broken:
-                    break
-                if any(result.sent) or not self._goes_on(target, outcome):
-                    break  # what the caller has read cannot be unsaid
-            target = await self._next(self._leg.targets[1:])
+            if outcome is not None and self._is_last(target, outcome):
+                break
+            outcome, target = await self._next(outcome)
         if self._half is not None and (result.broken or not isinstance(outcome, Reply)):
             outcome = self._half.restored(result)
         if outcome is None:
-            assert self._course is not None
-            return self._course.passed_over(self._clock.steady())
-        if result.whole and emit is not None and isinstance(outcome, Reply):
-            await told(result, outcome, emit)
+            return self._course.passed_over(clock.steady())
+        if result.whole and self._emit is not None and isinstance(outcome, Reply):
+            await told(result, outcome, self._emit)
         return outcome
 
-    async def _try(self, target: Target, asked: tuple[Asked, ...]) -> Outcome:
-        """One target, by weaker paths as well where it refuses the one to which it is held."""
-        result, clock, emit, standing = self._result, self._clock, self._emit, target.standing
-        result.target = target
-        if standing is None:
-            return await by_all_paths(result, target, asked, emit)
-        began = clock.steady()
-        ticket = standing.begin(began, self._last is not None and self._last[0] is target)
-        try:
-            outcome = await by_all_paths(result, target, asked, emit)
-        except BaseException:
-            standing.left(ticket)
-            raise
-        now = clock.steady()
-        failure = outcome if isinstance(outcome, ProviderError) else None
-        standing.end(ticket, now, failure, (result.heard or now) - began)
-        return outcome
-
-    def _goes_on(self, target: Target, outcome: Outcome) -> bool:
-        """Notes what came of a target; whether another may do better."""
+    def _is_last(self, target: Target, outcome: Outcome) -> bool:
+        """Notes what came of a target; whether it is the end. What the caller has read cannot be unsaid."""
+        result, leg = self._result, self._leg
         if isinstance(outcome, Reply):
-            result = self._result
-            self._half = self._half or Half(outcome, target, result.path, result.broken, result.kept)
+            if result.broken:
+                self._half = self._half or Half(outcome, target, result.path, result.broken, result.kept)
+            return not result.broken or any(result.sent)
+        if any(result.sent):
             return True
         self._last = (target, outcome)
-        course, now = self._way(self._leg.targets[1:]), self._clock.steady()
-        if course.failed(target, outcome, now):
-            return True
-        others = detour(self._leg, outcome)
-        if not others or target in others:
+        if self._course.failed(target, outcome, self._clock.steady()):
             return False
-        self._course = Course(others, self._leg.policy.retrying, self._result.until)
-        return True
+        others = detour(leg, outcome)
+        if not others or target in others:
+            return True
+        self._course = Course(others, leg.policy.retrying, result.until)
+        return False
 
-    def _way(self, targets: Sequence[Target]) -> Course:
-        if self._course is None:
-            self._course = Course(targets, self._leg.policy.retrying, self._result.until)
-        return self._course
-
-    async def _next(self, targets: Sequence[Target]) -> Target | None:
-        return await following(self._way(targets), self._clock)
+    async def _next(self, outcome: Outcome | None) -> tuple[Outcome | None, Target | None]:
+        """Asks one more target, if there is one: what came of it, and which it was. Those that have no words for the
+        call are passed over; why the others failed is what counts."""
+        result, leg = self._result, self._leg
+        while (target := await following(self._course, self._clock)) is not None:
+            asked = leg.first if target is leg.targets[0] else expressible(result, target)
+            if asked is None:
+                continue
+            again = False
+            if self._last is not None:
+                tell(leg, self._last[0], target, self._last[1])
+                again = self._last[0] is target
+            return await by_all_paths(result, target, asked, self._clock, self._emit, again), target
+        return outcome, None
 
 
 async def following(course: Course, clock: Clock) -> Target | None:
@@ -156,11 +142,19 @@ def detour(leg: Leg, failure: ProviderError) -> tuple[Target, ...]:
     return leg.policy.on_filtered if isinstance(failure, Filtered) else ()
 
 
-async def by_all_paths(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Outcome:
+async def by_all_paths(
+    result: LegResult,
+    target: Target,
+    asked: tuple[Asked, ...],
+    clock: Clock,
+    emit: Emit | None,
+    again: bool = False,
+) -> Outcome:
     """A target by the path that is the first choice, and by weaker ones where it has no word for that."""
-    outcome = await try_target(result, target, asked, emit)
+    result.target = target
+    outcome = await try_target(result, target, asked, clock, emit, again)
     if isinstance(outcome, Rejected) and outcome.param == REFUSED and result.leg.keeping is not None:
-        outcome = await on_weaker_paths(result, target, asked, emit, outcome)
+        outcome = await on_weaker_paths(result, target, asked, clock, emit, outcome)
     return outcome
 
 
@@ -180,7 +174,7 @@ class Half(Struct):
 
 
 async def on_weaker_paths(
-    result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None, outcome: Outcome
+    result: LegResult, target: Target, asked: tuple[Asked, ...], clock: Clock, emit: Emit | None, outcome: Outcome
 ) -> Outcome:
     """The same target without what it has refused: in a mode for JSON, and then by the prompt alone."""
     constraint = result.leg.call.constraint
@@ -190,7 +184,7 @@ async def on_weaker_paths(
         again = None if path is None else expressible(result, target, path)
         if again is None:
             break
-        outcome = await try_target(result, target, again, emit)
+        outcome = await try_target(result, target, again, clock, emit)
     return outcome
 
 
@@ -202,16 +196,30 @@ def expressible(result: LegResult, target: Target, forced: Path | None = None) -
         return None
 
 
-async def try_target(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Outcome:
-    """One try of a target."""
+async def try_target(
+    result: LegResult,
+    target: Target,
+    asked: tuple[Asked, ...],
+    clock: Clock,
+    emit: Emit | None,
+    again: bool = False,
+) -> Outcome:
+    """One try of a target, of which its standing learns how it ended. ``again``: it was asked just before."""
     result.attempts += 1
     if result.leg.keeping is not None:
         result.path, result.whole = asked[0].path, not asked[0].call.stream
         result.broken, result.kept = {}, {}
+    standing, began, ticket = target.standing, clock.steady(), 0
+    if standing is not None:
+        ticket = standing.begin(began, again)
     try:
         if result.meter is not None:
             result.meter.begin(target)
         reply = await attempt(result, target, asked, emit)
+        if standing is not None:
+            now = clock.steady()
+            standing.end(ticket, now, None, (result.heard or now) - began)
+            standing = None  # it has its answer, whatever we make of it
         if result.broken and len(result.broken) == len(reply.choices):
             raise result.broken[0]
         params = result.leg.call.params
@@ -220,7 +228,14 @@ async def try_target(result: LegResult, target: Target, asked: tuple[Asked, ...]
         return reply
     except ProviderError as failure:
         log.warning("%s: %s (%s)", target.name, failure.message, failure.code)
+        if standing is not None:
+            now = clock.steady()
+            standing.end(ticket, now, failure, now - began)
         return failure
+    except BaseException:
+        if standing is not None:
+            standing.left(ticket)
+        raise
 
 
 async def told(result: LegResult, reply: Reply, emit: Emit) -> None:

@@ -120,7 +120,7 @@ async def test_a_long_retry_after_is_passed_on(client: httpx.AsyncClient, provid
 @pytest.mark.parametrize("status", [401, 403, 402])
 async def test_a_dead_key_is_rotated_out_at_once(serve: Serve, provider: Provider, status: int) -> None:
     provider.turns["k"] = [Script(status=status)]
-    async with serve(ROUTING.replace("pause: 0.3", "pause: 60")) as client:
+    async with serve(ROUTING.replace("pause: 0.3", "pause: 30")) as client:
         assert (await ask(client, "keyed")).status_code == 200
         first, second = [seen.headers["authorization"] for seen in provider.seen]
         assert first != second

@@ -435,7 +435,7 @@ async def test_of_more_answers_than_are_wanted_the_wrong_ones_are_left_out(
     response = await http.post("/v1/completions", json=body)
     assert [choice["text"] for choice in response.json()["choices"]] == [GOOD] and len(provider.seen) == 2
     says(provider, "guided", BAD)
-    response = await http.post("/v1/completions", json=body)
+    response = await http.post("/v1/completions", json=body | {"prompt": "another, so that nothing is kept of it"})
     assert response.status_code == 422 and "best_of" in response.json()["error"]["message"]
 
 
