@@ -155,7 +155,7 @@ class LegMeter(Struct, eq=False):
         watch = self.accounts.watch
         if watch is not None and not self.ended:
             watch.left(self.request)
-            watch.waited(self.request, self._waits())
+            watch.waited(self.request, self.sendings[0].began if self.sendings else self.began)
 
     def hit(self, target: str, began: float) -> None:
         self.served, self.began = target, began
@@ -188,18 +188,15 @@ class LegMeter(Struct, eq=False):
             self.accounts.settle(self.hold, tokens, nano)
         watch = self.accounts.watch
         if watch is not None:
+            began = self.sendings[0].began if self.sendings else self.began
             if entries:
-                watch.observe(entries, self._waits())
-            elif began := self._waits():
+                watch.observe(entries, began)
+            elif began:
                 watch.waited(self.request, began)
             if self.place > self.noted and isinstance(result.outcome, ProviderError):
                 self._missed()
             for target in self.missed:
                 watch.unreached(self.model, target.name)
-
-    def _waits(self) -> float:
-        """Since when; 0 of one that does not."""
-        return self.sendings[0].began if self.sendings else self.began
 
     # ------------------------------------------------------------------ before
 

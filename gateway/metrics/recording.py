@@ -133,7 +133,8 @@ class Recording:
             values[place + FIRST_SUM] += until
 
     def broken(self, route: str, reason: str) -> None:
-        """A stream that had begun was not completed: ``caller_left`` or ``failed``."""
+        """A stream that had begun was not completed: ``caller_left``, ``failed`` by a mistake of ours, or the
+        code of the reason for which the gateway broke it off."""
         self._count(table.BROKEN, route, reason)
 
     def shed(self, reason: str) -> None:

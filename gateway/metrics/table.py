@@ -102,7 +102,8 @@ FIRST_BYTE_SECONDS = histogram(
 OVERHEAD = histogram(
     "gateway_overhead_seconds",
     "Time of a request in which no model was being asked: before the first was, and after the last had answered. What "
-    "it takes to read a long body from its caller is in it; waiting for a turn or for a retry is not.",
+    "it takes to read a long body from its caller is in it; waiting for a turn at a provider, for a retry, or for what "
+    "another call is given, is not.",
     OVERHEAD_SECONDS,
     "route",
 )

@@ -135,6 +135,25 @@ async def test_a_target_without_a_turn_is_told_as_unreached() -> None:
     assert watch.unreached_ == [("m", "p/b")]
 
 
+async def test_who_waits_and_has_no_entry_is_told_to_have_waited() -> None:
+    """Of one who heard a failure, or who left; one whom the cache has answered at once did not wait."""
+    notebook, watch = book(), Watching()
+    notebook.accounts = msgspec.structs.replace(notebook.accounts, watch=watch)
+    of = leg(priced(Playing(a=says("x")), "a"))
+    waiting, served, late = notebook.meter("h.0"), notebook.meter("h.1"), notebook.meter("h.2")
+    for meter in (waiting, late):
+        meter.wait(5.0)
+    served.hit("p/a", 0.0)
+    for meter in (waiting, served):
+        meter.end(LegResult(of, 5.0))
+    assert watch.waits == [5.0] and [one.outcome for one in watch.entries] == ["hit"]
+    late.leave()
+    assert watch.waits == [5.0, 5.0] and watch.left_ == [late.request]
+    late.end(LegResult(of, 5.0))
+    late.leave()
+    assert watch.left_ == [late.request]
+
+
 class Watching:
     def __init__(self) -> None:
         self.entries: tuple[Entry, ...] = ()

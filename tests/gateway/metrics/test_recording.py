@@ -10,6 +10,7 @@ import pytest
 from gateway.ledger.entry import Entry
 from gateway.limits.types import Granted, Standing, Subject
 from gateway.metrics import Metrics
+from gateway.metrics.recording import LEFT_BEHIND
 from gateway.metrics.table import OTHER
 from tests.gateway.metrics.exposition import Told
 
@@ -101,6 +102,32 @@ def test_what_reaches_no_model_is_all_overhead(metrics: Metrics, clock: Time) ->
     assert found.by("gen_ai_server_request_duration_seconds_count", "gen_ai_operation_name", "error_type") == {
         ("embeddings", "invalid_api_key"): 1
     }
+
+
+def test_waiting_for_what_others_are_given_is_no_overhead(metrics: Metrics, clock: Time) -> None:
+    metrics.begun("r", "/v1/completion")
+    began = clock.now
+    clock.now += 30
+    metrics.waited("r", began)
+    clock.now += 0.0002
+    metrics.answered("r", 502, "red", "unavailable")
+    assert told(metrics).total("gateway_overhead_seconds_sum") == pytest.approx(0.0002)
+    metrics.waited("gone", began)
+
+
+def test_what_comes_of_a_call_whose_caller_left(metrics: Metrics, clock: Time) -> None:
+    """It is still what they asked for."""
+    metrics.begun("r", "/v1/chat/completions")
+    metrics.left("r")
+    metrics.answered("r", 0, "red", "caller_left")
+    metrics.observe((ENTRY,), clock.now)
+    for number in range(2000):
+        metrics.begun(str(number), "/v1/chat/completions")
+        metrics.left(str(number))
+        metrics.answered(str(number), 0, "red", "caller_left")
+    assert len(metrics._left) == LEFT_BEHIND
+    found = told(metrics).by("gen_ai_client_operation_duration_seconds_count", "gen_ai_operation_name")
+    assert found == {("chat",): 1}
 
 
 def test_who_left_before_there_was_a_status(metrics: Metrics) -> None:
