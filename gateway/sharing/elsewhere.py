@@ -8,21 +8,27 @@ has heard the end. Without Redis each process leads its own.
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol
+from itertools import count
+from typing import Any, Literal, Protocol, TypeVar
+
+from msgspec import Struct
 
 from adapters.chat import weight
-from adapters.errors import ProviderError, Unavailable
+from adapters.errors import Invalid, ProviderError, Unavailable
 from adapters.types import Choice, Delta, Reply
 from gateway.caching.entry import Kept
 from gateway.caching.gathering import batches, whole
 from gateway.limits.types import StoreDown
-from gateway.sharing.flight import Batch, Flight
+from gateway.sharing.flight import Batch, Flight, Stopped, size
 from gateway.sharing.messages import Kind, Message, error_of, failed_by, read, written
 from gateway.sharing.share import Share, kept_of
 from gateway.types import Clock, LegResult
 
 log = logging.getLogger("gateway.sharing")
+
+T = TypeVar("T")
 
 LEASE = 0.6
 """Seconds for which a process holds a call without saying that it is still at it."""
@@ -33,14 +39,25 @@ RENEWED = 0.2
 SILENCE = 0.6
 """Seconds after which a process that was heard is taken for dead; and one that heard, after twice as many."""
 
+LATE = 0.2
+"""Seconds by which the clock is beyond that when this process has been away itself, and may find that it was told."""
+
 LINGERING = 0.2
 """Seconds that an answer has to reach the cache, before others may ask for it anew."""
 
 PAUSE = 0.05
 """Seconds between two tries to take the place of one who has gone."""
 
+TRIES = 2
+"""Times that one who holds a call may know of no such call, before it is asked for all the same."""
+
 MOST = 1 << 20
-"""Characters that wait to be told to another process, before the provider has to wait."""
+"""Bytes that another process may be behind, and that wait to be told to it, before the provider has to wait."""
+
+FAREWELL = 0.3
+"""Seconds to say that this process stops."""
+
+Heard = Literal["ended", "silent", "unknown", "alone"]
 
 
 class Leases(Protocol):
@@ -63,6 +80,19 @@ def channel(name: str) -> str:
     return f"flights:{name}"
 
 
+class Telling(Struct, eq=False):
+    """What another process is told of a call. ``heard`` is when it last said that it hears, by the steady clock,
+    ``taken`` how many reads it has taken by then."""
+
+    key: str
+    to: str
+    ear: int
+    news: asyncio.Event
+    heard: float
+    taken: int = 0
+    task: asyncio.Task[None] | None = None
+
+
 class Elsewhere:
     """``name`` is this process's among all. ``kept`` asks the cache."""
 
@@ -80,47 +110,70 @@ class Elsewhere:
         self._clock = clock
         self._kept = kept
         self._leading: dict[str, Flight] = {}
-        self._inboxes: dict[str, asyncio.Queue[tuple[Message, Kept | None]]] = {}
-        self._telling: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._followers: dict[tuple[str, str], float] = {}  # when each was heard last
+        self._ears = count(1)
+        self._inboxes: dict[int, asyncio.Queue[tuple[Message, Kept | None]]] = {}
+        self._tellings: dict[tuple[str, int], Telling] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._renewing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._post.listen(channel(self._name), self._heard)
-        self._begin(self._renew())
+        self._renewing = asyncio.get_running_loop().create_task(self._renew())
 
     async def close(self) -> None:
-        tasks = [*self._tasks, *self._telling.values()]
-        for task in tasks:
+        """Those who hear are told, as far as there is time."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=FAREWELL)
+        rest = [*self._tasks, *([] if self._renewing is None else [self._renewing])]
+        for task in rest:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if rest:
+            await asyncio.wait(rest)
 
     async def fly(self, flight: Flight, share: Share, lead: Callable[[], Awaitable[None]]) -> None:
         """Hears a call that another process has begun, or else begins it, by ``lead``, so that others can hear it."""
         key = share.digest
-        while True:
+        unknown = 0
+        while unknown < TRIES:
             try:
-                holder = await self._leases.claim(key, LEASE)
+                holder = await self._claim(key)
             except StoreDown:
-                await lead()
-                return
+                break
             if holder is None:
-                await self._lead(key, flight, lead)
+                break
+            heard = await self._hear(holder, key, flight)
+            if heard == "ended":
                 return
-            if await self._hear(holder, key, flight, share):
-                return
-            if flight.batches:
+            if flight.spoken:
                 gone = Unavailable("another process of the gateway, which had asked for this answer, has gone")
                 self._close(flight, gone)
                 return
+            flight.result.attempts, flight.result.served = 0, ""
+            if heard == "alone":
+                await lead()
+                return
+            unknown += heard == "unknown"
             kept = await self._kept(share)
             if kept is not None:
                 self._tell_whole(flight, kept)
                 return
             await asyncio.sleep(PAUSE)
+        await self._lead(key, flight, lead)
 
     # ------------------------------------------------------------------ leading
+
+    async def _claim(self, key: str) -> str | None:
+        claim = self._begin(self._leases.claim(key, LEASE))
+        try:
+            return await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            self._begin(self._give_back(key, claim))
+            raise
+
+    async def _give_back(self, key: str, claim: asyncio.Task[str | None]) -> None:
+        """Nobody is there any more for whom it was claimed."""
+        if await claim is None:
+            await self._release(key, False)
 
     async def _lead(self, key: str, flight: Flight, lead: Callable[[], Awaitable[None]]) -> None:
         self._leading[key] = flight
@@ -135,153 +188,175 @@ class Elsewhere:
         if kept:
             await asyncio.sleep(LINGERING)
         if key not in self._leading:
-            with contextlib.suppress(StoreDown):
-                await self._leases.release(key)
+            await self._leases.release(key)
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(RENEWED)
-            for key in list(self._leading):
-                with contextlib.suppress(StoreDown):
-                    await self._leases.renew(key, LEASE)
+            said = [self._leases.renew(key, LEASE) for key in self._leading]
+            for failure in await asyncio.gather(*said, return_exceptions=True):
+                if isinstance(failure, Exception) and not isinstance(failure, StoreDown):
+                    log.error("a call could not be held for this process", exc_info=failure)
 
-    async def _tell(self, key: str, flight: Flight, to: str) -> None:
+    async def _tell(self, flight: Flight, telling: Telling) -> None:
         """Tells another process what comes of a call, until its end."""
         waiting: list[Batch] = []
-        news, own = asyncio.Event(), LegResult(flight.result.leg, 0.0)
+        ahead: deque[tuple[int, int]] = deque()  # the places and sizes of what it may not have taken yet
+        own = LegResult(flight.result.leg, 0.0)
         ready: asyncio.Future[None] | None = None
-        size = place = 0
+        tries = waits = place = 0
 
         def emit(result: LegResult, deltas: list[Delta], shift: int) -> asyncio.Future[None] | None:
-            nonlocal ready, size
+            nonlocal ready, tries, waits
+            if result.attempts != tries:  # what an earlier target has said before it failed is void
+                tries, waits = result.attempts, 0
+                waiting.clear()
             waiting.append((shift, deltas))
-            size += sum([len(delta.text) + 64 for delta in deltas])
-            news.set()
-            if size > MOST and ready is None:
+            waits += size(deltas)
+            telling.news.set()
+            if waits > MOST and ready is None:
                 ready = asyncio.get_running_loop().create_future()
             return ready
 
         if flight.streamed:
             own.sent = [0] * flight.result.leg.call.choices
         hearing = asyncio.create_task(flight.hear(own, emit if flight.streamed else None))
-        hearing.add_done_callback(lambda _: news.set())
+        hearing.add_done_callback(lambda _: telling.news.set())
+        flown = flight.result
         try:
             while not hearing.done() or waiting:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(RENEWED):
-                        await news.wait()
-                news.clear()
-                told, waiting, size = waiting, [], 0
+                        await telling.news.wait()
+                telling.news.clear()
+                if self._has_gone(telling):
+                    return
+                while ahead and ahead[0][0] <= telling.taken:
+                    ahead.popleft()
+                if sum([behind for _, behind in ahead]) > MOST:
+                    await self._say_surely(telling, Message("alive", telling.key, self._name, telling.ear))
+                    continue
+                told, behind = tuple([(shift, tuple(deltas)) for shift, deltas in waiting]), waits
+                waiting.clear()
+                waits = 0
                 if ready is not None:
                     ready.set_result(None)
                     ready = None
-                flown = flight.result
-                here = Kept(name_of(flown), 0.0, (), None, None, flown.path, tuple([(s, tuple(d)) for s, d in told]))
-                await self._say(to, "pieces" if told else "alive", key, flown, here if told else None, place)
+                here = Kept(name_of(flown), 0.0, (), None, None, flown.path, told) if told else None
+                await self._say_surely(telling, self._of("pieces" if told else "alive", telling, flown, place), here)
                 place += len(told)
-                if self._clock.steady() - self._followers[key, to] > 2 * SILENCE:
-                    return
+                if told:
+                    ahead.append((place, behind))
             hearing.result()
-            await self._say_end(to, key, flight)
-        except StoreDown:
-            log.debug("another process does not hear a call any more")
-        finally:
-            hearing.cancel()
-            await asyncio.wait([hearing])
-
-    async def _say_end(self, to: str, key: str, flight: Flight) -> None:
-        flown, outcome = flight.result, flight.result.outcome
-        if isinstance(outcome, Reply):
-            await self._say(to, "answered", key, flown, kept_of(flown, outcome, [], 0.0))
-        elif isinstance(outcome, ProviderError):
-            await self._say(to, "failed", key, flown)
-
-    async def _say(
-        self,
-        to: str,
-        kind: Kind,
-        key: str,
-        flown: LegResult | None = None,
-        kept: Kept | None = None,
-        place: int = 0,
-    ) -> None:
-        """Raises StoreDown. Whether it was heard nobody knows."""
-        message = Message(kind, key, self._name)
-        if flown is not None:
             outcome = flown.outcome
-            failed = failed_by(outcome) if kind == "failed" and isinstance(outcome, ProviderError) else None
-            message = Message(kind, key, self._name, flown.attempts, name_of(flown), place, failed)
-        await self._post.publish(channel(to), written(message, kept))
+            if isinstance(outcome, Reply):
+                kept = kept_of(flown, outcome, [], 0.0)
+                await self._say_surely(telling, self._of("answered", telling, flown, place), kept)
+            elif isinstance(outcome, ProviderError):
+                await self._say_surely(telling, self._of("failed", telling, flown, place))
+        except Stopped:
+            await self._say(telling.to, Message("unknown", telling.key, self._name, telling.ear))
+        finally:
+            if not hearing.done():
+                hearing.cancel()
+                await asyncio.wait([hearing])
+
+    def _has_gone(self, telling: Telling) -> bool:
+        return self._clock.steady() - telling.heard > 2 * SILENCE
+
+    async def _say_surely(self, telling: Telling, message: Message, kept: Kept | None = None) -> None:
+        """Again and again, as long as there may be somebody who hears it. It may be heard twice."""
+        while not self._has_gone(telling):
+            try:
+                await self._say(telling.to, message, kept)
+                return
+            except StoreDown:
+                await asyncio.sleep(PAUSE)
+
+    def _of(self, kind: Kind, telling: Telling, flown: LegResult, place: int) -> Message:
+        outcome = flown.outcome
+        failed = failed_by(outcome) if kind == "failed" and isinstance(outcome, ProviderError) else None
+        broken = {index: failed_by(problem) for index, problem in flown.broken.items()} if kind == "answered" else {}
+        return Message(
+            kind, telling.key, self._name, telling.ear, place, flown.attempts, name_of(flown), flown.whole, failed,
+            broken,
+        )  # fmt: skip
+
+    async def _say(self, to: str, message: Message, kept: Kept | None = None) -> None:
+        """Raises StoreDown. Whether it was heard nobody knows. Who is cancelled meanwhile leaves it to be said: a
+        command that is given up costs all others the connection."""
+        await asyncio.shield(self._begin(self._post.publish(channel(to), written(message, kept))))
 
     # ------------------------------------------------------------------ hearing
 
-    async def _hear(self, holder: str, key: str, flight: Flight, share: Share) -> bool:
+    async def _hear(self, holder: str, key: str, flight: Flight) -> Heard:
         """Whether there is an outcome; else who was heard has gone, or knows of no such call."""
-        inbox = self._inboxes[key] = asyncio.Queue()
-        collected: list[Batch] = []
+        ear = next(self._ears)
+        inbox = self._inboxes[ear] = asyncio.Queue()
+        hearing = Hearing(flight)
+        following = asyncio.create_task(self._follow(holder, key, ear, hearing))
         ended = False
-        heard = 0
-        following = asyncio.create_task(self._follow(holder, key))
         try:
-            while True:
-                async with asyncio.timeout(SILENCE):
-                    message, kept = await inbox.get()
+            while (found := await self._next(inbox)) is not None:
+                message, kept = found
                 if message.sender != holder or message.kind == "alive":
                     continue
-                if message.kind == "pieces" and (kept is None or message.place != heard):
-                    return False  # something is missing
+                if message.kind == "alone" or message.kind == "unknown":
+                    ended = True
+                    return message.kind
+                if hearing.misses(message, kept):
+                    return "silent"
                 flight.result.cache = "coalesced"
                 flight.result.attempts, flight.result.served = message.attempts, message.target
                 if message.kind == "pieces" and kept is not None:
-                    heard += len(kept.batches)
-                    await self._take(flight, kept, collected)
+                    await hearing.take(message, kept)
+                    if hearing.unsaid > MOST // 4:
+                        hearing.unsaid = 0
+                        self._begin(self._say(holder, Message("follow", key, self._name, ear, hearing.heard)))
                     continue
                 ended = True
-                return self._finish(flight, message, kept, collected)
-        except TimeoutError:
-            return False
+                return "ended" if self._finish(hearing, message, kept) else "silent"
+            return "silent"
         finally:
             following.cancel()
-            if self._inboxes.get(key) is inbox:
-                del self._inboxes[key]
+            del self._inboxes[ear]
             if not ended:
-                self._begin(self._leave(holder, key))
+                self._begin(self._say(holder, Message("leave", key, self._name, ear)))
 
-    async def _follow(self, holder: str, key: str) -> None:
+    async def _next(self, inbox: "asyncio.Queue[tuple[Message, Kept | None]]") -> tuple[Message, Kept | None] | None:
+        """None after a silence."""
+        while True:
+            began = self._clock.steady()
+            try:
+                async with asyncio.timeout(SILENCE):
+                    return await inbox.get()
+            except TimeoutError:
+                if self._clock.steady() - began < SILENCE + LATE:
+                    return None
+
+    async def _follow(self, holder: str, key: str, ear: int, hearing: "Hearing") -> None:
         """Says again and again that somebody hears."""
         while True:
             with contextlib.suppress(StoreDown):
-                await self._say(holder, "follow", key)
+                await self._say(holder, Message("follow", key, self._name, ear, hearing.heard))
             await asyncio.sleep(2 * RENEWED)
 
-    async def _leave(self, holder: str, key: str) -> None:
-        with contextlib.suppress(StoreDown):
-            await self._say(holder, "leave", key)
-
-    async def _take(self, flight: Flight, kept: Kept, collected: list[Batch]) -> None:
-        """Pieces have come."""
-        result = flight.result
-        result.path = kept.path
-        for shift, pieces in kept.batches:
-            deltas = list(pieces)
-            if not flight.streamed:
-                collected.append((shift, deltas))
-                continue
-            for delta in deltas:
-                result.sent[shift + delta.index] += len(delta.text) or weight(delta)
-            ready = flight.emit(result, deltas, shift)
-            if ready is not None:
-                await ready
-
-    def _finish(self, flight: Flight, message: Message, kept: Kept | None, collected: list[Batch]) -> bool:
+    def _finish(self, hearing: "Hearing", message: Message, kept: Kept | None) -> bool:
+        flight, collected = hearing.flight, hearing.collected
         if message.kind == "failed" and message.failed is not None:
             self._close(flight, error_of(message.failed))
             return True
         if message.kind != "answered" or kept is None:
             return False
-        if flight.streamed and flight.batches:
+        result = flight.result
+        result.whole = message.whole
+        for index, failed in message.broken.items():
+            problem = error_of(failed)
+            if isinstance(problem, Invalid):
+                result.broken = {**result.broken, index: problem}
+        if flight.spoken:
             self._close(flight, Reply(kept.choices, kept.usage, kept.raw), kept)
-        elif collected:
+        elif collected and not message.whole:
             told = tuple([(shift, tuple(deltas)) for shift, deltas in collected])
             heard = Kept(kept.target, 0.0, kept.choices, kept.usage, kept.raw, kept.path, told)
             self._close(flight, whole(heard), kept)
@@ -296,6 +371,7 @@ class Elsewhere:
         if not flight.streamed:
             self._close(flight, whole(kept), kept)
             return
+        result.whole = False
         for shift, deltas in batches(kept, result.leg.call.fields is not None):
             for delta in deltas:
                 result.sent[shift + delta.index] += len(delta.text) or weight(delta)
@@ -306,6 +382,8 @@ class Elsewhere:
     def _close(self, flight: Flight, outcome: Reply | ProviderError, kept: Kept | None = None) -> None:
         result = flight.result
         result.outcome, result.ended, result.created = outcome, self._clock.steady(), int(self._clock.wall())
+        if isinstance(outcome, Reply) and result.leg.keeping is not None:
+            result.kept = {choice.index: choice for choice in outcome.choices if choice.index not in result.broken}
         if kept is not None:
             result.path = kept.path
             if result.meter is not None:
@@ -320,50 +398,80 @@ class Elsewhere:
         if found is None:
             return
         message, kept = found
-        at = (message.key, message.sender)
         if message.kind == "follow":
-            self._followed(message.key, message.sender)
+            self._followed(message)
         elif message.kind == "leave":
-            if (task := self._telling.get(at)) is not None:
-                task.cancel()
-        elif (inbox := self._inboxes.get(message.key)) is not None:
+            telling = self._tellings.pop((message.sender, message.ear), None)
+            if telling is not None and telling.task is not None:
+                telling.task.cancel()
+        elif (inbox := self._inboxes.get(message.ear)) is not None:
             inbox.put_nowait((message, kept))
 
-    def _followed(self, key: str, sender: str) -> None:
-        at = (key, sender)
-        self._followers[at] = self._clock.steady()
-        if at in self._telling:
+    def _followed(self, message: Message) -> None:
+        at = (message.sender, message.ear)
+        now = self._clock.steady()
+        telling = self._tellings.get(at)
+        if telling is not None:
+            telling.heard = now
+            if message.place > telling.taken:
+                telling.taken = message.place
+                telling.news.set()
             return
-        flight = self._leading.get(key)
+        flight = self._leading.get(message.key)
         if flight is None or not flight.joinable:
-            del self._followers[at]
-            self._begin(self._say_unknown(sender, key))
+            kind: Kind = "unknown" if flight is None else "alone"
+            self._begin(self._say(message.sender, Message(kind, message.key, self._name, message.ear)))
             return
-        task = self._telling[at] = asyncio.get_running_loop().create_task(self._tell(key, flight, sender))
-        task.add_done_callback(lambda task: self._told(at, task))
+        telling = self._tellings[at] = Telling(message.key, message.sender, message.ear, asyncio.Event(), now)
+        telling.task = self._begin(self._tell(flight, telling))
+        telling.task.add_done_callback(lambda _: self._tellings.pop(at, None))
 
-    async def _say_unknown(self, to: str, key: str) -> None:
-        with contextlib.suppress(StoreDown):
-            await self._say(to, "unknown", key)
-
-    def _told(self, at: tuple[str, str], task: asyncio.Task[None]) -> None:
-        if self._telling.get(at) is task:
-            del self._telling[at]
-            del self._followers[at]
-        self._note(task)
-
-    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
-        task: asyncio.Task[object] = asyncio.get_running_loop().create_task(work)
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._over)
+        return task
 
-    def _over(self, task: asyncio.Task[object]) -> None:
+    def _over(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        self._note(task)
-
-    def _note(self, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and (bug := task.exception()):
+        if not task.cancelled() and (bug := task.exception()) and not isinstance(bug, StoreDown):
             log.error("a call could not be shared with another process", exc_info=bug)
+
+
+class Hearing:
+    """What has been heard of a call: how many reads, and the pieces, where they are not told to anybody yet.
+    ``unsaid`` are bytes of which the other side does not know yet that they are taken."""
+
+    def __init__(self, flight: Flight) -> None:
+        self.flight = flight
+        self.collected: list[Batch] = []
+        self.heard = 0
+        self.unsaid = 0
+        self._tries = 0
+
+    def misses(self, message: Message, kept: Kept | None) -> bool:
+        """Whether something was said before that has not arrived."""
+        return message.place > self.heard or (message.kind == "pieces" and kept is None)
+
+    async def take(self, message: Message, kept: Kept) -> None:
+        """Pieces have come. Those that came before are passed over."""
+        result = self.flight.result
+        result.path = kept.path
+        if message.attempts != self._tries:  # what an earlier target has said before it failed is void
+            self._tries = message.attempts
+            self.collected.clear()
+        for shift, pieces in kept.batches[self.heard - message.place :]:
+            self.heard += 1
+            deltas = list(pieces)
+            self.unsaid += size(deltas)
+            if not self.flight.streamed:
+                self.collected.append((shift, deltas))
+                continue
+            for delta in deltas:
+                result.sent[shift + delta.index] += len(delta.text) or weight(delta)
+            ready = self.flight.emit(result, deltas, shift)
+            if ready is not None:
+                await ready
 
 
 def name_of(flown: LegResult) -> str:

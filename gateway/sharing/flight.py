@@ -21,7 +21,8 @@ PIECE = 64
 
 class Flight:
     """``result`` is the call's own, which belongs to no caller; ``run`` makes the call, and leaves its outcome there.
-    ``over`` is told when nothing more will come of it, in any case; who comes in between hears it whole."""
+    ``over`` is told when nothing more will come of it, in any case; who comes in between hears it whole. ``spoken``:
+    somebody may have been told a piece already."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Flight:
         self.batches: list[Batch] = []
         self.joinable = True
         self.finished = False
+        self.spoken = False
         self._room = room
         self._size = 0
         self._tries = 0
@@ -51,7 +53,7 @@ class Flight:
         self._listeners.append(listener)
         if self._task is None:
             self._task = asyncio.create_task(self._fly())
-            self._task.add_done_callback(lambda task: self._over(self))  # also of one that never began
+            self._task.add_done_callback(self._landed)
         if self.finished:
             listener.end(None)
         else:
@@ -60,6 +62,8 @@ class Flight:
             await listener.over
         finally:
             self._listeners.remove(listener)
+            if not self._listeners:
+                self.result.given_up = result.given_up  # by the last, of a call that is nobody's any more
             await self._left()
 
     def emit(self, result: LegResult, deltas: list[Delta], shift: int) -> asyncio.Future[None] | None:
@@ -67,8 +71,9 @@ class Flight:
         if result.attempts != self._tries:  # what an earlier target has said before it failed is void
             self._tries = result.attempts
             self._forget()
+        self.spoken = True
         self.batches.append((shift, deltas))
-        self._size += sum([PIECE + len(delta.text) + (len(bytes(delta.raw)) if delta.raw else 0) for delta in deltas])
+        self._size += size(deltas)
         if self._size > self._room:
             self.joinable = False
         for listener in self._listeners:
@@ -112,6 +117,14 @@ class Flight:
             for listener in self._listeners:
                 listener.end(bug)
 
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        """Nothing more will come; also of one that was given up before it began."""
+        if not self.finished:
+            self.joinable = False
+            for listener in self._listeners:
+                listener.end(asyncio.CancelledError())
+        self._over(self)
+
     async def _left(self) -> None:
         if not self._listeners:
             await self.stop()
@@ -122,7 +135,8 @@ class Flight:
         if not any(listener.waits for listener in self._listeners):
             self._forget()
             return None
-        self._ready = asyncio.get_running_loop().create_future()
+        if self._ready is None:  # one call may consist of several requests, which wait together
+            self._ready = asyncio.get_running_loop().create_future()
         return self._ready
 
     def caught_up(self) -> None:
@@ -186,7 +200,7 @@ class Listener:
 
     def _go_on(self, ready: asyncio.Future[None]) -> None:
         self.waits = False
-        if ready.cancelled() or self.over.done():
+        if self.over.done():
             return
         self.catch_up()
         if not self.waits:
@@ -197,10 +211,15 @@ class Stopped(Exception):
     """The gateway gives its calls up."""
 
 
+def size(deltas: list[Delta]) -> int:
+    """Bytes that pieces take, about."""
+    return sum([PIECE + len(delta.text) + (len(bytes(delta.raw)) if delta.raw else 0) for delta in deltas])
+
+
 def follow(result: LegResult, flown: LegResult) -> None:
     """What is known of the call by now, for one who hears it."""
     result.target, result.attempts, result.path = flown.target, flown.attempts, flown.path
     result.cache, result.served = result.cache or flown.cache, flown.served
     result.whole = flown.whole
-    if result.sent:
+    if result.sent and flown.sent:  # else the call is not streamed, and who hears it counts for themselves
         result.sent[:] = flown.sent

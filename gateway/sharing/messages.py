@@ -7,6 +7,7 @@ pieces    what has come of it
 answered  all of it, but for pieces that were told
 failed    ... or why there is no answer
 unknown   there is no such call here (any more)
+alone     it goes on, but its beginning is forgotten: ask for yourself
 """
 
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from msgspec import Struct
 from adapters.errors import Invalid, ProviderError
 from gateway.caching.entry import Kept, pack, unpack
 
-Kind = Literal["follow", "leave", "alive", "pieces", "answered", "failed", "unknown"]
+Kind = Literal["follow", "leave", "alive", "pieces", "answered", "failed", "unknown", "alone"]
 
 
 class Failed(Struct, frozen=True, array_like=True):
@@ -32,16 +33,21 @@ class Failed(Struct, frozen=True, array_like=True):
 
 
 class Message(Struct, frozen=True, array_like=True):
-    """``key`` is what the call asks, ``sender`` the process that says so. ``attempts`` and ``target`` are the call's,
-    ``place`` is how many reads were told before."""
+    """``key`` is what the call asks, ``sender`` the process that says so, ``ear`` the number that who hears has given
+    to this time of hearing: what was said to another is none of its business. ``attempts`` and ``target`` are the
+    call's, ``whole`` as there. ``place`` is how many reads were told before; of one who follows, how many it has taken.
+    ``broken`` are choices that do not keep the constraint."""
 
     kind: Kind
     key: str
     sender: str
+    ear: int = 0
+    place: int = 0
     attempts: int = 0
     target: str = ""
-    place: int = 0
+    whole: bool = False
     failed: Failed | None = None
+    broken: dict[int, Failed] = {}
 
 
 encode = msgspec.json.Encoder().encode

@@ -99,6 +99,8 @@ class Share(Struct, eq=False):
                 outcome = whole(kept_of(flown, outcome, heard, 0.0))
             elif emit is not None and not flight.streamed:
                 await told(result, outcome, emit)
+            if emit is None and self.leg.keeping is not None:
+                result.kept = {choice.index: choice for choice in outcome.choices if choice.index not in flown.broken}
             if result.meter is not None:
                 result.meter.hit(flown.served if flown.target is None else flown.target.name, result.started)
         result.outcome, result.ended, result.created = outcome, clock.steady(), int(clock.wall())
@@ -116,7 +118,13 @@ def usable(value: bytes | None, share: Share, clock: Clock) -> Kept | None:
 def collected(heard: list[Batch]) -> Emit:
     """Takes the pieces of a stream for one who wants them whole."""
 
+    tries = 0
+
     def emit(result: LegResult, deltas: list[Delta], shift: int) -> None:
+        nonlocal tries
+        if result.attempts != tries:  # what an earlier target has said before it failed is void
+            tries = result.attempts
+            heard.clear()
         heard.append((shift, deltas))
 
     return emit
