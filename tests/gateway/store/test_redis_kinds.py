@@ -27,6 +27,12 @@ async def works(url: str) -> None:
     await store.publish("changes", b"one")
     await until(lambda: heard == [b"one"])
     assert await store.heartbeat("me", 5.0) == 1
+    await store.close()
+
+
+async def shares(url: str) -> None:
+    """Kept answers and leases, whose keys lie apart from the counters'."""
+    store = await started(url)
     cache, leases = store.cache(1 << 20), store.leases("me")
     cache.keep("search", "m", "0", b"kept", 60.0)
     async with asyncio.timeout(5):
@@ -79,6 +85,7 @@ async def test_a_user_who_may_do_what_a_gateway_needs(tmp_path: Path) -> None:
             say(client, "ACL", "SETUSER", "gateway", *rules.split())
             say(client, "ACL", "SETUSER", "default", "off")
         await works(server.url.replace("://", "://gateway:secret@"))
+        await shares(server.url.replace("://", "://gateway:secret@"))
         await does_not_work(server.url.replace("://", "://gateway:secret2@"))
 
 
