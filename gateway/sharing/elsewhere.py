@@ -226,11 +226,13 @@ class Elsewhere:
             while True:
                 async with asyncio.timeout(SILENCE):
                     message, kept = await inbox.get()
-                if message.sender != holder or message.kind == "alive":
+                if message.sender != holder:
+                    continue
+                flight.result.cache = "coalesced"
+                if message.kind == "alive":
                     continue
                 if message.kind == "pieces" and (kept is None or message.place != heard):
                     return False  # something is missing
-                flight.result.cache = "coalesced"
                 flight.result.attempts, flight.result.served = message.attempts, message.target
                 if message.kind == "pieces" and kept is not None:
                     heard += len(kept.batches)
