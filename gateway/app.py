@@ -228,7 +228,8 @@ def lifespan(
 
     @contextlib.asynccontextmanager
     async def run(app: Starlette) -> AsyncIterator[None]:
-        bound = asyncio.create_task(leave_with(os.getppid())) if multiprocessing.parent_process() else None
+        parent = multiprocessing.parent_process()
+        bound = None if parent is None or parent.pid is None else asyncio.create_task(leave_with(parent.pid))
         await begin(books)
         sharing.start(books.elsewhere(sharing.kept))
         await jobs.start()

@@ -2,6 +2,7 @@
 configuration again, each by itself, without anybody being started anew."""
 
 import logging
+import math
 import os
 import select
 import signal
@@ -24,6 +25,9 @@ log = logging.getLogger("gateway.serve")
 LOOK = 0.5
 """Seconds between two looks at whether all workers live."""
 
+STARTING = 60.0
+"""Seconds that a worker gets until it answers for the first time: on a busy machine its imports alone take some."""
+
 LEFT_TO_US = frozenset({signal.SIGINT, signal.SIGHUP})
 """A terminal sends Ctrl-C to all processes at once: it is the parent that passes it on. And before a worker knows what
 to do at SIGHUP, it would end by it."""
@@ -35,10 +39,20 @@ class Worker(Process):
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], seconds: float) -> None:
         super().__init__(config, sockets)
         self._seconds = seconds
+        self._began = math.inf
+        self._answered = False
 
     def start(self) -> None:
+        self._began = time.monotonic()
         with blocked():
             super().start()
+
+    def is_alive(self, timeout: float = 5) -> bool:
+        """Whether it answers; of one that is just starting, whether it is there."""
+        if self._answered or time.monotonic() - self._began > STARTING:
+            return super().is_alive(timeout)
+        self._answered = self.process.is_alive() and self.ping(0)
+        return self.process.is_alive()
 
     @property
     def server(self) -> Server:

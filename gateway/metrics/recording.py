@@ -161,14 +161,15 @@ class Recording:
             operation = self._left.get(entries[0].request, COMPLETION)
         values, places = self._values, self._of_leg
         for entry in entries:
+            if not entry.calls:  # nobody was asked
+                self._count(table.LEGS, entry.model, entry.target, entry.outcome)
+                continue
             key = (entry.team, entry.model, entry.target, entry.outcome, operation)
             of = places.get(key)
             if of is None:
                 of = self._place_leg(key)
             input, output = entry.input, entry.output
             values[of.count] += 1
-            if not entry.calls:
-                continue  # nobody was asked
             values[of.input] += input
             values[of.output] += output
             values[of.asked + bisect_left(TOKENS, input)] += 1

@@ -299,14 +299,16 @@ class Elsewhere:
         try:
             while (found := await self._next(inbox)) is not None:
                 message, kept = found
-                if message.sender != holder or message.kind == "alive":
+                if message.sender != holder:
                     continue
                 if message.kind == "alone" or message.kind == "unknown":
                     ended = True
                     return message.kind
+                flight.result.cache = "coalesced"
+                if message.kind == "alive":
+                    continue
                 if hearing.misses(message, kept):
                     return "silent"
-                flight.result.cache = "coalesced"
                 flight.result.attempts, flight.result.served = message.attempts, message.target
                 if message.kind == "pieces" and kept is not None:
                     await hearing.take(message, kept)

@@ -100,7 +100,8 @@ class Record:
             rows = (await connection.execute(statement.order_by(audit.c.id).limit(MOST_CHANGES))).all()
             named: dict[str, set[str]] = {kind: set() for kind in ("team", "key", "limits", "admin")}
             for _, kind, subject in rows:
-                named[kind].add(subject)
+                if kind in named:  # the log has more than changes of the record: purges of the cache, say
+                    named[kind].add(subject)
             own = {parse_subject(subject) for subject in named["limits"]}
             own |= {("team", name) for name in named["team"]} | {("key", id) for id in named["key"]}
             return Changes(

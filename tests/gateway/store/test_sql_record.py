@@ -182,6 +182,17 @@ async def test_changes_of_limits_and_admins(record: Record) -> None:
     assert await record.changes_since(7) == msgspec.structs.replace(changes, limits=(), admins=())
 
 
+async def test_what_is_no_change_of_the_record_is_passed_over(record: Record) -> None:
+    """Of a purge of the cache, the log alone knows."""
+    await fill(record)
+    async with record.changing() as change:
+        await change.record("x", "purge", "cache", "*/*")
+        await change.set_team(msgspec.structs.replace(TEAM, disabled=True))
+        await change.record("x", "change", "team", "t")
+    changes = await record.changes_since(3)
+    assert (changes.last, [one.disabled for one in changes.teams]) == (5, [True])
+
+
 async def test_limits_come_with_the_team_and_key_that_they_were_made_with(record: Record) -> None:
     await fill(record)
     changes = await record.changes_since(0)
