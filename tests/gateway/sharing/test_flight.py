@@ -175,14 +175,13 @@ class Flights(RuleBasedStateMachine):
 
     @invariant()
     def a_provider_waits_only_for_who_reads_slowly(self) -> None:
-        if all(not ear.slow for ear in self.ears):
+        if not self.over and self.ears and all(not ear.slow for ear in self.ears):
             assert all(wait.done() for wait in self.waits)
 
     @invariant()
     def what_is_kept_is_bounded(self) -> None:
         held = sum([size(deltas) for _, deltas in self.call.flight.batches])
-        waiting = sum([size(piece(text)) for text in self.said[-3:]])
-        assert held <= ROOM + waiting or any(not wait.done() for wait in self.waits)
+        assert held <= ROOM + size(piece("x" * 702)) or any(not wait.done() for wait in self.waits)
 
     @invariant()
     def it_is_nobodys_when_all_have_left(self) -> None:
