@@ -185,6 +185,19 @@ async def test_a_stream_whose_leader_dies_ends_with_an_error(two: Two, provider:
     await two.gateways[0].process.wait()
 
 
+async def test_one_that_stops_ends_what_others_hear(two: Two, provider: Provider) -> None:
+    """Though nobody of its own waits for it any more."""
+    provider.scripts["a"] = Script(chunks=tuple(f"{i} " for i in range(20)), pause=0.1)
+    first = asyncio.create_task(two.ask(0, stream=True))
+    await until(lambda: bool(provider.seen))
+    second = asyncio.create_task(two.ask(1, stream=True))
+    await asyncio.sleep(0.5)
+    first.cancel()
+    await asyncio.sleep(0.1)
+    await two.gateways[0].stop()
+    assert texts(await second) == [f"{i} " for i in range(20)] and len(provider.seen) == 1
+
+
 async def test_one_that_was_away_itself_has_missed_nothing(two: Two, provider: Provider) -> None:
     """Its clock says that the other has been silent; what was said waits for it."""
     provider.scripts["a"] = Script(chunks=tuple(f"{i} " for i in range(20)), pause=0.1)
