@@ -52,6 +52,8 @@ class Api:
         self.doorkeeper = doorkeeper
         self.reload: Callable[[], None] = lambda: None
         """Has the configuration read again."""
+        self.shared: Callable[[], int] = lambda: 0
+        """How many calls are under way that may be heard by callers of other processes as well."""
         self._refusals: dict[tuple[Route, bool, str], Answer] = {}
         self.outbox = Outbox()
 

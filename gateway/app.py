@@ -163,7 +163,8 @@ def build(config: Config, settings: Settings, clock: Clock | None = None, text: 
         app.reload = reloader.hear
         metrics.watch("gateway_config_valid", lambda: reloader.succeeded)
         metrics.watch("gateway_config_loaded_timestamp_seconds", lambda: reloader.loaded_at)
-    metrics.watch("gateway_shared_calls", lambda: sharing.under_way)
+    app.shared = lambda: sharing.under_way
+    metrics.watch("gateway_shared_calls", app.shared)
     metrics.watch_each("gateway_breaker_state", parts.states)
     metrics.watch_each("gateway_provider_busy", lambda: {(name,): gate.busy for name, gate in doors.gates.items()})
     metrics.watch_each(

@@ -97,8 +97,10 @@ class Server(uvicorn.Server):
                 cycle.keep_alive = False
 
     def _under_way(self) -> bool:
-        """Whether something is being answered, or an answer has not left for its caller."""
-        if any(not task.done() for task in self.server_state.tasks):
+        """Whether something is being answered, here or through another process, or an answer has not left for its
+        caller."""
+        api = self.config.loaded_app
+        if any(not task.done() for task in self.server_state.tasks) or (isinstance(api, Api) and api.shared()):
             return True
         return any(connection.transport.get_write_buffer_size() for connection in self.server_state.connections)
 

@@ -49,7 +49,7 @@ PAUSE = 0.05
 """Seconds between two tries to take the place of one who has gone."""
 
 TRIES = 2
-"""Times that one who holds a call may know of no such call, before it is asked for all the same."""
+"""Times that one who holds a call may know of no such call, or be misheard, before it is asked for all the same."""
 
 MOST = 1 << 20
 """Bytes that another process may be behind, and that wait to be told to it, before the provider has to wait."""
@@ -57,7 +57,7 @@ MOST = 1 << 20
 FAREWELL = 0.3
 """Seconds to say that this process stops."""
 
-Heard = Literal["ended", "silent", "unknown", "alone"]
+Heard = Literal["ended", "silent", "missed", "unknown", "alone"]
 
 
 class Leases(Protocol):
@@ -134,6 +134,7 @@ class Elsewhere:
         """Hears a call that another process has begun, or else begins it, by ``lead``, so that others can hear it."""
         key = share.digest
         unknown = 0
+        silent, until = "", 0.0  # whoever is dead holds the call until then at most
         while unknown < TRIES:
             try:
                 holder = await self._claim(key)
@@ -141,6 +142,11 @@ class Elsewhere:
                 break
             if holder is None:
                 break
+            if holder == silent:
+                if self._clock.steady() > until:
+                    break  # it lives, and cannot be heard
+                await asyncio.sleep(PAUSE)
+                continue
             heard = await self._hear(holder, key, flight)
             if heard == "ended":
                 return
@@ -152,7 +158,10 @@ class Elsewhere:
             if heard == "alone":
                 await lead()
                 return
-            unknown += heard == "unknown"
+            if heard == "silent":
+                silent, until = holder, self._clock.steady() + LEASE
+            else:
+                unknown += 1
             kept = await self._kept(share)
             if kept is not None:
                 self._tell_whole(flight, kept)
@@ -290,7 +299,7 @@ class Elsewhere:
     # ------------------------------------------------------------------ hearing
 
     async def _hear(self, holder: str, key: str, flight: Flight) -> Heard:
-        """Whether there is an outcome; else who was heard has gone, or knows of no such call."""
+        """Whether there is an outcome; else who was heard has gone, was misheard, or knows of no such call."""
         ear = next(self._ears)
         inbox = self._inboxes[ear] = asyncio.Queue()
         hearing = Hearing(flight)
@@ -308,7 +317,7 @@ class Elsewhere:
                 if message.kind == "alive":
                     continue
                 if hearing.misses(message, kept):
-                    return "silent"
+                    return "missed"
                 flight.result.attempts, flight.result.served = message.attempts, message.target
                 if message.kind == "pieces" and kept is not None:
                     await hearing.take(message, kept)
@@ -317,7 +326,7 @@ class Elsewhere:
                         self._begin(self._say(holder, Message("follow", key, self._name, ear, hearing.heard)))
                     continue
                 ended = True
-                return "ended" if self._finish(hearing, message, kept) else "silent"
+                return "ended" if self._finish(hearing, message, kept) else "missed"
             return "silent"
         finally:
             following.cancel()

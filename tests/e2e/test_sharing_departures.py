@@ -149,7 +149,7 @@ async def test_a_choice_that_breaks_its_type_does_so_for_all(client: httpx.Async
     events = [
         {"choices": [{"index": i, "delta": {"content": text}}]} for i, text in ((0, '{"n": 1}'), (1, '{"n": "no"}'))
     ]
-    ends = [{"choices": [{"index": i, "delta": {}, "finish_reason": "stop"}]} for i in (0, 1)]
+    ends: list[dict[str, Any]] = [{"choices": [{"index": i, "delta": {}, "finish_reason": "stop"}]} for i in (0, 1)]
     slow = (*events, *ends, {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}, b"[DONE]")
     provider.scripts["a"] = Script(events=slow)
     body = {**SCHEMA, "n": 2, "stream": True}

@@ -132,11 +132,11 @@ async def test_a_failure_is_told_across(two: Two, provider: Provider) -> None:
 
 
 async def test_it_goes_on_for_those_elsewhere_and_ends_with_the_last(two: Two, provider: Provider) -> None:
-    provider.scripts["a"] = Script(pause=0.4)
+    provider.scripts["a"] = Script(pause=1.0)
     first = asyncio.create_task(two.ask(0))
     await until(lambda: bool(provider.seen))
     second = asyncio.create_task(two.ask(1))
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.4)
     first.cancel()
     assert told(await second) == "coalesced" and len(provider.seen) == 1
     provider.scripts["a"] = Script(pause=20)
@@ -183,6 +183,51 @@ async def test_a_stream_whose_leader_dies_ends_with_an_error(two: Two, provider:
     with pytest.raises(httpx.HTTPError):
         await first
     await two.gateways[0].process.wait()
+
+
+async def test_one_that_stops_ends_what_others_hear(two: Two, provider: Provider) -> None:
+    """Though nobody of its own waits for it any more."""
+    provider.scripts["a"] = Script(chunks=tuple(f"{i} " for i in range(20)), pause=0.1)
+    first = asyncio.create_task(two.ask(0, stream=True))
+    await until(lambda: bool(provider.seen))
+    second = asyncio.create_task(two.ask(1, stream=True))
+    await asyncio.sleep(0.5)
+    first.cancel()
+    await asyncio.sleep(0.1)
+    await two.gateways[0].stop()
+    assert texts(await second) == [f"{i} " for i in range(20)] and len(provider.seen) == 1
+
+
+async def test_one_that_was_away_itself_has_missed_nothing(two: Two, provider: Provider) -> None:
+    """Its clock says that the other has been silent; what was said waits for it."""
+    provider.scripts["a"] = Script(chunks=tuple(f"{i} " for i in range(20)), pause=0.1)
+    first = asyncio.create_task(two.ask(0, stream=True))
+    await until(lambda: bool(provider.seen))
+    second = asyncio.create_task(two.ask(1, stream=True))
+    await asyncio.sleep(0.5)
+    assert two.gateways[1].process is not None
+    os.kill(two.gateways[1].process.pid, signal.SIGSTOP)
+    await asyncio.sleep(0.9)
+    os.kill(two.gateways[1].process.pid, signal.SIGCONT)
+    answers = await asyncio.gather(first, second)
+    assert [texts(answer) for answer in answers] == [[f"{i} " for i in range(20)]] * 2 and len(provider.seen) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_while_redis_hangs_each_asks_for_itself(two: Two, provider: Provider, stream: bool) -> None:
+    provider.scripts["a"] = Script(pause=0.1)
+    under_way = [asyncio.create_task(two.ask(i % 2, stream=stream)) for i in range(4)]
+    await until(lambda: bool(provider.seen))
+    two.redis.pause()
+    try:
+        later = [asyncio.create_task(two.ask(i % 2, stream=stream, prompt="later")) for i in range(4)]
+        answers = await asyncio.wait_for(asyncio.gather(*under_way, *later), 10)
+    finally:
+        two.redis.resume()
+    for answer in answers:
+        said = "".join(texts(answer)) if stream else answer.json()["choices"][0]["text"]
+        assert said == "".join(WORDS) or (stream and '"error"' in answer.text)
+    assert len(provider.seen) <= 4
 
 
 async def test_without_redis_each_asks_for_itself(two: Two, provider: Provider) -> None:

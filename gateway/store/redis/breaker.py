@@ -13,6 +13,11 @@ class Breaker:
         self._failures = 0
         self.is_open = False
 
+    @property
+    def has_doubts(self) -> bool:
+        """Whether the last time has failed."""
+        return self._failures > 0
+
     def succeed(self) -> None:
         self._failures = 0
         if self.is_open:

@@ -69,6 +69,12 @@ class RedisLimiter:
         return self.epoch is not None and not self._breaker.is_open
 
     @property
+    def answers(self) -> bool:
+        """Whether Redis is up, and has answered when it was asked last: who has just waited for it in vain need not do
+        so again."""
+        return self.up and not self._breaker.has_doubts
+
+    @property
     def reason(self) -> str:
         """Why Redis could not be asked the last time, for a log."""
         return self._requests.reason or self._patient.reason

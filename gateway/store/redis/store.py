@@ -54,8 +54,8 @@ class RedisStore:
         return cache
 
     def leases(self, name: str) -> Leases:
-        """What this replica alone may do for a while; asked for only while the limiter is ``up``."""
-        return Leases(self._client, name, lambda: self.limiter.up)
+        """What this replica alone may do for a while; asked for only while Redis ``answers`` the limiter."""
+        return Leases(self._client, name, lambda: self.limiter.answers)
 
     async def heartbeat(self, name: str, ttl: float) -> int:
         """Says for ``ttl`` seconds that this replica is there; how many are. Raises StoreDown."""

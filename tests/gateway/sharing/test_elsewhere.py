@@ -293,6 +293,24 @@ async def test_an_answer_that_cannot_be_kept_is_asked_for_again_soon() -> None:
         await comes.task
 
 
+@pytest.mark.parametrize("lives", [False, True])
+async def test_one_that_cannot_be_heard_is_not_waited_for(lives: bool) -> None:
+    """Whether its lease ends, or it goes on to hold the call while nothing that it says arrives."""
+    async with processes() as (post, (one, two)):
+        leads, follows = await both(one, two)
+        post.passes = lambda message: 0
+        began = time.monotonic()
+        if not lives:
+            await asyncio.sleep(0.65)
+            follows.process.leases.held.pop("key")  # later than the silence is over
+        await until(lambda: follows.end)
+        assert time.monotonic() - began < (1.6 if lives else 1.0)
+        post.passes = lambda message: 1
+        for call in (leads, follows):
+            finish(call)
+            await call.task
+
+
 async def test_who_leaves_while_claiming_holds_nothing() -> None:
     async with processes() as (_, (one, two)):
         call = one.call()
