@@ -85,7 +85,8 @@ def fill_in(keys: Sequence[str], peers: Sequence[str], samples: Samples, options
 def baseline(row: Row, figures: Mapping[str, Figure], samples: Samples, options: Options) -> Figure | None:
     """What the gateway's figure is held against: nginx's of the same row, its own of another, or another of it."""
     if row.other is not None:
-        return summarise(samples.get((GATEWAY, row.other.scenario), ()), row.figure, options.foreign, options.reps)
+        theirs = samples.get((GATEWAY, row.other.scenario), ())
+        return summarise(theirs, row.other.figure, options.foreign, options.reps)
     if row.target is not None and row.target.bound == "all":
         return summarise(samples.get((GATEWAY, row.scenario), ()), row.target.of, options.foreign, options.reps)
     return figures.get(BASELINE)

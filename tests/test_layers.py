@@ -104,7 +104,7 @@ gateway.resilience.standing
 gateway.types
 gateway.agreeing  gateway.best  gateway.choices  gateway.paths  gateway.resilience.strategies
 gateway.caching.control  gateway.caching.entry  gateway.caching.key  gateway.caching.store
-gateway.caching.gathering  gateway.caching.local
+gateway.caching.gathering  gateway.caching.local  gateway.caching.reading
 gateway.caching
 gateway.asking
 gateway.repair

@@ -11,7 +11,7 @@ from adapters.errors import TimedOut, Unavailable
 from adapters.types import Delta, Reply
 from gateway.attempts import Emit, close, told
 from gateway.caching.control import Directives, fresh
-from gateway.caching.entry import Kept, unpack
+from gateway.caching.entry import Kept
 from gateway.caching.gathering import batches, whole
 from gateway.sharing.flight import Batch, Flight, Stopped, follow
 from gateway.types import Clock, Leg, LegResult
@@ -26,6 +26,9 @@ class NotCached(TimedOut):
 
 class Flights(Protocol):
     """Where calls under way are found and begun."""
+
+    def read(self, value: bytes) -> Kept | None:
+        """A value of the cache; None if it cannot be read."""
 
     def look_again(self, share: "Share") -> bytes | None | Awaitable[bytes | None]:
         """What the cache has by now; nothing if there is a call to be heard instead."""
@@ -108,7 +111,7 @@ class Share(Struct, eq=False):
 
 def usable(value: bytes | None, share: Share, clock: Clock) -> Kept | None:
     """What the cache has, if the caller will have it."""
-    kept = None if value is None else unpack(value)
+    kept = None if value is None else share.flights.read(value)
     if kept is None:
         return None
     age = clock.wall() - kept.at

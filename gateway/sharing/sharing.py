@@ -12,6 +12,7 @@ from gateway.attempts import ask
 from gateway.caching.control import NONE, Directives, looks, read, wanted
 from gateway.caching.entry import Kept, pack, storable
 from gateway.caching.key import digest
+from gateway.caching.reading import Reader
 from gateway.caching.store import CacheStore
 from gateway.sharing.flight import Flight
 from gateway.sharing.share import Share, kept_of, usable
@@ -53,6 +54,7 @@ class Sharing:
         self._elsewhere: Elsewhere | None = None
         self._flights: dict[Key, Flight] = {}
         self._all: dict[Flight, Share] = {}
+        self.read = Reader().read
 
     def start(self, elsewhere: Elsewhere | None) -> None:
         """From now on calls are shared with other processes as well."""

@@ -130,3 +130,9 @@ def test_how_often_the_provider_was_asked_is_a_part_of_the_answers_being_good(
 ) -> None:
     assert calls_complaint(scenario, requests, right) == ""
     assert calls_complaint(scenario, requests, wrong).startswith("bad answers")
+
+
+def test_two_figures_of_one_measurement_are_held_against_each_other() -> None:
+    taken = {("gateway", "overload"): [Sample({"usual_p99_us": 10, "p99_us": 25}, 0)]}
+    (line,) = fill_in(["overload"], ["gateway"], taken, Options())
+    assert (line.ratio, line.met) == (2.5, False)
