@@ -48,6 +48,11 @@ SOON = 1.0
 """Seconds after which a refused call may be tried again: by then others have ended, or another worker takes it."""
 
 
+HELD = 0.002
+"""Seconds within which calls are taken up while others are refused, if the target is not less: what had gathered until
+then is to go away."""
+
+
 class Congestion:
     """Whether calls are taken up in time. ``target`` is in seconds; None: it does not matter. Told the time."""
 
@@ -79,6 +84,8 @@ class Congestion:
         target = self.target
         if target is None:
             return True
+        if self.shedding:
+            target = min(target, HELD)
         self._turn = place = self._turn + 1
         if lag <= target:
             self._late, self._late_from = 0, now

@@ -111,7 +111,7 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
             "many milliseconds after it had come, or when ever more wait: the worker has more to do than it can. A "
             "few are let in all the same. null: none is refused."
         ),
-    ] = 2.0
+    ] = 20.0
 
 
 class CacheConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
