@@ -92,7 +92,7 @@ def pattern(names: Names) -> re.Pattern[str]:
     """Finds lines such as ``name{label="a \\" b"} 1.5e3 1700000000``. Comments begin with ``#``, so they are none. No
     part can be read in two ways, so it takes time by the text's length, whatever the text."""
     known = "|".join([name.replace("_", "[:_]") for name in (*names.running, *names.waiting, *names.cache_use)])
-    labels = r'\{(?:[^"}\n]|"(?:[^"\\\n]|\\[^\n])*+")*+\}[ \t]*+'
+    labels = r'\{(?:[^"}\n]|"(?:[^"\\\n]|\\[^\n])*")*\}[ \t]*+'
     return re.compile(rf"^[ \t]*+({known})(?:[ \t]*+{labels}|[ \t]++)([^\s{{]++)(?=\s|\Z)", re.MULTILINE)
 
 

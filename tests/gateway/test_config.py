@@ -415,7 +415,7 @@ def test_mistakes_of_a_model(entry: str, told: str) -> None:
             CORRECT + '"\\e[31m": 1\n',
             [
                 "9: \\x1b[31m: unknown section "
-                "(known: defaults, server, limits, ledger, jwt, providers, models, aliases)"
+                "(known: defaults, server, limits, cache, retry, breaker, ledger, jwt, providers, models, aliases)"
             ],
         ),
         ("a: 1\n\tb: 2\n", ["2:1: a tab where YAML wants spaces (indent with spaces)"]),
