@@ -202,5 +202,5 @@ def follow(result: LegResult, flown: LegResult) -> None:
     result.target, result.attempts, result.path = flown.target, flown.attempts, flown.path
     result.cache, result.served = result.cache or flown.cache, flown.served
     result.whole = flown.whole
-    if result.sent:
+    if result.sent and flown.sent:  # of a call that is made whole nothing is handed on before its end
         result.sent[:] = flown.sent
