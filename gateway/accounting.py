@@ -141,7 +141,7 @@ class Counters:
     async def periods(self) -> tuple[Period, ...]:
         """What all who have limits have used in this day and month, as the ledger has it. Raises RecordDown."""
         limited = self._directory.limited
-        found = await self._ledger.periods(self.now_ms())
+        found = await self._ledger.periods(self.now_ms(), self._directory.may_be_limited())
         return tuple([one for one in found if limited(one.subject.scope, one.subject.name) is not None])
 
     async def seed_these(self, subjects: set[Subject]) -> None:

@@ -80,6 +80,15 @@ class Directory:
             self._overrides.get((scope, name), NONE), over(self._defaults.named.get((scope, name), NONE), every)
         )
 
+    def may_be_limited(self) -> dict[Scope, frozenset[str] | None]:
+        """Of each scope, the names that have limits of their own, some of which may lift what holds otherwise; None:
+        all of it has limits. A scope in which nobody has any is not there."""
+        found: dict[Scope, set[str]] = {}
+        for scope, name in (*self._overrides, *self._defaults.named):
+            found.setdefault(scope, set()).add(name)
+        every = {scope: None for scope, limits in self._defaults.every.items() if limits != NONE}
+        return {scope: frozenset(names) for scope, names in found.items()} | every
+
     def admin(self, digest: bytes) -> AdminRow | None:
         """Whose admin key has this SHA-256, if it may be used (but for its time)."""
         row = self._admins.get(digest)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gateway.control.types import AuditReport, Drift
 from gateway.limits.calendar import calendar_at
-from gateway.limits.types import Count, Period, Subject
+from gateway.limits.types import Count, Period, Scope, Subject
 from gateway.store.sql.ledger import LedgerStore
 
 ROUNDS = 10
@@ -115,12 +115,15 @@ async def differences(ledger: LedgerStore, counts: tuple[Count, ...]) -> dict[Su
     if not counts:
         return {}
     by_day: dict[int, dict[Subject, Period]] = {}
+    wanted: dict[Scope, set[str]] = {}
+    for count in counts:
+        wanted.setdefault(count.used.subject.scope, set()).add(count.used.subject.name)
     found: dict[Subject, Difference] = {}
     for count in counts:
         used = count.used
         day = calendar_at(used.at).day
         if day not in by_day:
-            by_day[day] = {period.subject: period for period in await ledger.periods(used.at)}
+            by_day[day] = {period.subject: period for period in await ledger.periods(used.at, wanted)}
         expected = by_day[day].get(used.subject, Period(used.subject, used.at, 0, 0, 0))
         different = {
             name: (getattr(expected, name), getattr(used, name))

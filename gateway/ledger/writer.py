@@ -12,6 +12,9 @@ from gateway.store.spool import Batch, Reader, Spool
 MOST = 2000
 """Entries of one batch, about."""
 
+LEAST = 50
+"""... of one that is tried again: what took too long may have been too much at once."""
+
 MOST_HELD = 100_000
 """Entries that end, at most, from a flush to a hold."""
 
@@ -150,18 +153,18 @@ class Writer:
             self._moved.notify_all()
 
     async def _write(self, entries: Sequence[Entry]) -> None:
-        failures = 0
-        while True:
+        failures, size = 0, len(entries)
+        while entries:
             try:
-                await self._store.write(entries)
+                await self._store.write(entries[:size])
             except Exception as error:
                 if not self.down:
                     log.error("the ledger takes no entries (%s); they wait in the spool", type(error).__name__)
                 self.down = True
                 await asyncio.sleep(self._pauses[min(failures, len(self._pauses) - 1)])
-                failures += 1
+                failures, size = failures + 1, min(size, max(LEAST, size // 2))
             else:
                 if self.down:
                     log.warning("the ledger takes entries again; %d wait", self._spool.pending)
                 self.down = False
-                return
+                entries, size = entries[size:], size * 2

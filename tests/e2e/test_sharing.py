@@ -143,6 +143,23 @@ async def test_twenty_who_ask_the_same_make_one_call(
     assert sum(calls for _, calls, *_ in found) == 1 and sum(one[3] for one in found) == 4
 
 
+@pytest.mark.parametrize("leads", [False, True])
+async def test_streams_and_whole_answers_share_what_is_under_way(
+    client: httpx.AsyncClient, provider: Provider, leads: bool
+) -> None:
+    provider.scripts["a"] = SLOW
+    first = asyncio.create_task(client.post(URL, json={**COLD, "stream": leads}))
+    await asked(provider)
+    others = await asyncio.gather(*[client.post(URL, json={**COLD, "stream": not leads}) for _ in range(3)])
+    answers = [await first, *others]
+    assert [answer.status_code for answer in answers] == [200] * 4 and len(provider.seen) == 1
+    assert [told(answer) for answer in others] == ["coalesced"] * 3
+    for answer in answers:
+        streamed = answer.headers["content-type"].startswith("text/event-stream")
+        assert ("".join(texts(answer)) if streamed else answer.json()["choices"][0]["text"]) == "Hello, world."
+        assert "internal" not in answer.text
+
+
 async def test_who_comes_late_to_a_stream_hears_it_from_the_first(
     client: httpx.AsyncClient, provider: Provider
 ) -> None:

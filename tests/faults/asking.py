@@ -26,6 +26,7 @@ CODES = frozenset(
     {"unavailable", "throttled", "timed_out", "garbled", "deadline", "overloaded", "provider_unauthorized"}
     | {"cancelled", "rejected", "constraint_violated", "cut_off", "not_found_at_provider", "content_filter"}
     | {"unrecorded", "rate_limit_exceeded", "insufficient_quota", "no_answer"}
+    | {"resting", "shutting_down", "not_cached"}
 )
 """Why a leg or a call may fail."""
 
@@ -34,6 +35,9 @@ STATUSES = frozenset({402, 422, 429, 502, 503, 504})
 
 CALLER = frozenset({400, 401, 403, 404, 413})
 """... and these only where a test asks for it."""
+
+SHARED = frozenset({"hit", "coalesced"})
+"""What ``x-gateway-cache`` says of a model that nobody was asked for."""
 
 Models = dict[str, tuple[str, ...]]
 """Ours, each with the provider's models that may answer for it."""
@@ -123,6 +127,9 @@ class Asker:
         told = answer.json
         found = dialect.choices(told, call.models)
         self._check(call, found, came)
+        cost = answer.headers.get("x-gateway-cost-usd", "0")
+        if SHARED.issuperset(came.cache.split(",")) and not came.codes and float(cost):
+            raise Wrong(f"an answer that nobody was asked for costs ${cost}: {came.cache}")
         self._usage(call, found, told, came)
 
     async def _streamed(self, client: Client, call: Call, came: Came) -> None:
@@ -211,7 +218,7 @@ class Asker:
 
     def _usage(self, call: Call, found: list[Said], told: Any, came: Came) -> None:
         """The tokens that the provider reports for those who answered; where it is known which model that was."""
-        if call.dialect in ("lamini", "typed") or came.cache in ("hit", "coalesced"):
+        if call.dialect in ("lamini", "typed") or not SHARED.isdisjoint(came.cache.split(",")):
             return
         asked = [self._models[one.model] for one in found if not one.code]
         if any(len(models) > 1 for models in asked):

@@ -1,8 +1,8 @@
 """What a provider says it served against what the ledger says: every difference, by its kind.
 
 Each call of the load has a ``user`` that no other has; both sides keep it, but for dialects that have no such word. A
-call and a target together are the part of
-a leg that reached the provider, perhaps several times (repair rounds): those are summed.
+call and a target together are the part of a leg that reached the provider, perhaps several times: repair rounds are
+summed in one entry, and each further try of the target has an entry of its own.
 """
 
 import asyncio
@@ -48,6 +48,9 @@ class Line(Struct, frozen=True):
         """The provider's model."""
         return self.target.partition("/")[2]
 
+
+FAILED = frozenset({"failed", "cancelled", "lost"})
+"""Outcomes of tries that may have ended before the provider had read the request."""
 
 SELECT = "SELECT {} FROM ledger".format(", ".join([f'"{name}"' for name in COLUMNS]))
 
@@ -132,7 +135,7 @@ def compare(finding: Finding, where: tuple[str, str], calls: list[Served], lines
         together(finding, name, calls, lines)
         return
     if len(lines) > 1:
-        finding.twice.append(f"{name}: {[line.id for line in lines]}")
+        tries(finding, name, calls, lines)
         return
     if not lines:
         finding.missing.append(f"{name}: {calls[0]}")
@@ -153,11 +156,13 @@ def compare(finding: Finding, where: tuple[str, str], calls: list[Served], lines
         else:
             finding.unsent += 1
         return
-    whole = all(one.whole and (one.reported or one.status != 200) for one in calls)
+    whole = all(map(certain, calls))
     if not whole or line.estimated:
         finding.estimated += 1
         if not line.estimated:
             finding.wrong.append(f"{name}: an estimate that is not marked: {line}; served {calls}")
+        if len(calls) > line.calls:
+            finding.missing.append(f"{name}: {len(calls)} served, {line.calls} entered: {line}")
         return
     said = (line.calls, line.input, line.output, line.cost)
     input, output = sum([one.input for one in calls]), sum([one.output for one in calls])
@@ -166,6 +171,34 @@ def compare(finding: Finding, where: tuple[str, str], calls: list[Served], lines
         finding.wrong.append(f"{name}: ledger {said}, served {real}: {line}")
     else:
         finding.equal += 1
+
+
+def tries(finding: Finding, name: str, calls: list[Served], lines: list[Line]) -> None:
+    """Several entries for one call and target. Those that the provider served whole, and of which the gateway had all,
+    have the same figures; of the others only their number is known. One that failed may not have been sent at all."""
+    entered, failed = sum([line.calls for line in lines]), sum([line.calls for line in lines if line.outcome in FAILED])
+    died = any(line.outcome == "interrupted" for line in lines)
+    real: Counter[tuple[int, int, int | None]] = Counter()
+    real.update([(one.input, one.output, cost_of(one.input, one.output)) for one in calls if certain(one)])
+    said = Counter([(line.input, line.output, line.cost) for line in lines if line.calls == 1 and not line.estimated])
+    del said[0, 0, 0]
+    if len(calls) > entered and not died:
+        finding.missing.append(f"{name}: {len(calls)} served, {entered} entered: {lines}")
+    elif entered - len(calls) > failed:
+        finding.twice.append(f"{name}: {len(calls)} served, {entered} entered: {lines}")
+    elif said - real:
+        finding.wrong.append(f"{name}: entered {dict(said - real)} and not served; served {calls}")
+    else:
+        finding.unsent += max(0, entered - len(calls))
+        finding.interrupted += died
+        unsure = died or any(line.estimated for line in lines) or not all(map(certain, calls))
+        finding.estimated += unsure
+        finding.equal += not unsure
+
+
+def certain(one: Served) -> bool:
+    """Whether the provider has said all there is to say of it."""
+    return one.whole and (one.reported or one.status != 200)
 
 
 def together(finding: Finding, name: str, calls: list[Served], lines: list[Line]) -> None:

@@ -28,6 +28,32 @@ def test_a_call_that_is_entered_twice() -> None:
     assert kinds(judged([SERVED], [LINE, replace(LINE, id="1.i0")])) == ["twice"]
 
 
+FAILED = replace(LINE, id="1.0", outcome="failed", requests=0, input=3, output=0, estimated=True)
+AGAIN = replace(LINE, id="1.1")
+
+
+def test_each_try_of_a_target_is_an_entry() -> None:
+    cut = replace(SERVED, whole=False, reported=False, output=2)
+    assert judged([cut, SERVED], [FAILED, AGAIN]).drift == []
+    assert judged([SERVED], [FAILED, AGAIN]).unsent == 1  # the first was not sent
+    refused = replace(SERVED, status=500, input=0, output=0, reported=False)
+    none = replace(FAILED, input=0, output=0, cost=0, estimated=False)
+    found = judged([refused, SERVED], [none, AGAIN])
+    assert found.drift == [] and found.equal == 1
+    died = replace(LINE, id="1.2", outcome="interrupted", estimated=True)
+    assert judged([refused, cut], [none, died]).interrupted == 1
+
+
+def test_tries_that_do_not_add_up() -> None:
+    cut = replace(SERVED, whole=False, reported=False, output=2)
+    assert kinds(judged([cut, cut, SERVED], [FAILED, AGAIN])) == ["missing"]
+    assert kinds(judged([SERVED], [LINE, AGAIN])) == ["twice"]
+    assert kinds(judged([cut, SERVED], [FAILED, replace(AGAIN, output=6)])) == ["wrong"]
+    assert kinds(judged([SERVED], [LINE, replace(AGAIN, outcome="interrupted", estimated=True)])) == ["twice"]
+    estimated = replace(LINE, estimated=True, outcome="failed")
+    assert kinds(judged([cut, cut], [estimated])) == ["missing"]
+
+
 def test_other_figures() -> None:
     for wrong in (
         replace(LINE, output=6),

@@ -3,13 +3,16 @@
     python -m tests.faults.watched serve ...
 
 is ``python -m gateway serve ...``. Each process that serves answers the signal with a file, ``WATCHED/<pid>``, which
-holds how many tasks there are by what they run, and how many objects the collector of cycles knows of.
+holds how many tasks there are by what they run, how many objects the collector of cycles knows of, and of which kinds,
+and how many pieces of memory are in use at all: what is not collected grows in the first two, what is only kept in the
+last.
 """
 
 import asyncio
 import gc
 import os
 import signal
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,11 +24,18 @@ FOLDER = "TEST_WATCHED"
 """The variable that names the folder. Not one of the gateway's."""
 
 
+MOST = 50
+"""Kinds of objects that are told, those of which there are the most."""
+
+
 class Seen(Struct):
-    """What one process has. ``tasks`` are counted by the names of their coroutines."""
+    """What one process has. ``tasks`` are counted by the names of their coroutines. ``blocks`` are pieces of memory of
+    up to half a kilobyte: what the resident memory would be without what was once needed and is kept for later."""
 
     tasks: dict[str, int]
     objects: int
+    blocks: int
+    kinds: dict[str, int]
 
 
 def tell() -> None:
@@ -33,7 +43,9 @@ def tell() -> None:
     gc.collect()
     file = Path(os.environ[FOLDER]) / str(os.getpid())
     part = file.with_suffix(".part")
-    part.write_bytes(msgspec.json.encode(Seen(tasks, len(gc.get_objects()))))
+    blocks, found = sys.getallocatedblocks(), gc.get_objects()
+    kinds = Counter([f"{type(one).__module__}.{type(one).__qualname__}" for one in found])
+    part.write_bytes(msgspec.json.encode(Seen(tasks, len(found), blocks, dict(kinds.most_common(MOST)))))
     part.rename(file)
 
 

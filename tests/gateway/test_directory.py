@@ -162,3 +162,18 @@ def test_patterns(pattern: str, good: tuple[str, ...], bad: tuple[str, ...]) -> 
 def test_no_pattern_takes_long() -> None:
     may = allowed(("*" * 200 + "zz", "*a" * 100 + "z"))
     assert may is not None and not may("fallback" * 32) and not may("a" * 256)
+
+
+def test_who_may_be_limited() -> None:
+    defaults = Defaults(
+        every={"organisation": Limits(rpm=1), "team": Limits(rpm=9), "key": Limits(), "user": Limits()},
+        named={("team", "red"): Limits(rpm=2), ("model", "m"): Limits(tpm=5)},
+    )
+    directory = loaded(defaults=defaults)
+    assert directory.may_be_limited() == {"organisation": None, "team": None, "model": frozenset({"m"})}
+    limited(directory, "user", "red/ann", Limits(rpm=1))
+    limited(directory, "model", "n", Limits(rpm=UNLIMITED))
+    assert directory.may_be_limited()["user"] == frozenset({"red/ann"})
+    assert directory.may_be_limited()["model"] == frozenset({"m", "n"})
+    limited(directory, "user", "red/ann", None)
+    assert "user" not in directory.may_be_limited()

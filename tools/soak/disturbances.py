@@ -15,13 +15,15 @@ from tests.servers.redis import RedisServer
 
 
 class Disturber(Struct):
-    """``steady`` is never killed; of ``mortal``, workers are. ``done`` counts what was done."""
+    """``steady`` is never killed; of ``mortal``, workers are. ``done`` counts what was done; ``gone`` are
+    processes that a reload has ended, which it must not."""
 
     steady: Gateway
     mortal: Gateway | None
     redis: RedisServer | None
     rng: random.Random
     done: Counter[str] = Counter()
+    gone: list[str] = []
 
     async def kill_a_worker(self) -> None:
         if self.mortal is None:
@@ -46,6 +48,7 @@ class Disturber(Struct):
             return
         good = self.steady.config.read_text()
         broken = self.rng.random() < 0.25
+        serving = {pid: one for one in (self.steady, self.mortal) if one is not None for pid in one.serving}
         for one in (self.steady, self.mortal):
             if one is not None and one.process is not None:
                 one.config.write_text("models: [" if broken else f"{good}# {self.rng.random()}\n")
@@ -55,4 +58,5 @@ class Disturber(Struct):
             for one in (self.steady, self.mortal):
                 if one is not None:
                     one.config.write_text(good)
+        self.gone += [str(pid) for pid, one in serving.items() if pid not in one.serving]
         self.done["broken reload" if broken else "reload"] += 1

@@ -23,8 +23,8 @@ from tests.faults.gateway import KEY, Broken, Gateway
 from tests.faults.judge import Finding, Line, judged, ledger
 from tests.faults.load import Client, Dead
 from tests.faults.proxy import Proxy, proxied
-from tests.faults.schedule import drip, garbage, on_the_wire, silence
 from tests.faults.schedule import mixed as faults
+from tests.faults.schedule import on_the_wire
 from tests.proofs.site import Site, site
 from tests.servers.postgres import PASSWORD, binaries, postgres
 from tests.servers.redis import RedisServer
@@ -44,18 +44,25 @@ WARM = 0.3
 """The share of the time after which memory should not grow any more..."""
 GROWTH = 24 * MEGABYTE
 """... by more than this."""
+ALIKE = 5
+"""Who ask the same at once before anything goes wrong."""
 POOLS = 10
 """Connections to Redis and SQL that a process opens when it needs them, and keeps."""
 SEGMENTS = 2
 """Segments of the spool that may be open beside those of the beginning."""
-STARTING = 4.0
-"""Seconds in which a worker starts."""
+PIECES = 40_000
+"""Pieces of memory that may be in use at rest beside those of the beginning: what is compiled and remembered at the
+first use, and the last minute of limits; less than one for each call of a long run."""
+AGAIN = 0.05
+"""The share of those who ask the same at once for whom more than one call may be answered: where Redis forgets what is
+kept, and who is being asked."""
 FREE = 75.0
 """Seconds after which what a dead process had reserved is free."""
 
 
 class Told(Struct):
-    """What a run was like. ``broken`` are the invariants that do not hold, a sentence each."""
+    """What a run was like. ``alike`` are users who asked a gateway the same at once, ``gone`` processes that a reload has ended.
+    ``broken`` are the invariants that do not hold, a sentence each."""
 
     seconds: float = 0.0
     sent: int = 0
@@ -71,13 +78,21 @@ class Told(Struct):
     after: Rest | None = None
     finding: Finding = field(default_factory=Finding)
     metrics: str = ""
+    alike: dict[str, list[list[str]]] = field(default_factory=dict)
+    shared: str = ""
+    gone: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+
+    def note_alike(self, gateway: Gateway, calls: list[Call]) -> None:
+        """Who ask the same at once."""
+        if len(calls) > 1 and len({call.prompt for call in calls}) == 1:
+            self.alike.setdefault(gateway.folder.name, []).append([call.user for call in calls])
 
     def note(self, came: Came) -> None:
         self.sent += 1
         self.ends[came.end] += 1
         self.slowest = max(self.slowest, came.took)
-        self.caches.update([came.cache] if came.cache else [])
+        self.caches.update(came.cache.split(",") if came.cache else [])
         for code in came.codes:
             self.failures[f"{came.status} {code}" if came.end == "failed" else f"leg {code}"] += 1
         if came.wrong:
@@ -165,8 +180,7 @@ class Mix:
         shares = {"providers": faults(self._seed, FAULTS)}
         if stage.redis:
             shares["Redis"] = on_the_wire(self._seed + 1, REDIS_FAULTS)
-            # Not what stalls a connection: of one to SQL that is noticed after minutes, and the ledger waits as long.
-            shares["SQL"] = on_the_wire(self._seed + 2, SQL_FAULTS, without=(silence, garbage, drip))
+            shares["SQL"] = on_the_wire(self._seed + 2, SQL_FAULTS)
         for name, schedule in shares.items():
             stage.proxies[name].schedule = schedule
         disturber = Disturber(stage.steady, stage.mortal, stage.redis, random.Random(f"{self._seed}/what"))
@@ -182,7 +196,7 @@ class Mix:
             for task in (*asking, disturbing, watching):
                 task.cancel()
         told.seconds = time.monotonic() - self._began
-        told.done, told.samples = disturber.done, self._vitals.samples
+        told.done, told.gone, told.samples = disturber.done, disturber.gone, self._vitals.samples
         told.injected = {name: Counter(proxy.injected) for name, proxy in stage.proxies.items()}
         for name in shares:
             stage.proxies[name].schedule = None
@@ -198,7 +212,21 @@ class Mix:
                     came = await asker.ask(client, Call(dialect, (model,), f"#{number} @{user}", user))  # type: ignore[arg-type]
                     if came.end != "answered" or came.wrong:
                         self._told.wrong.append(f"before anything went wrong: {came}")
+                if number < len(keys) - 1:  # the last team's may not have so many under way
+                    await self._warm_alike(gateway, asker, client, number)
                 await client.close()
+
+    async def _warm_alike(self, gateway: Gateway, asker: Asker, client: Client, number: int) -> None:
+        """The same from several at once, as streams and whole: nothing is wrong, so this is one call."""
+        name, more = f"warm-{gateway.port}-{number}-alike", {"temperature": 0}
+        calls = [Call("chat", ("slow",), name, f"{name}-{place}", place % 2 == 0, more) for place in range(ALIKE)]
+        cames = await asyncio.gather(*[asker.ask(client, call) for call in calls])
+        if any(came.end != "answered" or came.wrong for came in cames):
+            self._told.wrong.append(f"before anything went wrong: {cames}")
+        served = [one for one in self._stage.place.provider.served() if one.user.startswith(name)]
+        caches = Counter([came.cache for came in cames])
+        if len(served) != 1 or caches["miss"] != 1 or caches.total() - caches["coalesced"] - caches["hit"] != 1:
+            self._told.wrong.append(f"before anything went wrong: the same at once is one call: {caches}, {served}")
 
     async def _caller(self, keys: list[str]) -> None:
         clients: dict[tuple[int, str], Client] = {}
@@ -206,7 +234,9 @@ class Mix:
             gateway, asker = self._rng.choice(self._askers)
             key = self._rng.choice(keys)
             client = clients.setdefault((gateway.port, key), Client(gateway.port, key))
-            cames = await asyncio.gather(*[asker.ask(client, call) for call in self._work.next()])
+            calls = self._work.next()
+            self._told.note_alike(gateway, calls)
+            cames = await asyncio.gather(*[asker.ask(client, call) for call in calls])
             for came in cames:
                 self._told.note(came)
             if any(came.end == "dead" for came in cames):
@@ -222,17 +252,7 @@ class Mix:
         for step in range(steps):
             due = CALM + (ROUGH - CALM) * (step + 0.5) / steps
             await asyncio.sleep(max(0.0, (due - self.share) * self._seconds))
-            if step % len(plan):
-                await plan[step % len(plan)]()
-                continue
-            # A worker that cannot read SQL while it starts takes the whole gateway with it.
-            schedule = stage.proxies["SQL"].schedule if stage.redis else None
-            if stage.redis:
-                stage.proxies["SQL"].schedule = None
-            await disturber.kill_a_worker()
-            await asyncio.sleep(STARTING)
-            if stage.redis:
-                stage.proxies["SQL"].schedule = schedule
+            await plan[step % len(plan)]()
         await disturber.restart_redis()  # it forgets what the dead had reserved, which would be free after a minute
         if stage.redis:
             stage.proxies["Redis"].schedule = None
@@ -280,6 +300,9 @@ async def judge(stage: Stage, told: Told) -> None:
         broken.append(f"no token unaccounted: ledger and provider differ: {told.finding.brief(6)}")
     texts = [await exposition(one) for one in place.gateways]
     told.metrics, wrong = compared(texts, lines, died)
+    shared(lines, told)
+    if told.gone:
+        broken.append(f"no process ends by a reload: {', '.join(told.gone)} did")
     if wrong:
         broken.append(f"no token unaccounted: ledger and /metrics differ in {len(wrong)}, the first: {wrong[:3]}")
     await nothing_left(stage, told)
@@ -290,6 +313,19 @@ async def judge(stage: Stage, told: Told) -> None:
         await place.settled(FREE)
     except AssertionError as error:
         broken.append(f"nothing stays reserved: {str(error)[:600]}")
+
+
+def shared(lines: list[Line], told: Told) -> None:
+    """Who ask the same at once are answered by one call: what was answered for more than one of them is counted."""
+    answered = Counter([one.user for one in lines if one.outcome == "ok"])
+    words = []
+    for name, groups in told.alike.items():
+        calls = [sum([answered[user] for user in users]) for users in groups]
+        again = sum([max(0, number - 1) for number in calls])
+        words.append(f"{sum(map(len, groups)):,} calls in {len(groups):,} groups: {again:,} more than one for each")
+        if again > AGAIN * len(groups) + 1:
+            told.broken.append(f"one call for all who ask the same at once: of {name}, {words[-1]}")
+    told.shared = "; ".join(words)
 
 
 async def equal(place: Site, told: Told, seconds: float = 30.0) -> list[Line]:
@@ -317,6 +353,8 @@ def left(before: Rest, after: Rest) -> list[str]:
     found = []
     if tasks := after.tasks - before.tasks:
         found.append(f"no task leaked: there are more than before: {dict(tasks)}")
+    if after.blocks > before.blocks + PIECES:
+        found.append(f"nothing kept for ever: {after.blocks:,} pieces of memory, {before.blocks:,} before")
     if after.callers + after.providers > before.callers + before.providers:
         found.append(f"no socket leaked: {after.callers} of callers and {after.providers} to providers are open")
     if after.stores > before.stores + POOLS:

@@ -47,7 +47,8 @@ def tables(told: Told) -> Iterator[Table]:
             ("estimated, since the answer was cut", f"{found.estimated:,}"),
             ("interrupted by a death", f"{found.interrupted:,}"),
             ("never reached the provider", f"{found.unsent:,}"),
-            ("from the cache", f"{found.hits:,}"),
+            ("answered without asking, at no cost", f"{found.hits:,}"),
+            ("the same at once", told.shared),
             ("different", f"{len(found.drift):,}"),
         ],
     )
@@ -81,5 +82,6 @@ def at_rest(told: Told) -> Table:
         for name in ("callers", "providers", "stores"):
             table.add_row(f"connections: {name}", str(getattr(told.before, name)), str(getattr(told.after, name)))
         table.add_row("other files", str(told.before.others.total()), str(told.after.others.total()))
+        table.add_row("pieces of memory", f"{told.before.blocks:,}", f"{told.after.blocks:,}")
         table.add_row("tasks", str(told.before.tasks.total()), str(told.after.tasks.total()))
     return table

@@ -10,6 +10,8 @@ from tests.faults.gateway import Gateway
 from tests.faults.judge import Line
 
 TOKENS, LEGS, COST = "gateway_tokens_total", "gateway_legs_total", "gateway_cost_usd_total"
+UNREACHED = ("unreached",)
+"""The outcome of targets to which no request went out: they are in no ledger."""
 KINDS = ("input", "output")
 EXACT = 1e-7
 """Dollars that sums of floating-point numbers may be apart."""
@@ -82,6 +84,12 @@ def compared(texts: list[str], lines: list[Line], died: bool) -> tuple[str, list
         unsure_cost = sum([line.cost or 0 for line in lines if died and line.outcome == "interrupted"]) / 1e9
         if not -EXACT < paid - cost[()] < unsure_cost + EXACT:
             wrong.append(f"dollars: ledger {paid:.9f}, /metrics {cost[()]:.9f}")
-    if (legs := counted(texts, LEGS, ())) is not None:
-        words.append(f"{legs[()]:,.0f} legs")
+    if (legs := counted(texts, LEGS, ("outcome",))) is not None:
+        del legs[UNREACHED]
+        words.append(f"{legs.total():,.0f} legs")
+        entered = Counter([(line.outcome,) for line in lines])
+        for (outcome,) in sorted(entered.keys() | legs.keys()):
+            missing = entered[outcome,] - round(legs[outcome,])
+            if missing < 0 or (missing > 0 and not (died and outcome == "interrupted")):
+                wrong.append(f"legs {outcome}: ledger {entered[outcome,]:,}, /metrics {legs[outcome,]:,.0f}")
     return ", ".join(words), wrong

@@ -18,13 +18,15 @@ class Sample(Struct, frozen=True):
 
 class Rest(Struct):
     """A gateway of which nothing is asked: how many connections it has from callers, to providers, and to Redis and
-    SQL, of which it keeps some; what else is open, by its name; and what tasks run."""
+    SQL, of which it keeps some; what else is open, by its name; what tasks run; and how
+    many pieces of memory are in use."""
 
     callers: int = 0
     providers: int = 0
     stores: int = 0
     others: Counter[str] = field(default_factory=Counter)
     tasks: Counter[str] = field(default_factory=Counter)
+    blocks: int = 0
 
 
 async def resting(gateway: Gateway, provider: int) -> Rest:
@@ -39,6 +41,7 @@ async def resting(gateway: Gateway, provider: int) -> Rest:
         rest.others.update(other_files(pid))
     for seen in (await gateway.seen()).values():
         rest.tasks.update(seen.tasks)
+        rest.blocks += seen.blocks
     return rest
 
 

@@ -28,7 +28,8 @@ FULL = 16
 travel with what comes meanwhile."""
 
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder().decode
+decode = msgspec.msgpack.Decoder(tuple[int, str | bool | None, list[Any], int]).decode
+"""The server's time, its epoch (false: there is none), the answers, and when anybody had asked before."""
 
 TURNS = 6
 """Turns of the event loop from bytes that lie in the socket to an answer that is understood."""
@@ -160,14 +161,17 @@ class Batches:
         batch = flight.batch
         try:
             at, epoch, answers, before = decode(answer.result())
+            if len(answers) != len(batch):
+                raise ValueError(f"{len(answers)} answers to {len(batch)} operations")
         except NoScriptError:
             self._send(batch, whole=True)  # a server that has started since, or a new master; nothing was done
             return
-        except (asyncio.CancelledError, Exception) as error:  # RedisError, OSError, and whatever a Cluster's client has
+        except (asyncio.CancelledError, Exception) as error:  # RedisError, OSError, whatever a Cluster's client has;
+            # and what is no answer of our script's: somebody else's, or to something else
             self._failed(batch, error)
         else:
             self._heard = asyncio.get_running_loop().time()
-            self._answered(epoch or None, at, before)
+            self._answered(epoch if isinstance(epoch, str) and epoch else None, at, before)
             for pending, one in zip(batch, answers, strict=True):
                 if not pending.answered.done():
                     pending.answered.set_result((at, one))

@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, NullPool, event, exc, func, make_url, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gateway.store.sql.within import Within
+
 FILE = "record.sqlite3"
 POSTGRES = ("postgresql", "postgres", "postgresql+asyncpg")
 FORMS = "sqlite:///path/to/file or postgresql://user:password@host/database"
@@ -20,7 +22,11 @@ CHANGES = 0x67617465_72656301
 """The advisory lock under which PostgreSQL serialises changes."""
 
 CONNECT_SECONDS = 5
-COMMAND_SECONDS = 300  # a full recount is one command; a peer that has vanished is noticed at last
+COMMAND_SECONDS = 300
+"""What reads or writes all of the record at once may take so long: a full recount is one command."""
+SECONDS = 30.0
+"""What every other transaction may take, with PostgreSQL: a peer that has vanished without a word is noticed by
+nothing else."""
 BUSY_MS = 30_000
 
 
@@ -149,9 +155,11 @@ def _begun(connection: Connection) -> None:
 
 
 class Database:
-    """One engine, and the transactions on it. Each raises RecordDown where the database cannot be asked."""
+    """One engine, and the transactions on it. Each raises RecordDown where the database cannot be asked, or has not
+    done all of it within ``seconds`` (and some for hanging up); those that take ``long`` within 300."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
         self._shown = shown(url)
         self.engine = create_engine(url)
         self.is_postgres = self.engine.dialect.name == "postgresql"
@@ -160,16 +168,16 @@ class Database:
         return f"Database({self._shown})"
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self, long: bool = False) -> AsyncIterator[AsyncConnection]:
         """Everything that is read is of one moment."""
         options = {"isolation_level": "REPEATABLE READ"} if self.is_postgres else {}
-        async with self._connected(options) as connection:
+        async with self._connected(options, long) as connection:
             yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self, long: bool = False) -> AsyncIterator[AsyncConnection]:
         """Kept at the end, whole or not at all."""
-        async with self._connected({"writing": True}) as connection:
+        async with self._connected({"writing": True}, long) as connection:
             yield connection
 
     @asynccontextmanager
@@ -181,9 +189,11 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def _connected(self, options: dict[str, Any]) -> AsyncIterator[AsyncConnection]:
+    async def _connected(self, options: dict[str, Any], long: bool) -> AsyncIterator[AsyncConnection]:
+        # A file is nobody who could vanish, and who waits for its lock says so after ``BUSY_MS``.
+        bounded = self.is_postgres and not long
         try:
-            async with self.engine.connect() as connection:
+            async with Within(self._seconds if bounded else None), self.engine.connect() as connection:
                 await connection.execution_options(**options)
                 async with connection.begin():
                     yield connection

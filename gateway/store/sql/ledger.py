@@ -14,7 +14,7 @@ from gateway.store.sql.batch import Add, Insert
 from gateway.store.sql.drift import drifts, rebuild
 from gateway.store.sql.engine import Database
 from gateway.store.sql.mending import is_sound, mended
-from gateway.store.sql.periods import read_periods
+from gateway.store.sql.periods import EVERYBODY, Wanted, read_periods
 from gateway.store.sql.rollups import Rolled, roll
 from gateway.store.sql.schema import ledger, usage_days, usage_hours, usage_models, usage_teams, usage_users
 from gateway.store.sql.usage import read_usage
@@ -81,14 +81,14 @@ class LedgerStore:
         async with self._database.reading() as connection:
             return await read_usage(connection, query)
 
-    async def periods(self, at_ms: int) -> list[Period]:
-        """What every subject has used in the day and month of this moment; who has used nothing is not there."""
+    async def periods(self, at_ms: int, wanted: Wanted = EVERYBODY) -> list[Period]:
+        """What these subjects have used in the day and month of this moment; who has used nothing is not there."""
         async with self._database.reading() as connection:
-            return await read_periods(connection, at_ms)
+            return await read_periods(connection, at_ms, wanted)
 
     async def period(self, subject: Subject, at_ms: int) -> Period:
         async with self._database.reading() as connection:
-            found = await read_periods(connection, at_ms, subject)
+            found = await read_periods(connection, at_ms, {subject.scope: (subject.name,)})
         return found[0] if found else Period(subject, at_ms, 0, 0, 0)
 
     async def last_of(self, target: str, most: int) -> list[tuple[int, int]]:
@@ -103,17 +103,17 @@ class LedgerStore:
 
     async def totals(self) -> tuple[int, int]:
         """How many entries there are, and their cost in nano-dollars. Reads all of them."""
-        async with self._database.reading() as connection:
+        async with self._database.reading(long=True) as connection:
             statement = select(func.count(), func.coalesce(func.sum(ledger.c.cost), 0)).select_from(ledger)
             entries, cost = (await connection.execute(statement)).one()
         return entries, int(cost)
 
     async def rollup_drift(self) -> list[Drift]:
         """Where the roll-ups are not the sums of the ledger: all of it is counted again."""
-        async with self._database.reading() as connection:
+        async with self._database.reading(long=True) as connection:
             return await drifts(connection)
 
     async def rebuild_rollups(self) -> None:
         """Makes the roll-ups anew. Nobody writes meanwhile."""
-        async with self._database.writing() as connection:
+        async with self._database.writing(long=True) as connection:
             await rebuild(connection)

@@ -1,9 +1,10 @@
 """What budgets are held against: the day and month of each subject, as the ledger has them."""
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, Table, case, func, literal, select
+from sqlalchemy import ColumnElement, Select, Table, case, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.limits.types import SCOPES, Period, Scope, Subject
@@ -21,18 +22,30 @@ SOURCES: dict[Scope, tuple[Table, tuple[str, ...]]] = {
 """The coarsest roll-up that has a scope's subjects, and the columns that their names are made of."""
 
 
-async def read_periods(connection: AsyncConnection, at_ms: int, only: Subject | None = None) -> list[Period]:
-    """Of every subject that has used anything in the month, or of one. An unknown cost counts nothing."""
+MOST_NAMED = 500
+"""Subjects that are asked for by their names; of more, the whole scope is read."""
+
+Wanted = Mapping[Scope, Collection[str] | None]
+"""Subjects: of each scope those of these names, or (None) all."""
+
+EVERYBODY: Wanted = dict.fromkeys(SCOPES)
+
+
+async def read_periods(connection: AsyncConnection, at_ms: int, wanted: Wanted = EVERYBODY) -> list[Period]:
+    """Of those who have used anything in the month. An unknown cost counts nothing."""
     found: list[Period] = []
-    for scope in SCOPES if only is None else (only.scope,):
+    for scope, named in wanted.items():
+        if named is not None and not named:
+            continue
+        only = None if named is None else frozenset(named)
         for *names, tokens, day, month in await connection.execute(used(scope, at_ms, only)):
-            if tokens is not None:
-                subject = Subject(scope, "/".join(names))
-                found.append(Period(subject, at_ms, int(tokens), int(day), int(month)))
+            name = "/".join(names)
+            if tokens is not None and (only is None or name in only):
+                found.append(Period(Subject(scope, name), at_ms, int(tokens), int(day), int(month)))
     return found
 
 
-def used(scope: Scope, at_ms: int, only: Subject | None) -> Select[Any]:
+def used(scope: Scope, at_ms: int, only: Collection[str] | None) -> Select[Any]:
     table, names = SOURCES[scope]
     columns = table.c
     tokens = columns.tokens if table is usage_users else columns.input + columns.output
@@ -44,10 +57,15 @@ def used(scope: Scope, at_ms: int, only: Subject | None) -> Select[Any]:
     )
     places = [columns[name] for name in names]
     statement = select(*places, *sums).where(columns.day >= first, columns.day < last)
-    if only is not None and names:
-        parts = only.name.split("/", 1) if scope == "user" else [only.name]
-        statement = statement.where(*(column == part for column, part in zip(places, parts, strict=True)))
+    if only is not None and places and len(only) <= MOST_NAMED:
+        statement = statement.where(among(places, only))
     return statement.group_by(*places) if names else statement
+
+
+def among(places: list[Any], names: Collection[str]) -> ColumnElement[bool]:
+    if len(places) == 1:
+        return places[0].in_(names)  # type: ignore[no-any-return]
+    return tuple_(*places).in_([tuple(name.split("/", 1)) for name in names if "/" in name])
 
 
 def month_of(at_ms: int) -> tuple[int, int]:

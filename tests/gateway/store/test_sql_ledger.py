@@ -11,10 +11,11 @@ from sqlalchemy import func, select, text
 
 from gateway.control.types import Dimension, UsageQuery, UsageRow
 from gateway.ledger.entry import Entry
-from gateway.limits.types import Period, Subject
+from gateway.limits.types import Period, Scope, Subject
 from gateway.store.sql.engine import Database
 from gateway.store.sql.ledger import LedgerStore
 from gateway.store.sql.migrate import migrated
+from gateway.store.sql.periods import MOST_NAMED
 from gateway.store.sql.schema import ledger, usage_days, usage_hours, usage_models, usage_teams, usage_users
 
 NOON = int(datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp())
@@ -286,6 +287,28 @@ async def test_periods_are_of_the_day_and_month_in_utc(database: Database) -> No
         assert await store.period(period.subject, at) == period
     assert await store.period(Subject("user", "t1/a/b"), at) == Period(Subject("user", "t1/a/b"), at, 0, 0, 0)
     assert await store.period(Subject("organisation"), 0) == Period(Subject("organisation"), 0, 0, 0, 0)
+
+
+async def test_periods_of_some(database: Database) -> None:
+    store = LedgerStore(database)
+    names = [*[f"u{number}" for number in range(20)], "a/b"]
+    await store.write([entry(str(place), user=name) for place, name in enumerate(names)])
+    at = NOON * 1000
+
+    async def asked(wanted: dict[Scope, frozenset[str] | None]) -> set[tuple[str, str]]:
+        return {(one.subject.scope, one.subject.name) for one in await store.periods(at, wanted)}
+
+    assert await asked({}) == set()
+    assert await asked({"team": None, "key": frozenset()}) == {("team", "t1")}
+    some = frozenset({"t1/u3", "t1/a/b", "t2/u3", "of-no-team"})
+    assert await asked({"user": some}) == {("user", "t1/u3"), ("user", "t1/a/b")}
+    more = some | {f"t1/nobody{number}" for number in range(MOST_NAMED)}
+    assert await asked({"user": more}) == {("user", "t1/u3"), ("user", "t1/a/b")}
+    assert await asked({"organisation": frozenset({""}), "model": frozenset({"gpt", "x"})}) == {
+        ("organisation", ""),
+        ("model", "gpt"),
+    }
+    assert len(await asked({"user": None})) == len(names)
 
 
 # ------------------------------------------------------------------ drift
