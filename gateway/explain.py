@@ -10,7 +10,7 @@ def explained(results: list[LegResult]) -> HeaderLines:
     there were in all, and what was shared with others. Of several models those that failed are left out."""
     if len(results) == 1:
         [result] = results
-        lines = [(b"x-gateway-cache", result.cache.encode() or b"bypass")]
+        lines = [(b"x-gateway-cache", shared(result).encode())]
         if result.cache == "hit":
             lines.append((b"age", b"%d" % result.age))
         if not (name := name_of(result)):
@@ -23,13 +23,18 @@ def explained(results: list[LegResult]) -> HeaderLines:
     names, paths = ",".join(map(name_of, shown)), ",".join([r.path for r in shown if r.path])
     attempts = sum([result.attempts for result in results])
     lines = [
-        (b"x-gateway-cache", ",".join([result.cache or "bypass" for result in shown]).encode() or b"bypass"),
+        (b"x-gateway-cache", ",".join(map(shared, shown)).encode() or b"bypass"),
         (b"x-gateway-target", names.encode()),
         (b"x-gateway-attempts", b"%d" % attempts),
     ]
     if hits := [result.age for result in shown if result.cache == "hit"]:
         lines.append((b"age", b"%d" % max(hits)))
     return [*lines, (b"x-gateway-typed-path", paths.encode())] if paths else lines
+
+
+def shared(result: LegResult) -> str:
+    """How its answer is shared. What might be, and was not yet, is a miss."""
+    return result.cache or ("bypass" if result.share is None else "miss")
 
 
 def name_of(result: LegResult) -> str:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from adapters.chat import weight
 from adapters.errors import Invalid, ProviderError, Unavailable
 from adapters.types import Choice, Delta, Reply
-from gateway.caching.entry import Kept
+from gateway.caching.entry import Batches, Kept, storable
 from gateway.caching.gathering import batches, whole
 from gateway.limits.types import StoreDown
 from gateway.sharing.flight import Batch, Flight, Stopped, size
@@ -41,9 +41,6 @@ SILENCE = 0.6
 
 LATE = 0.2
 """Seconds by which the clock is beyond that when this process has been away itself, and may find that it was told."""
-
-LINGERING = 0.2
-"""Seconds that an answer has to reach the cache, before others may ask for it anew."""
 
 PAUSE = 0.05
 """Seconds between two tries to take the place of one who has gone."""
@@ -182,7 +179,7 @@ class Elsewhere:
     async def _give_back(self, key: str, claim: asyncio.Task[str | None]) -> None:
         """Nobody is there any more for whom it was claimed."""
         if await claim is None:
-            await self._release(key, False)
+            await self._release(key)
 
     async def _lead(self, key: str, flight: Flight, lead: Callable[[], Awaitable[None]]) -> None:
         self._leading[key] = flight
@@ -191,11 +188,10 @@ class Elsewhere:
         finally:
             if self._leading.get(key) is flight:
                 del self._leading[key]
-            self._begin(self._release(key, isinstance(flight.result.outcome, Reply)))
+            if not will_be_kept(flight):  # else nobody asks for it before the lease is over: the cache has it
+                self._begin(self._release(key))
 
-    async def _release(self, key: str, kept: bool) -> None:
-        if kept:
-            await asyncio.sleep(LINGERING)
+    async def _release(self, key: str) -> None:
         if key not in self._leading:
             await self._leases.release(key)
 
@@ -483,6 +479,16 @@ class Hearing:
             ready = self.flight.emit(result, deltas, shift)
             if ready is not None:
                 await ready
+
+
+def will_be_kept(flight: Flight) -> bool:
+    """Whether the cache gets the answer."""
+    reply = flight.result.outcome
+    return isinstance(reply, Reply) and flight.kept and storable(reply, flight.result.broken, told_in(flight))
+
+
+def told_in(flight: Flight) -> Batches:
+    return tuple([(shift, tuple(deltas)) for shift, deltas in flight.batches])
 
 
 def name_of(flown: LegResult) -> str:

@@ -61,8 +61,8 @@ FREE = 75.0
 
 
 class Told(Struct):
-    """What a run was like. ``alike`` are users who asked a gateway the same at once, ``gone`` processes that a reload has ended.
-    ``broken`` are the invariants that do not hold, a sentence each."""
+    """What a run was like. ``alike`` are users who asked a gateway the same at once, ``gone`` processes that a reload
+    has ended. ``broken`` are the invariants that do not hold, a sentence each."""
 
     seconds: float = 0.0
     sent: int = 0
