@@ -53,16 +53,16 @@ SEGMENTS = 2
 PIECES = 40_000
 """Pieces of memory that may be in use at rest beside those of the beginning: what is compiled and remembered at the
 first use, and the last minute of limits; less than one for each call of a long run."""
-AGAIN = 0.05
-"""The share of those who ask the same at once for whom more than one call may be answered: where Redis forgets what is
-kept, and who is being asked."""
+AGAIN = 0.15
+"""The share of those who ask the same at once for whom more than one call may be answered: while Redis is away nothing
+is kept, and who comes when a call has just ended makes another. Before anything goes wrong it is none."""
 FREE = 75.0
 """Seconds after which what a dead process had reserved is free."""
 
 
 class Told(Struct):
-    """What a run was like. ``alike`` are users who asked a gateway the same at once, ``gone`` processes that a reload has ended.
-    ``broken`` are the invariants that do not hold, a sentence each."""
+    """What a run was like. ``alike`` are users who asked a gateway the same at once, ``gone`` processes that a
+    reload has ended. ``broken`` are the invariants that do not hold, a sentence each."""
 
     seconds: float = 0.0
     sent: int = 0
