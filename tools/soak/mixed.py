@@ -29,7 +29,7 @@ from tests.proofs.site import Site, site
 from tests.servers.postgres import PASSWORD, binaries, postgres
 from tests.servers.redis import RedisServer
 from tools.soak.disturbances import Disturber
-from tools.soak.sources import compared, exposition
+from tools.soak.sources import compared, exposition, valid
 from tools.soak.vitals import MEGABYTE, Rest, Sample, Vitals, growth, resting
 from tools.soak.workload import KNOWN, LIMITS, MODELS, TEAMS, Workload
 
@@ -301,6 +301,8 @@ async def judge(stage: Stage, told: Told) -> None:
     texts = [await exposition(one) for one in place.gateways]
     told.metrics, wrong = compared(texts, lines, died)
     shared(lines, told)
+    if not valid(texts):
+        broken.append("the routing file that is there holds: a worker says that it goes by another")
     if told.gone:
         broken.append(f"no process ends by a reload: {', '.join(told.gone)} did")
     if wrong:
