@@ -14,7 +14,6 @@ from tests.faults.proc import catches
 from tests.faults.proxy import Proxy
 from tests.servers.redis import RedisServer
 
-
 FLUSHED, FILLED = 2.0, 5.0
 """Seconds in which what waits reaches SQL, and in which Redis is filled again."""
 
@@ -39,8 +38,8 @@ class Disturber(Struct):
             self.done["worker killed"] += 1
 
     async def restart_redis(self) -> None:
-        """It comes back empty, and is filled from the ledger. Meanwhile SQL can be reached: what a replica has used that
-        cannot bring it there just then may be counted twice, until an audit repairs it."""
+        """It comes back empty, and is filled from the ledger. Meanwhile SQL can be reached: of a replica that cannot
+        bring there just then what it has used, that may be counted twice, until an audit repairs it."""
         if self.redis is None or self.sql is None:
             return
         schedule, self.sql.schedule = self.sql.schedule, None
