@@ -2,10 +2,12 @@
 
 from collections import Counter
 
+from msgspec.structs import replace
+
 from tests.faults.judge import Line
 from tests.faults.proc import Held
-from tools.soak.mixed import POOLS, SEGMENTS, left
-from tools.soak.sources import compared, counted, unchunked
+from tools.soak.mixed import PIECES, POOLS, SEGMENTS, Told, left, shared
+from tools.soak.sources import compared, counted, unchunked, valid
 from tools.soak.vitals import Rest, Sample, growth, slope
 from tools.soak.workload import KNOWN, MODELS, SHARES, Workload
 
@@ -44,6 +46,36 @@ def test_dollars() -> None:
     assert len(compared([paid.replace("13", "14")], [LINE], died=False)[1]) == 1
 
 
+def test_legs_by_their_outcomes() -> None:
+    def legs(ok: int, interrupted: int) -> str:
+        lines = [f'gateway_legs_total{{outcome="{name}"}} {number}' for name, number in (
+            ("ok", ok), ("interrupted", interrupted), ("unreached", 7)
+        )]  # fmt: skip
+        return EXPOSITION % 3 + "# TYPE gateway_legs_total counter\n" + "\n".join(lines) + "\n"
+
+    lost = Line("2.0", 1, "v", "red", "quick", "p/quick", "interrupted", 1, 1, 0, 0, 0, True)
+    assert compared([legs(1, 1)], [LINE, lost], died=False) == ("8 tokens, 2 legs", [])
+    assert compared([legs(1, 0)], [LINE, lost], died=True)[1] == []
+    for said, died in ((legs(1, 0), False), (legs(1, 2), True), (legs(0, 1), True), (legs(2, 1), True)):
+        assert len(compared([said], [LINE, lost], died)[1]) == 1
+
+
+def test_whether_the_routing_file_holds() -> None:
+    said = "# TYPE gateway_config_valid gauge\ngateway_config_valid %d\n"
+    assert valid([said % 1, said % 1]) and not valid([said % 1, said % 0]) and not valid([""])
+
+
+def test_who_ask_the_same_at_once() -> None:
+    def told(groups: int, answered: int) -> list[str]:
+        users = [[f"{group}-{place}" for place in range(3)] for group in range(groups)]
+        lines = [replace(LINE, user=user) for group in users for user in group[:answered]]
+        found = Told(alike={"one": users})
+        shared([*lines, replace(LINE, user="0-2", outcome="hit")], found)
+        return found.broken
+
+    assert told(20, 1) == told(20, 0) == [] and len(told(20, 2)) == 1
+
+
 def test_a_gateway_without_such_metrics() -> None:
     assert compared([""], [LINE], died=False) == ("/metrics does not count tokens", [])
     assert counted([EXPOSITION % 3], "gateway_cost_usd_total", ()) is None
@@ -61,7 +93,10 @@ def test_memory_that_grows() -> None:
 
 def test_what_is_left_open() -> None:
     def rest(callers: int = 0, providers: int = 1, stores: int = 4, tasks: int = 5, **others: int) -> Rest:
-        return Rest(callers, providers, stores, Counter(others), Counter(run=tasks))
+        return Rest(callers, providers, stores, Counter(others), Counter(run=tasks), 5000)
+
+    assert left(rest(), replace(rest(), blocks=5000 + PIECES)) == []
+    assert len(left(rest(), replace(rest(), blocks=5001 + PIECES))) == 1
 
     assert left(rest(), rest()) == left(rest(), rest(providers=0, tasks=3, stores=4 + POOLS)) == []
     assert left(rest(), rest(**{"N.spool": SEGMENTS})) == []

@@ -12,6 +12,7 @@ from tests.faults.judge import Line
 TOKENS, LEGS, COST = "gateway_tokens_total", "gateway_legs_total", "gateway_cost_usd_total"
 UNREACHED = ("unreached",)
 """The outcome of targets to which no request went out: they are in no ledger."""
+VALID = "gateway_config_valid"
 KINDS = ("input", "output")
 EXACT = 1e-7
 """Dollars that sums of floating-point numbers may be apart."""
@@ -52,6 +53,13 @@ def counted(texts: Iterable[str], name: str, labels: tuple[str, ...]) -> Counter
                     found = True
                     sums[tuple([sample.labels.get(label, "") for label in labels])] += sample.value  # type: ignore[assignment]
     return sums if found else None
+
+
+def valid(texts: Iterable[str]) -> bool:
+    """Whether all workers of all gateways go by the routing file that is there."""
+    texts = list(texts)
+    found = counted(texts, VALID, ())
+    return found is not None and found[()] == len(texts)
 
 
 def tokens_of(lines: Iterable[Line]) -> Counter[Key]:

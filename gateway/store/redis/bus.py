@@ -9,7 +9,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from gateway.store.redis.batches import PATIENCE, patiently, reason_of
-from gateway.store.redis.client import Client
+from gateway.store.redis.client import Client, closed_is_lost
 from gateway.store.redis.words import PREFIX
 
 log = logging.getLogger("gateway.redis")
@@ -72,7 +72,8 @@ class Listener:
         pubsub = redis.pubsub()
         try:
             async with asyncio.timeout(PATIENCE):
-                await pubsub.subscribe(self._channel)
+                with closed_is_lost():
+                    await pubsub.subscribe(self._channel)
                 while (await self._next(pubsub, PATIENCE) or {}).get("type") != "subscribe":
                     pass
             if self._joined is not None:
@@ -84,7 +85,8 @@ class Listener:
                     if asked:
                         raise TimeoutError
                     asked = True
-                    await pubsub.ping()
+                    with closed_is_lost():
+                        await pubsub.ping()
                     continue
                 asked = False
                 if message["type"] == "message":

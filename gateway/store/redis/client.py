@@ -1,6 +1,8 @@
 """redis-py, such that nothing is ever asked twice: no retries, and no more than the caller's time."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, Protocol
 
@@ -10,6 +12,7 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as Lost
 
 from gateway.store.redis.address import Address
 
@@ -34,6 +37,16 @@ class Client(Protocol):
         """A connection of its own, for who listens; theirs to close."""
 
     async def aclose(self) -> None: ...
+
+
+@contextmanager
+def closed_is_lost() -> Iterator[None]:
+    """The event loop says by a RuntimeError that a connection which has just been closed cannot be written to, and
+    redis-py lets it through."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise Lost("the connection to Redis was closed") from error
 
 
 def settings(address: Address) -> dict[str, Any]:
@@ -64,10 +77,12 @@ class PoolClient:
 
     async def call(self, *command: Word) -> Any:
         packed = pack_command(command)  # type: ignore[arg-type]  # its stub knows one word only
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        with closed_is_lost():
+            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
-            await connection.send_packed_command(packed, check_health=False)
-            return await connection.read_response()
+            with closed_is_lost():
+                await connection.send_packed_command(packed, check_health=False)
+                return await connection.read_response()
         finally:
             await self._pool.release(connection)
 
@@ -121,7 +136,8 @@ class ClusterClient:
         """Each command has closed its own connection."""
 
     async def call(self, *command: Word) -> Any:
-        return await self._cluster.execute_command(*command)
+        with closed_is_lost():
+            return await self._cluster.execute_command(*command)
 
     def subscriber(self) -> Redis:
         """To one node after the other: each tells what any of them is told."""
