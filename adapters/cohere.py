@@ -174,7 +174,8 @@ class Cohere:
 
 
 class CohereDecoder(StreamDecoder):
-    """Complete when ``message-end`` came. ``rich``: what is more than text is told, too."""
+    """Complete when ``message-end`` came, whether or not ``[DONE]`` follows. ``rich``: what is more than text is told,
+    too."""
 
     __slots__ = ("_calls", "_rich")
 
@@ -184,6 +185,8 @@ class CohereDecoder(StreamDecoder):
         self._rich = rich
 
     def read(self, payload: bytes, deltas: list[Delta]) -> None:
+        if payload == b"[DONE]":
+            return
         event = decode_event(payload)
         if event.type in PIECES:
             self._piece(event, decode_piece(event.delta).message or Piece(), deltas)

@@ -21,6 +21,7 @@ prompt. Policy is a class attribute, so nobody tests types to decide what to do 
 
 import re
 from collections.abc import Callable
+from email.utils import mktime_tz, parsedate_tz
 from typing import ClassVar, TypeVar
 
 import msgspec
@@ -151,9 +152,11 @@ MEANING: dict[type[ProviderError], str] = {
 
 OVERFLOW = re.compile(
     rb"maximum context length|context length is only|too many tokens|exceeds? the (?:\w+ ){0,3}context"
-    rb"|max_new_tokens` must be <="
+    rb"|longer than the (?:maximum model|model(?:'|\\u0027)s context) length"
+    rb"|tokens\) exceeds the maximum allowed length|max_new_tokens` must be <=|`inputs` must have less than"
+    rb"|maximum prompt length is"
 )
-"""How vLLM, Cohere, Ollama and TGI say that a request does not fit; they have no code for it."""
+"""How vLLM, SGLang, Cohere, Ollama, TGI and their like say that a request does not fit; they have no code for it."""
 
 
 def class_of(status: int) -> type[ProviderError]:
@@ -208,7 +211,8 @@ def bare(call: Call) -> str:
 
 
 def retry_after(response: HttpResponse) -> float | None:
-    """Seconds to wait as the provider advises, in either spelling; dates are ignored, since clocks differ."""
+    """Seconds to wait as the provider advises, in any spelling. A date is taken against the one at which the provider
+    says that it has answered, since clocks differ; without that it is ignored."""
     for name, scale in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
         value = response.header(name)
         if value is not None:
@@ -218,4 +222,14 @@ def retry_after(response: HttpResponse) -> float | None:
                 continue
             if 0 <= seconds < float("inf"):
                 return seconds
-    return None
+    until, now = moment(response.header(b"retry-after")), moment(response.header(b"date"))
+    return None if until is None or now is None else max(0.0, until - now)
+
+
+def moment(date: bytes | None) -> float | None:
+    """Seconds since 1970 of a header's date; None of what is none."""
+    parts = None if date is None else parsedate_tz(date.decode("latin-1"))
+    try:
+        return None if parts is None or parts[9] is None else float(mktime_tz(parts))
+    except (ValueError, OverflowError):
+        return None

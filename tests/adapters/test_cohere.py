@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from adapters.cohere import Cohere
-from adapters.errors import Rejected
+from adapters.cohere import Cohere, CohereDecoder
+from adapters.errors import Garbled, Rejected
 from adapters.types import Call, Chat, Constraint, Fields, Host, JsonSchema, OneOf, Params, Prompts
 
 ADAPTER = Cohere(Host(base_url="https://api.cohere.com", key="sk-test"))
@@ -198,3 +198,18 @@ def test_fields_are_sent_or_refused(fields: dict[str, Any]) -> None:
             assert got[name] == fields[name]
     if fields.get("tools") and not isinstance(fields.get("tool_choice"), dict):
         assert len(got["tools"]) == len(fields["tools"])
+
+
+@pytest.mark.parametrize("rich", [False, True])
+def test_a_stream_may_say_that_it_is_done(rich: bool) -> None:
+    decoder = CohereDecoder(rich)
+    said = decoder.feed(b'data: {"type":"message-end","delta":{"finish_reason":"COMPLETE"}}\n\ndata: [DONE]\n\n')
+    assert [delta.finish for delta in said] == ["stop"]
+    decoder.close()
+
+
+def test_to_say_so_does_not_end_a_message() -> None:
+    decoder = CohereDecoder()
+    assert not decoder.feed(b"data: [DONE]\n\n")
+    with pytest.raises(Garbled):
+        decoder.close()
