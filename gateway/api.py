@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gateway.asgi import AsgiApp, AsgiExchange, Receive, Scope, Send
 from gateway.doorkeeper import Doorkeeper, stopped
-from gateway.errors import GatewayError, Internal, MethodNotAllowed, Stopping, UnsupportedMedia
+from gateway.errors import GatewayError, Internal, MethodNotAllowed, Overloaded, Stopping, UnsupportedMedia
 from gateway.exchange import Exchange, HeaderLines
 from gateway.metrics import Recording
 from gateway.outbox import Outbox
@@ -84,6 +84,8 @@ class Api:
             await route.serve(exchange, route.door)
         except GatewayError as error:
             code = error.code
+            if isinstance(error, Overloaded):
+                metrics.shed(code)
             await self._refuse(exchange, route, error)
         except asyncio.CancelledError:
             if not exchange.left and not doorkeeper.cutting:
@@ -127,7 +129,7 @@ class Api:
             dialect = route.door.early(exchange.lamini)
             answer = dialect.status(refusal), error_headers(refusal), dialect.encode_error(refusal)
             self._refusals[at] = answer
-        self._metrics.shed(refusal.code)
+        self._metrics.turned_away(route.path, answer[0], refusal.code)
         await exchange.answer(*answer)
 
 

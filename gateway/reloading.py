@@ -63,7 +63,7 @@ class Reloader:
         """When the one that holds was read, in seconds since 1970."""
         self._path = path
         self._text = text
-        self._config = config
+        self._config = self._begun = config
         self._beyond = beyond
         self._apply = apply
         self._clock = clock
@@ -144,7 +144,7 @@ class Reloader:
         self.succeeded, self.loaded_at = True, self._clock.wall()
         changes = difference(before, config)
         log.info("%s is read again: %s", self._path, "\n  ".join(["", *changes]) if changes else "it says the same")
-        for line in for_a_restart(before, config):
+        for line in for_a_restart(self._begun, config):
             log.warning("needs a restart: %s", line)
 
     def _complain(self, complaint: str) -> None:

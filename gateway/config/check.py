@@ -242,7 +242,9 @@ def reroutes(value: ModelConfig, path: Path, config: Reading) -> Found:
     for field in ("on_too_long", "on_filtered"):
         for i, name in enumerate(getattr(value, field)):
             at = (*path, field, i)
-            if name not in known:
+            if name not in known and name in config.names("aliases"):
+                yield at, f"'{shown(name)}' is an alias (name the model that it stands for)"
+            elif name not in known:
                 yield at, f"no model '{shown(name)}' {hint(name, known)}"
             elif name == path[-1]:
                 yield at, "is this very model (name others)"
@@ -250,12 +252,18 @@ def reroutes(value: ModelConfig, path: Path, config: Reading) -> Found:
 
 def breaker(value: BreakerConfig, path: Path, config: Reading) -> Found:
     if value.most_pause < value.pause:
-        yield (*path, "most_pause"), f"is shorter than pause ({value.pause:g})"
+        yield (
+            (*path, "most_pause"),
+            f"is {value.most_pause:g} s, which is shorter than pause ({value.pause:g} s): both are needed then",
+        )
 
 
 def retry(value: RetryConfig, path: Path, config: Reading) -> Found:
     if value.most < value.base:
-        yield (*path, "most"), f"is shorter than base ({value.base:g})"
+        yield (
+            (*path, "most"),
+            f"is {value.most:g} s, which is shorter than base ({value.base:g} s): both are needed then",
+        )
 
 
 def timeouts(value: Timeouts, path: Path, config: Reading) -> Found:

@@ -141,6 +141,11 @@ class Recording:
         """A request was turned away, since there is too much to do."""
         self._count(table.REJECTED, reason)
 
+    def turned_away(self, route: str, status: int, reason: str) -> None:
+        """... before anything of it was looked at, with this status."""
+        self._count(table.REJECTED, reason)
+        self._count(table.REQUESTS, route, str(status), "")
+
     def answered_otherwise(self, status: int) -> None:
         """A request that asks no model."""
         self._count(table.OTHER_REQUESTS, f"{status // 100}xx")

@@ -59,6 +59,8 @@ HEADERS: dict[int, dict[str, str]] = {
 ASKED = {
     "X-Gateway-Target": "The providers and models that answered.",
     "X-Gateway-Attempts": "How many were asked in all.",
+    "X-Gateway-Cache": "How the answers are shared, of each model that answered: hit, miss, coalesced or bypass.",
+    "Age": "Seconds since the oldest of the kept answers was given, where there is one.",
     "X-Gateway-Cost-Usd": "Dollars that the call has cost, where all prices are known; not at the head of a stream.",
     "X-Gateway-Budget-Warning": "The soft budgets that are passed.",
     "X-Gateway-Degraded": "limits: they were kept without the store that all replicas share.",
@@ -98,11 +100,14 @@ class Operation(Struct, frozen=True, kw_only=True):
         }
         if self.open:
             said["security"] = []
-        if self.parameters:
-            said["parameters"] = [
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-                for name in self.parameters
-            ]
+        parameters: list[Schema] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+            for name in self.parameters
+        ]
+        if self.exchange:
+            parameters += SAID
+        if parameters:
+            said["parameters"] = parameters
         if self.asks:
             said["requestBody"] = {"required": True, "content": {JSON: {"schema": ref(self.asks)}}}
         return said
@@ -129,6 +134,22 @@ class Operation(Struct, frozen=True, kw_only=True):
             for status in sorted(self.refuses)
         }
 
+
+SAID: list[Schema] = [
+    {
+        "name": "Cache-Control",
+        "in": "header",
+        "description": "What is wanted of kept answers: no-cache, no-store, max-age, min-fresh, only-if-cached.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "X-Gateway-Timeout-Ms",
+        "in": "header",
+        "description": "Milliseconds after which the caller does not wait any longer.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 86_400_000},
+    },
+]
+"""Headers of requests that ask models."""
 
 DASHES = str.maketrans({"/": "_", "{": "", "}": ""})
 

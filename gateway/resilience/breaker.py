@@ -65,8 +65,10 @@ class Breaker:
             self._pause = settings.pause
 
     def state(self, now: float) -> State:
-        """Who rests is as good as open."""
-        return "open" if self._state == "closed" and now < self._rest else self._state
+        """Who rests is as good as open; whose pause is over is open no longer, but waits for a probe."""
+        if self._state == "closed":
+            return "open" if now < self._rest else "closed"
+        return "half_open" if self._state == "open" and now >= max(self._until, self._rest) else self._state
 
     def allows(self, now: float) -> bool:
         """Whether a call may be made now."""
@@ -92,14 +94,16 @@ class Breaker:
             return self._ticket
         return self._enter("half_open") if self.allows(now) else UNJUDGED
 
-    def succeed(self, ticket: int, now: float) -> None:
+    def succeed(self, ticket: int, now: float) -> bool:
+        """Whether it has closed by this."""
         if ticket != self._ticket:
-            return
+            return False
         if self._state == "closed":
             self._in_a_row = 0
             self._calls.add(now)
-        else:
-            self._close()
+            return False
+        self._close()
+        return True
 
     def fail(self, ticket: int, now: float, at_once: bool = False) -> None:
         """``at_once``: this one is enough to open it."""

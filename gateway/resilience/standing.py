@@ -1,5 +1,6 @@
 """How one target stands with one key of its provider, as this process knows it."""
 
+import logging
 import math
 from collections.abc import Iterator
 from typing import Protocol
@@ -10,6 +11,8 @@ from gateway.resilience.breaker import Breaker, BreakerSettings
 from gateway.resilience.budget import RetryBudget
 from gateway.resilience.latency import Latency
 from gateway.resilience.verdicts import verdict_of
+
+log = logging.getLogger("gateway.resilience")
 
 UNADVISED = 1.0
 """Seconds that a target rests which throttles without saying for how long."""
@@ -31,9 +34,10 @@ class Standing:
     """``busy`` counts the calls under way, ``asked`` is when the last one began. Every ``begin`` is followed by one
     ``end`` or one ``left``, which are given its ticket. Times are the steady clock's."""
 
-    __slots__ = ("_load", "_load_busy", "_load_until", "asked", "breaker", "budget", "busy", "latency")
+    __slots__ = ("_load", "_load_busy", "_load_until", "asked", "breaker", "budget", "busy", "latency", "name")
 
-    def __init__(self, breaker: BreakerSettings, retry: RetrySettings) -> None:
+    def __init__(self, breaker: BreakerSettings, retry: RetrySettings, name: str = "") -> None:
+        self.name = name
         self.busy = 0
         self.asked = -math.inf
         self.breaker = Breaker(breaker)
@@ -55,7 +59,8 @@ class Standing:
         """It has ended, with an answer or a failure. ``latency``: seconds until the answer began."""
         self.busy -= 1
         if failure is None:
-            self.breaker.succeed(ticket, now)
+            if self.breaker.succeed(ticket, now):
+                log.warning("%s answers again", self.name)
         elif not self._failed(ticket, now, failure):
             return
         if latency is not None:
@@ -85,12 +90,21 @@ class Standing:
             advised = UNADVISED if failure.retry_after is None else failure.retry_after
             self.breaker.rest(now + min(advised, LONGEST_REST))
         if verdict.counts:
+            was_open = not self.breaker.allows(now)
             self.breaker.fail(ticket, now, verdict.opens)
+            if not was_open and not self.breaker.allows(now):
+                log.warning(
+                    "%s has failed too often and is left alone for %.3g s", self.name, self.breaker.opens_at(now)
+                )
         elif verdict.alive:
             self.breaker.succeed(ticket, now)
         else:
             self.breaker.leave(ticket)
         return verdict.alive
+
+
+def named(target: str, credential: str) -> str:
+    return f"{target} ({credential})" if credential else target
 
 
 Place = tuple[str, str]
@@ -109,7 +123,7 @@ class Standings:
         """The standing of a target with a credential, the same at every call."""
         standing = self._all.get((target, credential))
         if standing is None:
-            standing = self._all[target, credential] = Standing(self._breaker, self._retry)
+            standing = self._all[target, credential] = Standing(self._breaker, self._retry, named(target, credential))
         return standing
 
     def configure(self, breaker: BreakerSettings, retry: RetrySettings) -> None:

@@ -87,8 +87,8 @@ def test_a_shorter_advice_does_not_shorten_a_rest() -> None:
         (Invalid("x"), "closed"),
         (Unavailable("x"), "open"),
         (Unauthorized("x"), "open"),
-        (Overloaded("x"), "open"),
-        (Unknown("x"), "open"),
+        (Overloaded("x"), "half_open"),
+        (Unknown("x"), "half_open"),
         (Throttled("x", retry_after=9), "open"),
     ],
 )
