@@ -38,7 +38,7 @@ def read(text: str) -> Config:
             "adapter: gpt, timeouts: {connect: 1}, key_env",
             ["providers.p.timeouts.connect: 5.0 -> 1.0"],
         ),
-        ("limits:", "server: {lag_ms: null}\nlimits:", ["server.lag_ms: 2.0 -> not set"]),
+        ("limits:", "server: {lag_ms: null}\nlimits:", ["server.lag_ms: 20.0 -> not set"]),
         ("model: a}", "model: a }", []),
     ],
 )
