@@ -28,7 +28,7 @@ from gateway.beside import LONGTAIL_SOCKET
 from gateway.bookkeeping import Bookkeeping
 from gateway.checking import uncounted
 from gateway.completion import Completion
-from gateway.config import Config, ServerConfig
+from gateway.config import Config, ServerConfig, warnings
 from gateway.doorkeeper import Doorkeeper
 from gateway.doors import Doors, Parts
 from gateway.embedding import Embedding
@@ -159,7 +159,8 @@ def build(config: Config, settings: Settings, clock: Clock | None = None, text: 
     reloader = None
     if text is not None:
         beyond = partial(uncounted, have=have)
-        reloader = Reloader(Path(settings.config), text, config, beyond, apply, clock)
+        lacking = partial(warnings, environ=environ)
+        reloader = Reloader(Path(settings.config), text, config, beyond, apply, lacking, clock)
         app.reload = reloader.hear
         metrics.watch("gateway_config_valid", lambda: reloader.succeeded)
         metrics.watch("gateway_config_loaded_timestamp_seconds", lambda: reloader.loaded_at)

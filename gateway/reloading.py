@@ -46,7 +46,8 @@ class Seen(Struct, frozen=True):
 
 
 class Reloader:
-    """``text`` is what was read at the start, and ``config`` what it says. ``apply`` makes a configuration hold."""
+    """``text`` is what was read at the start, and ``config`` what it says. ``apply`` makes a configuration hold;
+    ``warnings`` are the lines about what works otherwise than it may lead to believe, of which new ones are told."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Reloader:
         config: Config,
         beyond: Beyond,
         apply: Callable[[Config], None],
+        warnings: Callable[[Config], list[str]],
         clock: Clock,
     ) -> None:
         self.succeeded = True
@@ -63,9 +65,10 @@ class Reloader:
         """When the one that holds was read, in seconds since 1970."""
         self._path = path
         self._text = text
-        self._config = self._begun = config
+        self._config = self._started_with = config
         self._beyond = beyond
         self._apply = apply
+        self._warnings = warnings
         self._clock = clock
         self._seen: Seen | None = None  # so that what came while we started is found
         self._complaint = ""
@@ -144,8 +147,12 @@ class Reloader:
         self.succeeded, self.loaded_at = True, self._clock.wall()
         changes = difference(before, config)
         log.info("%s is read again: %s", self._path, "\n  ".join(["", *changes]) if changes else "it says the same")
-        for line in for_a_restart(self._begun, config):
+        for line in for_a_restart(self._started_with, config):
             log.warning("needs a restart: %s", line)
+        known = self._warnings(before)
+        for line in self._warnings(config):
+            if line not in known:
+                log.warning("%s", line)
 
     def _complain(self, complaint: str) -> None:
         """Once of each."""

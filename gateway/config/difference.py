@@ -26,7 +26,7 @@ def difference(old: Config, new: Config) -> list[str]:
 
 
 def for_a_restart(old: Config, new: Config) -> list[str]:
-    """Of what has changed, what has no effect before the gateway is started again."""
+    """Of what has changed since the start, when ``old`` was read, what has no effect before the next."""
     found = [f"{name}: holds from the next start" for name in RESTART if getattr(old, name) != getattr(new, name)]
     for kind, needed in (("the embedded model", embedded), ("litellm", through_litellm)):
         before = any(map(needed, old.providers.values()))

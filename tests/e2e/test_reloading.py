@@ -228,6 +228,30 @@ async def test_what_needs_a_restart_is_said(tmp_path: Path) -> None:
         await said(one, "needs a restart: ledger: holds from the next start")
 
 
+async def test_what_holds_again_needs_no_restart(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as (one, playing):
+        put(tmp_path, routing(playing.url, MODELS, ledger="{on_full: allow}"))
+        await said(one, "ledger.on_full: refuse -> allow")
+        await said(one, "needs a restart: ledger")
+        put(tmp_path, routing(playing.url, {**MODELS, "new": "n"}, ledger="{on_full: allow}"))
+        await said(one, "models.new: added")
+        await said(one, "needs a restart: ledger", times=2)
+        put(tmp_path, routing(playing.url, MODELS))
+        await said(one, "ledger.on_full: allow -> refuse")
+        put(tmp_path, routing(playing.url, {**MODELS, "other": "n"}))
+        await said(one, "models.other: added")
+        assert one.log.read_text().count("needs a restart") == 2
+
+
+async def test_a_model_that_loses_its_key_is_told(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as (one, playing):
+        put(tmp_path, routing(playing.url, MODELS).replace("P_KEY", "P_KEYS"))
+        await said(one, "models.quick: not offered: P_KEYS is not set")
+        put(tmp_path, routing(playing.url, {**MODELS, "new": "n"}).replace("P_KEY", "P_KEYS"))
+        await said(one, "models.new: not offered: P_KEYS is not set")
+        assert one.log.read_text().count("models.quick: not offered") == 1
+
+
 async def test_bounds_of_the_worker_follow(tmp_path: Path) -> None:
     async with gateway(tmp_path) as (one, playing):
         client = Client(one.port, KEY)
