@@ -14,7 +14,7 @@ from tests.faults.proc import catches
 from tests.faults.proxy import Proxy
 from tests.servers.redis import RedisServer
 
-FLUSHED, FILLED = 2.0, 5.0
+FLUSHED, FILLED = 3.0, 10.0
 """Seconds in which what waits reaches SQL, and in which Redis is filled again."""
 
 
