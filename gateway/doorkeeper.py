@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 
 from gateway.errors import GatewayError, Overloaded, Stopping
-from gateway.exchange import Exchange
+from gateway.exchange import Exchange, patience
 from gateway.turns import current_task
 
 INTERVAL = 0.1
@@ -201,11 +201,16 @@ class Doorkeeper:
         return False
 
     async def turn(self, exchange: Exchange) -> bool:
-        """Waits for a place. Raises Overloaded when it takes too long."""
+        """Waits for a place. Raises Overloaded when it takes too long, for us or for the caller, whose time goes on:
+        ``timeout`` is then what is left of it."""
         loop = asyncio.get_running_loop()
+        began, most = self.now(), self._patience
+        bound = None if exchange.timeout is None else patience(exchange.timeout)
+        if bound is not None:
+            most = min(most, bound)
         turn: asyncio.Future[None] = loop.create_future()
         self._queue.append(turn)
-        timer = loop.call_later(self._patience, self._give_up, turn)
+        timer = loop.call_later(most, self._give_up, turn, most)
         if exchange.whole:  # else nobody tells that the caller has left before the body is read
             exchange.cancel_when_left(current_task())
         try:
@@ -220,6 +225,8 @@ class Doorkeeper:
             timer.cancel()
         if exchange.whole:
             exchange.stop_watching()
+        if bound is not None:
+            exchange.timeout = b"%d" % max(1, round((bound - (self.now() - began)) * 1000))
         return True
 
     def leave(self) -> None:
@@ -235,10 +242,10 @@ class Doorkeeper:
                 return True
         return False
 
-    def _give_up(self, turn: asyncio.Future[None]) -> None:
+    def _give_up(self, turn: asyncio.Future[None], most: float) -> None:
         if not turn.done():
             self._queue.remove(turn)
-            turn.set_exception(Overloaded(f"no place became free within {self._patience:g} s", retry_after=SOON))
+            turn.set_exception(Overloaded(f"no place became free within {most:g} s", retry_after=SOON))
 
 
 def overloaded() -> Overloaded:

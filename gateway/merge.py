@@ -119,7 +119,7 @@ def failure(result: LegResult) -> LegFailure:
     error, leg = result.outcome, result.leg
     if isinstance(error, ProviderError):
         return LegFailure(leg.offset, leg.model, error.code, error.message, path_of(error))
-    return LegFailure(leg.offset, leg.model, "cancelled", "given up, since the call had failed already")
+    return LegFailure(leg.offset, leg.model, "cancelled", "given up before it had answered")
 
 
 def parts_of(result: LegResult) -> list[Part]:

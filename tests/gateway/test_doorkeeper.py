@@ -9,7 +9,7 @@ import pytest
 from msgspec import Struct
 
 from gateway.doorkeeper import FEW, Congestion, Doorkeeper
-from gateway.errors import GatewayError, Overloaded, Stopping
+from gateway.errors import BadRequest, GatewayError, Overloaded, Stopping
 
 READ, START, END, REFUSE = 25e-6, 60e-6, 51e-6, 24e-6
 """Seconds of processor that it takes to read a call, to take it up, to end it, and to refuse it: as measured."""
@@ -126,8 +126,9 @@ class Caller:
 
     whole = True
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: bytes | None = None) -> None:
         self.task: asyncio.Task[Any] | None = None
+        self.timeout = timeout
 
     def cancel_when_left(self, task: asyncio.Task[Any]) -> None:
         self.task = task
@@ -173,6 +174,29 @@ async def test_who_waits_too_long_is_refused() -> None:
     with pytest.raises(Overloaded):
         await let_in(doorkeeper)
     assert (doorkeeper.under_way, doorkeeper.queued) == (1, 0)
+
+
+async def test_nobody_waits_longer_than_they_have_time() -> None:
+    doorkeeper = keeper(1, 1)
+    await let_in(doorkeeper)
+    with pytest.raises(Overloaded, match=r"within 0\.01 s"):
+        await let_in(doorkeeper, Caller(b"10"))
+    with pytest.raises(BadRequest):
+        await let_in(doorkeeper, Caller(b"soon"))
+    assert (doorkeeper.under_way, doorkeeper.queued) == (1, 0)
+
+
+async def test_what_was_waited_is_gone_from_the_callers_time() -> None:
+    now = 0.0
+    doorkeeper = Doorkeeper(1, 1, None, lambda: now)
+    at_once, later = Caller(b"4000"), Caller(b"4000")
+    await let_in(doorkeeper, at_once)
+    waiting = asyncio.create_task(let_in(doorkeeper, later))
+    await asyncio.sleep(0)
+    now = 1.5
+    doorkeeper.leave()
+    assert await waiting
+    assert (at_once.timeout, later.timeout) == (b"4000", b"2500")
 
 
 async def test_who_leaves_while_they_wait_leave_no_trace() -> None:
