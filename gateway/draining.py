@@ -8,6 +8,7 @@ under way there is nothing to wait for. SIGHUP is for whoever reads the configur
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from types import FrameType
@@ -32,6 +33,12 @@ DOORS = 16
 one, and some hundred calls at each turn, whoever comes new would wait for seconds while the others are served."""
 
 
+def twin(listening: socket.socket) -> socket.socket:
+    """The same once more. ``dup`` would make it wait for callers, and with it all that share it: also those of another
+    worker that serves already, which would then wait for ever for a caller whom we have taken."""
+    return socket.socket(listening.family, listening.type, listening.proto, os.dup(listening.fileno()))
+
+
 class Server(uvicorn.Server):
     """``seconds`` is how long calls that are under way may go on."""
 
@@ -48,7 +55,7 @@ class Server(uvicorn.Server):
         await super().serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._doors = [listening.dup() for listening in sockets or [] for _ in range(DOORS - 1)]
+        self._doors = [twin(listening) for listening in sockets or [] for _ in range(DOORS - 1)]
         await super().startup(None if sockets is None else [*sockets, *self._doors])
         signal.signal(signal.SIGHUP, self._hear_reload)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

@@ -76,6 +76,7 @@ def listener(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
         bound.set_inheritable(True)
+        bound.setblocking(False)  # several workers take callers from it, of whom one may have been taken meanwhile
     except BaseException:
         bound.close()
         raise

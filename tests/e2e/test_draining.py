@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from gateway.draining import twin
 from tests.faults.gateway import KEY, Gateway, routing, running
 from tests.faults.judge import Line, ledger
 from tests.faults.load import Client, Dead, Stream, answered
@@ -240,3 +242,12 @@ async def test_stopped_while_it_starts(tmp_path: Path, redis: RedisServer, after
             if one.process is not None and one.process.returncode is None:
                 await one.kill()
         assert "Traceback" not in one.tail(1000)
+
+
+def test_a_socket_that_is_listened_to_once_more_still_waits_for_nobody() -> None:
+    """Workers share it: one that starts must not make the others wait."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        with twin(listening) as other:
+            assert not os.get_blocking(listening.fileno()) and not os.get_blocking(other.fileno())
+            assert other.getsockname() == listening.getsockname()
