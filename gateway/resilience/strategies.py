@@ -8,6 +8,7 @@ does not allow to be asked comes last of all. Where two are ranked alike, chance
 import math
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from adapters.types import Usage
 from gateway.ledger.cost import cost
@@ -48,9 +49,15 @@ def fastest(rng: random.Random) -> Order:
 
 def least_busy(rng: random.Random) -> Order:
     """Who has the fewest calls for its weight: by the engine's own account where it gives one, else by what we have
-    under way there. An engine whose cache is full stands behind the others; between equals, the emptier cache goes
-    first."""
-    return by(idlest, rng)
+    under way there, and as much besides as others have at those that tell. An engine whose cache is full stands behind
+    the others; between equals, the emptier cache goes first."""
+
+    def order(targets: Sequence[Target], now: float) -> tuple[Target, ...]:
+        if len(targets) == 1:
+            return (targets[0],)
+        return by(partial(idlest, of_others(targets, now)), rng)(targets, now)
+
+    return order
 
 
 def cheapest(rng: random.Random, wall: Callable[[], float]) -> Order:
@@ -114,11 +121,27 @@ def soonest(keys: Keys, now: float) -> tuple[float, ...]:
     return (0 if idle else 2, 0)
 
 
-def idlest(keys: Keys, now: float) -> tuple[float, ...]:
+def of_others(targets: Sequence[Target], now: float) -> float:
+    """How many calls that are not ours the engines have that tell, on average."""
+    found = [
+        max(0.0, load.running + load.waiting - one.busy + one.since_report())
+        for target in targets
+        if (one := target.standing) is not None
+        and (load := one.load(now)) is not None
+        and load.running is not None
+        and load.waiting is not None
+    ]
+    return sum(found) / len(found) if found else 0.0
+
+
+def idlest(unknown: float, keys: Keys, now: float) -> tuple[float, ...]:
+    """``unknown`` is what an engine is taken to have besides our calls that does not tell."""
     standings = [target.standing for target in keys if target.standing is not None]
     depth: float = sum([one.busy for one in standings])
     use = UNKNOWN_USE
     load = standings[0].load(now) if standings else None
+    if load is None or (load.running is None and load.waiting is None):
+        depth += unknown
     if load is not None:
         said = (load.running or 0.0) + (load.waiting or 0.0)
         if load.running is None or load.waiting is None:

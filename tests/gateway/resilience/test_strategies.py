@@ -190,6 +190,18 @@ def test_unknown_is_not_zero() -> None:
     assert names(least_busy(rng())([a, b, c], T)) == ["b", "a", "c"]
 
 
+def test_an_engine_that_tells_nothing_is_taken_to_have_what_others_have() -> None:
+    silent, telling = made("silent"), made("telling")
+    standing(telling).report(Load(5.0, 5.0), T, 60.0)
+    standing(silent).report(Load(None, None), T, 60.0)
+    order, first = least_busy(rng()), []
+    for _ in range(12):
+        [one, _] = order([silent, telling], T)
+        standing(one).begin(T)
+        first.append(one.model)
+    assert 5 <= first.count("silent") <= 7
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
