@@ -24,9 +24,6 @@ PIP_TAIL := $(PYTHON) -m pip --python $(TAIL)/bin/python --disable-pip-version-c
 UV      = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
           --no-emit-index-url --no-annotate --no-header
 
-# Tests that share nothing with each other but processors; all others start processes, or look at the clock.
-SIDE_BY_SIDE := tests/adapters tests/gateway
-
 .DEFAULT_GOAL := help
 .PHONY: help run litellm test lint bench soak schema monitoring prices model lock clean
 
@@ -39,12 +36,7 @@ run: $(VENV)/run  ## start the gateway (ARGS="--port 9000")
 litellm: $(TAIL)/ready  ## install litellm for providers of adapter litellm, as GATEWAY_LITELLM_PYTHON=.venv-litellm/bin/python
 
 test: $(VENV)/dev $(TAIL)/ready $(OTHERS)/ready  ## run the tests (ARGS="tests/gateway -k merge")
-ifdef ARGS
 	$(BIN)/python -m pytest -q $(ARGS)
-else
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n 2 $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest -q $(addprefix --ignore=,$(SIDE_BY_SIDE))
-endif
 
 lint: $(VENV)/dev  ## formatting, rules and types
 	$(BIN)/ruff format --check
