@@ -184,7 +184,7 @@ def test_a_killed_model_comes_back(tmp_path: Path) -> None:
             response = ask(gateway, "k" * 32, model="demo", prompt="What is 2 + 3?")
             if response.status_code == 200 and children_of(gateway.process.pid) != [child]:
                 break
-            assert response.status_code in (200, 502)
+            assert response.status_code in (200, 502, 503)  # who fails again and again is left alone for a while
             time.sleep(0.05)
         assert response.json()["choices"][0]["text"] == " 2 + 3 = 5."
 
