@@ -13,14 +13,14 @@ def explained(results: list[LegResult]) -> HeaderLines:
         lines = [(b"x-gateway-cache", shared(result).encode())]
         if result.cache == "hit":
             lines.append((b"age", b"%d" % result.age))
-        if not (name := name_of(result)):
+        if not (name := result.answered_by):
             return lines
         lines.append((b"x-gateway-target", name.encode()))
         lines.append((b"x-gateway-attempts", b"%d" % result.attempts))
         return lines if result.path is None else [*lines, (b"x-gateway-typed-path", result.path.encode())]
-    asked = [result for result in results if name_of(result)]
+    asked = [result for result in results if result.answered_by]
     shown = [result for result in asked if isinstance(result.outcome, Reply)] or asked
-    names, paths = ",".join(map(name_of, shown)), ",".join([r.path for r in shown if r.path])
+    names, paths = ",".join([r.answered_by for r in shown]), ",".join([r.path for r in shown if r.path])
     attempts = sum([result.attempts for result in results])
     lines = [
         (b"x-gateway-cache", ",".join(map(shared, shown)).encode() or b"bypass"),
@@ -35,8 +35,3 @@ def explained(results: list[LegResult]) -> HeaderLines:
 def shared(result: LegResult) -> str:
     """How its answer is shared. What might be, and was not yet, is a miss."""
     return result.cache or ("bypass" if result.share is None else "miss")
-
-
-def name_of(result: LegResult) -> str:
-    """The target that answers, or has answered."""
-    return result.served if result.target is None else result.target.name

@@ -244,9 +244,6 @@ class Shared(Protocol):
     ) -> None:
         """Leaves the answer, or why there is none, in ``result``. What was used is noted, however it ends."""
 
-    def drop(self) -> None:
-        """It is not to be answered after all."""
-
 
 Plan = tuple[Leg, ...]
 Outcome = Reply | ProviderError
@@ -285,6 +282,11 @@ class LegResult(Struct, eq=False):
     cache: Cached = ""
     age: int = 0
     served: str = ""
+
+    @property
+    def answered_by(self) -> str:
+        """The name of the target that answers, or has answered; empty if none was asked."""
+        return self.served if self.target is None else self.target.name
 
 
 class Part(Struct, frozen=True):

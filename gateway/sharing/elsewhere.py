@@ -15,7 +15,6 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
-from adapters.chat import weight
 from adapters.errors import Invalid, ProviderError, Unavailable
 from adapters.types import Choice, Delta, Reply
 from gateway.caching.entry import Batches, Kept, storable
@@ -23,7 +22,7 @@ from gateway.caching.gathering import batches, whole
 from gateway.limits.types import StoreDown
 from gateway.sharing.flight import Batch, Flight, Stopped, size
 from gateway.sharing.messages import Kind, Message, error_of, failed_by, read, written
-from gateway.sharing.share import Share, kept_of
+from gateway.sharing.share import Share, kept_of, note_told
 from gateway.types import Clock, LegResult
 
 log = logging.getLogger("gateway.sharing")
@@ -247,7 +246,7 @@ class Elsewhere:
                 if ready is not None:
                     ready.set_result(None)
                     ready = None
-                here = Kept(name_of(flown), 0.0, (), None, None, flown.path, told) if told else None
+                here = Kept(flown.answered_by, 0.0, (), None, None, flown.path, told) if told else None
                 await self._say_surely(telling, self._of("pieces" if told else "alive", telling, flown, place), here)
                 place += len(told)
                 if told:
@@ -283,7 +282,7 @@ class Elsewhere:
         failed = failed_by(outcome) if kind == "failed" and isinstance(outcome, ProviderError) else None
         broken = {index: failed_by(problem) for index, problem in flown.broken.items()} if kind == "answered" else {}
         return Message(
-            kind, telling.key, self._name, telling.ear, place, flown.attempts, name_of(flown), flown.whole, failed,
+            kind, telling.key, self._name, telling.ear, place, flown.attempts, flown.answered_by, flown.whole, failed,
             broken,
         )  # fmt: skip
 
@@ -380,8 +379,7 @@ class Elsewhere:
             return
         result.whole = False
         for shift, deltas in batches(kept, result.leg.call.fields is not None):
-            for delta in deltas:
-                result.sent[shift + delta.index] += len(delta.text) or weight(delta)
+            note_told(result, shift, deltas)
             flight.emit(result, deltas, shift)
         bare = tuple([Choice(c.index, "", c.finish, c.usage) for c in kept.choices])
         self._close(flight, Reply(bare, kept.usage), kept)
@@ -474,8 +472,7 @@ class Hearing:
             if not self.flight.streamed:
                 self.collected.append((shift, deltas))
                 continue
-            for delta in deltas:
-                result.sent[shift + delta.index] += len(delta.text) or weight(delta)
+            note_told(result, shift, deltas)
             ready = self.flight.emit(result, deltas, shift)
             if ready is not None:
                 await ready
@@ -489,7 +486,3 @@ def will_be_kept(flight: Flight) -> bool:
 
 def told_in(flight: Flight) -> Batches:
     return tuple([(shift, tuple(deltas)) for shift, deltas in flight.batches])
-
-
-def name_of(flown: LegResult) -> str:
-    return flown.served if flown.target is None else flown.target.name

@@ -1,7 +1,7 @@
 """One leg's part in what is shared: it looks into the cache, joins a call under way or leads one of its own."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Protocol
 
 from msgspec import Struct
@@ -48,9 +48,6 @@ class Share(Struct, eq=False):
     directives: Directives
     looked: bytes | Awaitable[bytes | None] | None = None
     held: object = None
-
-    def drop(self) -> None:
-        """It is not to be answered after all."""
 
     async def answer(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
         """Leaves the answer, or why there is none, in ``result``. What was used is noted, however it ends."""
@@ -105,7 +102,7 @@ class Share(Struct, eq=False):
             if emit is None and self.leg.keeping is not None:
                 result.kept = {choice.index: choice for choice in outcome.choices if choice.index not in flown.broken}
             if result.meter is not None:
-                result.meter.hit(flown.served if flown.target is None else flown.target.name, result.started)
+                result.meter.hit(flown.answered_by, result.started)
         result.outcome, result.ended, result.created = outcome, clock.steady(), int(clock.wall())
 
 
@@ -133,6 +130,12 @@ def collected(heard: list[Batch]) -> Emit:
     return emit
 
 
+def note_told(result: LegResult, shift: int, deltas: Iterable[Delta]) -> None:
+    """Notes how much of each choice is told by these pieces."""
+    for delta in deltas:
+        result.sent[shift + delta.index] += weight(delta)
+
+
 def kept_of(flown: LegResult, reply: Reply, heard: list[Batch], at: float) -> Kept:
     """An answer as it is kept: with the pieces that came, where it came in pieces."""
     told = () if flown.whole else tuple([(shift, tuple(deltas)) for shift, deltas in heard])
@@ -153,8 +156,7 @@ async def from_cache(result: LegResult, kept: Kept, clock: Clock, emit: Emit | N
     else:
         outcome = Reply(kept.choices, kept.usage, kept.raw)
         for shift, deltas in batches(kept, result.leg.call.fields is not None):
-            for delta in deltas:
-                result.sent[shift + delta.index] += len(delta.text) or weight(delta)
+            note_told(result, shift, deltas)
             ready = emit(result, deltas, shift)
             if ready is not None:
                 await ready

@@ -27,13 +27,6 @@ NOTHING = b""
 Shares = list[Share | None] | None
 
 
-def drop(shares: Shares) -> None:
-    """The call is not to be answered after all."""
-    for share in shares or ():
-        if share is not None:
-            share.drop()
-
-
 class Elsewhere(Protocol):
     """The calls that are under way in other processes."""
 
