@@ -127,7 +127,9 @@ class Bookkeeping:
         self.spool = Spool(state, clock.steady, config.ledger.spool_bytes)
         self._writer = Writer(self.spool, self._ledger, clock.wall)
         self._redis = (
-            None if settings.redis_url is None else RedisStore(settings.redis_url, self._rebuild, self._redis_changed)
+            None
+            if settings.redis_url is None
+            else RedisStore(settings.redis_url, self._rebuild, self._redis_changed, self._counted)
         )
         self.cache: CacheStore = (
             LocalCache(config.cache.max_bytes, clock.steady)
@@ -145,6 +147,7 @@ class Bookkeeping:
         self.accounts = Accounts(clock, self.spool, self.counting.settle, config.ledger.on_full == "refuse", metrics)
         self._show(metrics)
         self._tasks: set[asyncio.Task[object]] = set()
+        self._moving_on: asyncio.TimerHandle | None = None
         self._beat = asyncio.Event()
         self._following = False
 
@@ -223,6 +226,7 @@ class Bookkeeping:
 
     async def close(self) -> None:
         """What has ended is brought to SQL, if that is possible soon; what is not is left in the spool."""
+        self._following = False
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
@@ -266,13 +270,14 @@ class Bookkeeping:
         redis, name = self._redis, self.spool.alive.name
         others = max(self._replicas, await redis.publish(CHANNEL, LOST))
         held = await self._writer.hold(FLUSH)
-        asyncio.get_running_loop().call_later(STILL, self._writer.release)
-        if held is None:
-            raise StoreDown("the ledger cannot be read")
-        legs = {id.rpartition(".")[0] for id in held}
-        redis.limiter.forget(tuple([use for use in redis.limiter.untold() if use.id not in legs]))
+        if self._moving_on is not None:  # of an attempt before: it would come too early
+            self._moving_on.cancel()
+        self._moving_on = asyncio.get_running_loop().call_later(STILL, self._writer.release)
         assert isinstance(self.counting, SharedCounting)
         await redis.limiter.restore(self.counting.under_way(), LIFE)
+        if held is None:
+            raise StoreDown("the ledger cannot be read")
+        redis.limiter.forget(not_of(redis.limiter.untold(), held))
         still = await redis.stand_still(name, STILL)
         if not await redis.claim("rebuilding", name, STILL):
             return await self._await_counters(redis, STILL)
@@ -282,6 +287,16 @@ class Bookkeeping:
             still = await redis.stand_still(name, STILL)
         log.info("redis: counters are filled from the ledger; %d of %d replicas stand still", still, others)
         await self._counters.seed_all(only_empty=False)
+
+    async def _counted(self, uses: tuple[SettledUse, ...]) -> tuple[SettledUse, ...]:
+        """Those that the ledger may have had when another replica set the counters by it. What of them it had not yet
+        is added when it is looked at again."""
+        found = not_of(uses, await self._writer.unwritten())
+        if found:
+            log.info("redis: of %d uses that were not told, %d are left to the ledger", len(uses), len(found))
+            if self._following:
+                self._begin(self._look_soon())
+        return found
 
     async def _await_counters(self, redis: RedisStore, seconds: float) -> None:
         """Until another replica has filled them. Raises StoreDown if none does."""
@@ -399,3 +414,9 @@ class Bookkeeping:
 
     def _now_ms(self) -> int:
         return int(self._clock.wall() * 1000)
+
+
+def not_of(uses: tuple[SettledUse, ...], entries: frozenset[str]) -> tuple[SettledUse, ...]:
+    """The uses of legs that have none of these entries."""
+    legs = {id.rpartition(".")[0] for id in entries}
+    return tuple([use for use in uses if use.id not in legs])

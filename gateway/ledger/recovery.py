@@ -37,8 +37,8 @@ Judge = Callable[[Begun], Awaitable[Likely]]
 
 
 class Recovered(Struct, frozen=True):
-    """``entries`` are not known to be in SQL. ``uses`` are what legs came to whose holds may not have been settled,
-    also of some that are in SQL."""
+    """``entries`` are not known to be in SQL. ``uses`` are what legs came to whose holds may not have been settled; of
+    those that are in SQL nothing but the hold is given back, for the counters may have been set by the ledger since."""
 
     entries: tuple[Entry, ...]
     uses: tuple[SettledUse, ...]
@@ -69,7 +69,7 @@ async def recover(adopted: Adopted, judge: Judge, at_once: int = AT_ONCE) -> Asy
                 begun.append(record)
             continue
         open_legs.pop(record.leg, None)
-        uses.append(use(record))
+        uses.append(SettledUse(record.leg, 0, 0) if written else use(record))
         if not written:
             entries += record.entries
         if full():

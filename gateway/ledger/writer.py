@@ -88,6 +88,21 @@ class Writer:
         async with self._moving:
             return frozenset([entry.id for entry in (await self._reader.batch(MOST_HELD)).entries])
 
+    async def unwritten(self) -> frozenset[str]:
+        """The ids of entries that have ended and are not in SQL for certain: of those that are being written nobody
+        knows. None of them where the spool cannot be read just now."""
+        doubtful, before = self._in_hand(), self._spool.written
+        try:
+            ended = (await self._reader.batch(MOST_HELD)).entries
+        except (OSError, ValueError):  # it moves on meanwhile
+            return frozenset()
+        if self._spool.written > before + len(doubtful):
+            return frozenset()
+        return frozenset([entry.id for entry in ended]) - doubtful - self._in_hand()
+
+    def _in_hand(self) -> frozenset[str]:
+        return frozenset() if self._batch is None else frozenset([entry.id for entry in self._batch.entries])
+
     def release(self) -> None:
         self._may.set()
 

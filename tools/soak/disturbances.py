@@ -11,11 +11,10 @@ from msgspec import Struct
 
 from tests.faults.gateway import Gateway
 from tests.faults.proc import catches
-from tests.faults.proxy import Proxy
 from tests.servers.redis import RedisServer
 
-FLUSHED, FILLED = 3.0, 10.0
-"""Seconds in which what waits reaches SQL, and in which Redis is filled again."""
+FILLED = 10.0
+"""Seconds in which Redis is filled again."""
 
 
 class Disturber(Struct):
@@ -25,7 +24,6 @@ class Disturber(Struct):
     steady: Gateway
     mortal: Gateway | None
     redis: RedisServer | None
-    sql: Proxy | None
     rng: random.Random
     done: Counter[str] = Counter()
     gone: list[str] = []
@@ -38,18 +36,13 @@ class Disturber(Struct):
             self.done["worker killed"] += 1
 
     async def restart_redis(self) -> None:
-        """It comes back empty, and is filled from the ledger. Meanwhile SQL can be reached: of a replica that cannot
-        bring there just then what it has used, that may be counted twice, until an audit repairs it."""
-        if self.redis is None or self.sql is None:
+        """It comes back empty, and is filled from the ledger by whoever can reach SQL just then."""
+        if self.redis is None:
             return
-        schedule, self.sql.schedule = self.sql.schedule, None
-        self.sql.reset()  # of what is stalled
-        await asyncio.sleep(FLUSHED)
         await asyncio.to_thread(self.redis.stop)
         await asyncio.sleep(0.2 + self.rng.random())
         await asyncio.to_thread(self.redis.start)
         await asyncio.sleep(FILLED)
-        self.sql.schedule = schedule
         self.done["Redis restarted"] += 1
 
     async def reload(self) -> None:

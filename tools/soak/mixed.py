@@ -183,9 +183,7 @@ class Mix:
             shares["SQL"] = on_the_wire(self._seed + 2, SQL_FAULTS)
         for name, schedule in shares.items():
             stage.proxies[name].schedule = schedule
-        disturber = Disturber(
-            stage.steady, stage.mortal, stage.redis, stage.proxies.get("SQL"), random.Random(f"{self._seed}/what")
-        )
+        disturber = Disturber(stage.steady, stage.mortal, stage.redis, random.Random(f"{self._seed}/what"))
         bar = progress.add_task("", total=self._seconds)
         self._began = time.monotonic()
         asking = [asyncio.create_task(self._caller(keys)) for _ in range(callers)]

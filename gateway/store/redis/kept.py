@@ -1,6 +1,6 @@
 """What legs came to, as long as it could not be told."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway.limits.types import SettledUse
 
@@ -14,6 +14,8 @@ class Kept:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._uses: dict[str, SettledUse] = {}
+        self._rootless: dict[str, SettledUse] = {}
+        """How those are told of whose holds Redis has forgotten."""
         self.lost = 0
         self.owing = 0
         """How many of them have used something that the counters do not know of: they allow too much until they do."""
@@ -21,10 +23,13 @@ class Kept:
     def __len__(self) -> int:
         return len(self._uses)
 
-    def add(self, uses: tuple[SettledUse, ...]) -> None:
-        for use in uses:
+    def add(self, uses: Iterable[tuple[SettledUse, SettledUse | None]]) -> None:
+        """Each as it is told, and as it is told should Redis forget its hold."""
+        for use, rootless in uses:
             self._drop(use.id)
             self._uses[use.id] = use
+            if rootless is not None:
+                self._rootless[use.id] = rootless
             self.owing += owes(use)
         while len(self._uses) > self._most:
             self._drop(next(iter(self._uses)))
@@ -32,7 +37,12 @@ class Kept:
 
     def give_back(self, holds: Iterator[str]) -> None:
         """Nobody knows whether these were reserved; nothing was used in their name so far."""
-        self.add(tuple(SettledUse(id, 0, 0) for id in holds if id not in self._uses))
+        self.add([(SettledUse(id, 0, 0), None) for id in holds if id not in self._uses])
+
+    def uproot(self) -> None:
+        """Redis has forgotten all holds."""
+        self._uses.update(self._rootless)
+        self._rootless.clear()
 
     def first(self, most: int) -> tuple[SettledUse, ...]:
         return tuple(use for use, _ in zip(self._uses.values(), range(most), strict=False))
@@ -43,8 +53,14 @@ class Kept:
             if self._uses.get(use.id) is use:
                 self._drop(use.id)
 
+    def let_go(self, uses: tuple[SettledUse, ...]) -> None:
+        """The counters have these from elsewhere: only what was reserved for them is to be given back."""
+        self.remove(uses)
+        self.give_back(use.id for use in uses)
+
     def _drop(self, id: str) -> None:
         use = self._uses.pop(id, None)
+        self._rootless.pop(id, None)
         if use is not None:
             self.owing -= owes(use)
 

@@ -30,6 +30,8 @@ class RedisLimiter:
     ``rebuild`` is called when the counters are not there, as in a Redis that is new, was flushed or has started empty:
     it seeds them from the ledger, and is called again if it fails. Until it returns, ``reserve`` raises StoreDown. What
     this process has under way is entered when it is settled; so every granted hold must be, sooner or later.
+    ``counted`` says which of the uses that could not be told the ledger may have; without it, none. When the counters
+    were set by the ledger meanwhile, these are not told any more, and are missing until it is looked at again, at most.
     ``changed`` is told when Redis has gone, and when it answers again with counters that are whole. ``time`` replaces
     the server's clock, in milliseconds.
     """
@@ -39,6 +41,7 @@ class RedisLimiter:
         client: Client,
         rebuild: Callable[[], Awaitable[None]] | None = None,
         changed: Callable[[bool], None] | None = None,
+        counted: Callable[[tuple[SettledUse, ...]], Awaitable[tuple[SettledUse, ...]]] | None = None,
         *,
         failures: int = FAILURES,
         pause: float = PAUSE,
@@ -49,6 +52,7 @@ class RedisLimiter:
         self._breaker = Breaker(failures, self._note)
         self._rebuild = rebuild
         self._changed = changed
+        self._counted = counted
         self._pause = pause
         self._kept = Kept()
         self._living = Living()
@@ -57,7 +61,10 @@ class RedisLimiter:
         self._was_up = False
         self._last = 0
         self.epoch: str | None = None
-        """Which life of the counters this is: another one, and holds made before are not in it. None: not known."""
+        """Which life of the counters this is, and how often they were set by the ledger since it began. In another life
+        holds made before are not known. None: there are no counters, or nobody has asked yet."""
+        self._kept_since: str | None = None
+        """The epoch when the oldest use that is kept could not be told, or was last held against the ledger."""
 
     @property
     def up(self) -> bool:
@@ -146,7 +153,7 @@ class RedisLimiter:
         return self._kept.first(len(self._kept))
 
     def forget(self, uses: tuple[SettledUse, ...]) -> None:
-        self._kept.remove(uses)
+        self._kept.let_go(uses)
 
     async def restore(self, holds: tuple[tuple[Hold, Ask], ...], ttl: float) -> None:
         """Makes holds again that were lost with the counters, or made without them. Raises StoreDown."""
@@ -179,6 +186,7 @@ class RedisLimiter:
             await asyncio.gather(self._mending, return_exceptions=True)
         if self._kept and self._reachable:
             try:
+                await self._hold_against_ledger()
                 await self._tell_kept()
             except StoreDown:
                 log.warning("redis: %d uses were not told to the counters; the ledger has them", len(self._kept))
@@ -193,24 +201,26 @@ class RedisLimiter:
             try:
                 if (await self._requests.submit(words.settle(uses), len(uses)))[1] is not False:
                     self._kept.remove(uses)
-                    if self.epoch != epoch and (again := tuple([use for _, use in told if use is not None])):
-                        self._keep(again)
+                    if life_of(self.epoch) != life_of(epoch) and any(rootless for _, rootless in told):
+                        self._keep([one for one in told if one[1] is not None], epoch)
                     return
             except StoreDown:
                 pass
             except asyncio.CancelledError:
-                self._keep(uses)
+                self._keep(told, epoch)
                 raise
-        self._keep(uses)
+        self._keep(told, epoch)
 
     def _answered(self, epoch: str | None, at: int, before: int) -> None:
-        if epoch is not None and epoch == self.epoch and before < self._last - BACK:
+        same = epoch == self.epoch or life_of(epoch) == life_of(self.epoch)
+        if epoch is not None and same and before < self._last - BACK:
             self._went_back(epoch)
-        self._last = max(self._last, at) if epoch == self.epoch else at
+        self._last = max(self._last, at) if same else at
         if epoch != self.epoch:
-            if self.epoch is not None:
+            if self.epoch is not None and not same:
                 log.warning("redis: the counters are gone")
                 self._living.uproot()
+                self._kept.uproot()
             self.epoch = epoch
         self._breaker.succeed()
         self._requests.reason = self._patient.reason = ""
@@ -236,8 +246,13 @@ class RedisLimiter:
             if self._changed is not None:
                 self._changed(self._was_up)
 
-    def _keep(self, uses: tuple[SettledUse, ...]) -> None:
-        self._kept.add(uses)
+    def _keep(self, told: list[tuple[SettledUse, SettledUse | None]], epoch: str | None) -> None:
+        """``epoch`` was that of the counters when they were to be told."""
+        if not self._kept:
+            self._kept_since = epoch
+        self._kept.add(told)
+        if epoch is not None and life_of(epoch) != life_of(self.epoch):
+            self._kept.uproot()
         self._mend()
 
     def _mend(self) -> None:
@@ -261,6 +276,7 @@ class RedisLimiter:
                 if self._rebuild is not None:
                     await self._rebuild()
                 await self.begin_epoch()
+            await self._hold_against_ledger()
             await self._tell_kept()
         except StoreDown:
             return False
@@ -269,8 +285,19 @@ class RedisLimiter:
             return False
         return True
 
+    async def _hold_against_ledger(self) -> None:
+        """What is kept is not told if the counters may have it from the ledger."""
+        epoch = self.epoch
+        if self._kept and epoch != self._kept_since and self._counted is not None:
+            self._kept.let_go(await self._counted(self.untold()))
+        self._kept_since = epoch
+
     async def _tell_kept(self) -> None:
         while uses := self._kept.first(MOST):
             if (await self._patient.submit(words.settle(uses), len(uses)))[1] is False:
                 raise StoreDown(REBUILDING)
             self._kept.remove(uses)
+
+
+def life_of(epoch: str | None) -> str | None:
+    return None if epoch is None else epoch.partition(":")[0]

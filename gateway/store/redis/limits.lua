@@ -11,7 +11,8 @@
 --                 bucket b: rb requests, tb tokens, lb its last entry, nb the bucket after it
 -- <prefix>u:<subject>  hash, the counters. p: places; of each day d: dt used tokens, dT reserved ones, dn, dN nano-dollars;
 --                 of each month m: mm, mM nano-dollars
--- <prefix>epoch   there while the counters are known to be whole       <prefix>last   when the last call was
+-- <prefix>epoch   there while the counters are known to be whole: which life of theirs it is, and after a colon how
+--                 often they have been set by the ledger since          <prefix>last   when the last call was
 
 local call = redis.call
 local DAY, SPAN, WIDTH, SOON = 86400000, 60000, 100, 1000
@@ -411,7 +412,7 @@ end
 local function restore(operation)
   for _, row in ipairs(operation[3]) do
     local id = row[1]
-    if call('HEXISTS', HOLDS, id) == 0 then
+    if call('HEXISTS', HOLDS, id) == 0 and call('EXISTS', prefix .. 'd:' .. id) == 0 then
       local record = {today.day, today.month}
       for i = 2, #row, 3 do
         local subject, tokens, nano = row[i], row[i + 1], row[i + 2]
@@ -439,6 +440,14 @@ local function renew(operation)
   return true
 end
 
+-- What was used is set by the ledger: who has kept uses that it knows must not tell them as well.
+local function by_ledger()
+  local epoch = call('GET', EPOCH)
+  if not epoch then return end
+  local life, times = string.match(epoch, '^([^:]*):?(%d*)$')
+  call('SET', EPOCH, life .. ':' .. int((tonumber(times) or 0) + 1))
+end
+
 local function seed(operation)
   for _, p in ipairs(operation[3]) do
     local period = calendar(p[2])
@@ -447,6 +456,7 @@ local function seed(operation)
     if not (operation[2] and counters.month_there) then counters.month_nano = p[5] end
     write(counters, period)
   end
+  by_ledger()
   return true
 end
 
@@ -458,6 +468,7 @@ local function adjust(operation)
     counters.month_nano = counters.month_nano + p[4]
     write(counters, today)
   end
+  by_ledger()
   return true
 end
 
@@ -494,6 +505,8 @@ local OPERATIONS = {
   restore = {restore, false}, probe = {probe, false},
 }
 
+local CHANGES_EPOCH = {forget = true, seed = true, adjust = true}
+
 local epoch, before = call('GET', EPOCH), call('GET', prefix .. 'last')
 local answers, reaped = {}, false
 for i, operation in ipairs(batch[3]) do
@@ -501,12 +514,12 @@ for i, operation in ipairs(batch[3]) do
   if needs_epoch and not epoch then
     answers[i] = false
   else
-    if needs_epoch and not reaped then
+    if epoch and not reaped and (needs_epoch or operation[1] == 'probe') then
       reap()
       reaped = true
     end
     answers[i] = does(operation)
-    if not epoch or operation[1] == 'forget' then epoch = call('GET', EPOCH) end
+    if not epoch or CHANGES_EPOCH[operation[1]] then epoch = call('GET', EPOCH) end
   end
 end
 call('SET', prefix .. 'last', int(math.max(now, tonumber(before) or 0)))

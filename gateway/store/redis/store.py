@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from gateway.limits.types import SettledUse
 from gateway.store.redis.address import parse
 from gateway.store.redis.batches import patiently
 from gateway.store.redis.bus import Listener, publish
@@ -16,21 +17,22 @@ from gateway.store.redis.words import PREFIX
 
 
 class RedisStore:
-    """``url`` is as in ``address``: raises BadAddress. Nothing connects before ``start``. ``rebuild`` and ``changed``
-    are the limiter's."""
+    """``url`` is as in ``address``: raises BadAddress. Nothing connects before ``start``. ``rebuild``, ``changed``
+    and ``counted`` are the limiter's."""
 
     def __init__(
         self,
         url: str,
         rebuild: Callable[[], Awaitable[None]] | None = None,
         changed: Callable[[bool], None] | None = None,
+        counted: Callable[[tuple[SettledUse, ...]], Awaitable[tuple[SettledUse, ...]]] | None = None,
     ) -> None:
         self.address = parse(url)
         self._client = open_client(self.address)
         self._census = Census(self._client)
         self._listeners: list[Listener] = []
         self._caches: list[RedisCache] = []
-        self.limiter = RedisLimiter(self._client, rebuild, changed)
+        self.limiter = RedisLimiter(self._client, rebuild, changed, counted)
 
     async def start(self) -> bool:
         """Whether Redis answers; if not, it is asked again and again from now on."""

@@ -104,6 +104,19 @@ async def test_an_outage(running: Running, table: Table, caplog: pytest.LogCaptu
     assert "password" not in caplog.text and not running.writer.down
 
 
+async def test_what_is_certainly_not_in_sql(running: Running, table: Table) -> None:
+    record(running.spool, 1)
+    assert await running.writer.flush(5)
+    table.away = True
+    record(running.spool, 2)
+    assert not await running.writer.flush(0.1)
+    record(running.spool, 3)  # while the one before is being written, or has been: nobody knows
+    assert await running.writer.unwritten() == {entry(3).id}
+    table.away = False
+    assert await running.writer.flush(5)
+    assert await running.writer.unwritten() == frozenset()
+
+
 async def test_an_outage_takes_no_memory(running: Running, table: Table) -> None:
     table.away = True
     record(running.spool, *range(2000))
@@ -197,7 +210,7 @@ async def test_what_is_in_sql_is_settled_but_not_written_again(tmp_path: Path, t
     table.sizes.clear()
     record(spool, 2)
     die(spool)
-    assert [use.id for use in await recovered(tmp_path, table)] == [leg(1), leg(2)]
+    assert await recovered(tmp_path, table) == [SettledUse(leg(1), 0, 0), SettledUse(leg(2), 92, 4002)]
     assert table.sizes == [1] and len(table.entries()) == 2
 
 
