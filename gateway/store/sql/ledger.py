@@ -28,8 +28,9 @@ class LedgerStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert = Insert(ledger)
-        self._rollups = [Add(table) for table in (usage_hours, usage_days, usage_teams, usage_models, usage_users)]
+        rollups = (usage_hours, usage_days, usage_teams, usage_models, usage_users)
+        self._insert = Insert(ledger, database.is_postgres)
+        self._rollups = [Add(table, database.is_postgres) for table in rollups]
 
     async def write(self, entries: Sequence[Entry]) -> None:
         """Adds those that are not there yet, by their ids, whole or not at all."""
