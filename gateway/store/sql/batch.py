@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ARRAY, Table, TableValuedAlias, bindparam, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.store.sql.connection import AsyncConnection
 
 Rows = Sequence[tuple[Any, ...]]
 

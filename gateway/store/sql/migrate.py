@@ -21,8 +21,8 @@ from sqlalchemy import (
     select,
     table,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.store.sql.connection import AsyncConnection, AsyncEngine
 from gateway.store.sql.engine import RecordError, create_engine, is_down, reason, shown
 from gateway.store.sql.schema import metadata
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.store.sql.connection import AsyncConnection
 from gateway.store.sql.engine import FILE, Database, RecordError, create_engine, database_url
 from gateway.store.sql.migrate import FOLDER, at_once, migrate, migrated, revisions, step_by_step
 from gateway.store.sql.schema import metadata
