@@ -119,6 +119,8 @@ def measure(bench: Bench, peers: Sequence[Peer], keys: Sequence[str], console: C
             repeat(bench, [(to, one) for to in targets for one in together if one in wanted[to.peer.name]], samples)
     with console.status("measuring: what has a process of its own"):
         for peer in peers:
+            if "start" in wanted[peer.name] or "memory" in wanted[peer.name]:
+                bench.install(peer)
             if "start" in wanted[peer.name]:
                 samples[peer.name, "start"] = [bench.start(peer) for _ in range(bench.options.reps)]
             if "memory" in wanted[peer.name]:

@@ -192,11 +192,15 @@ def fill(text: str, values: Mapping[str, object]) -> str:
     return Template(text).substitute(values)
 
 
+UNKEPT = ("PYTHONDONTWRITEBYTECODE",)
+"""Each start would compile all that it imports: seconds, and memory that stays."""
+
+
 def environment(peer: Peer, values: Mapping[str, object]) -> dict[str, str]:
     """Ours, without what would change the measurement: proxies, and settings meant for another gateway."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.lower().endswith("_proxy") and not name.startswith("GATEWAY_")
+        if not name.lower().endswith("_proxy") and not name.startswith("GATEWAY_") and name not in UNKEPT
     }
     return kept | {name: fill(value, values) for name, value in peer.env.items()}

@@ -1,6 +1,7 @@
 """Everything that is not a generating route: ordinary Starlette views, where microseconds do not count."""
 
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 
 import msgspec
 from starlette.applications import Starlette
@@ -35,7 +36,6 @@ class Admin:
         self._router = router
         self._keys = keys
         self._created = created
-        self._document = openapi.document()
         self.ready = False
         self.stopping: Callable[[], bool] = lambda: False
 
@@ -88,6 +88,11 @@ class Admin:
     async def openapi(self, request: Request) -> Response:
         """What all routes take and answer. Nobody's secret, so no key is needed."""
         return rendered(self._document)
+
+    @cached_property
+    def _document(self) -> bytes:
+        """Made when it is asked for: it is 8 ms of a start, and few ask."""
+        return openapi.document()
 
     def _told(self, name: str) -> dict[str, object]:
         return {"id": name, "object": "model", "created": self._created, "owned_by": "gateway"}

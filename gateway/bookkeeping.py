@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.accounting import FLUSH, Counters, Follower, Judging
 from gateway.caching.entry import Kept
@@ -29,13 +29,15 @@ from gateway.metrics import Recording
 from gateway.settings import Settings
 from gateway.sharing.elsewhere import Elsewhere
 from gateway.sharing.share import Share
-from gateway.store.redis.store import RedisStore
 from gateway.store.spool import Spool
 from gateway.store.sql.change import Change
 from gateway.store.sql.engine import Database, RecordDown, database_url
 from gateway.store.sql.ledger import LedgerStore
 from gateway.store.sql.record import Record
 from gateway.types import Clock
+
+if TYPE_CHECKING:
+    from gateway.store.redis.store import RedisStore
 
 log = logging.getLogger("gateway.accounting")
 
@@ -126,11 +128,7 @@ class Bookkeeping:
         self.directory = Directory(defaults_of(config.limits))
         self.spool = Spool(state, clock.steady, config.ledger.spool_bytes)
         self._writer = Writer(self.spool, self._ledger, clock.wall)
-        self._redis = (
-            None
-            if settings.redis_url is None
-            else RedisStore(settings.redis_url, self._rebuild, self._redis_changed, self._counted)
-        )
+        self._redis = None if settings.redis_url is None else self._open_redis(settings.redis_url)
         self.cache: CacheStore = (
             LocalCache(config.cache.max_bytes, clock.steady)
             if self._redis is None
@@ -244,6 +242,11 @@ class Bookkeeping:
 
     # ------------------------------------------------------------------ within
 
+    def _open_redis(self, url: str) -> "RedisStore":
+        from gateway.store.redis.store import RedisStore  # here: redis-py is 13 MB, for those who have a Redis
+
+        return RedisStore(url, self._rebuild, self._redis_changed, self._counted)
+
     def _counting(self, policy: Policy) -> tuple[Limiter, LocalCounting | SharedCounting]:
         """Who counts: Redis where there is one, else this process."""
         if self._redis is None:
@@ -288,6 +291,7 @@ class Bookkeeping:
         log.info("redis: counters are filled from the ledger; %d of %d replicas stand still", still, others)
         await self._counters.seed_all(only_empty=False)
 
+<<<<<<< HEAD
     async def _counted(self, uses: tuple[SettledUse, ...]) -> tuple[SettledUse, ...]:
         """Those that the ledger may have had when another replica set the counters by it. What of them it had not yet
         is added when it is looked at again."""
@@ -299,6 +303,9 @@ class Bookkeeping:
         return found
 
     async def _await_counters(self, redis: RedisStore, seconds: float) -> None:
+=======
+    async def _await_counters(self, redis: "RedisStore", seconds: float) -> None:
+>>>>>>> start
         """Until another replica has filled them. Raises StoreDown if none does."""
         end = asyncio.get_running_loop().time() + seconds
         while redis.limiter.epoch is None:
@@ -313,7 +320,7 @@ class Bookkeeping:
             self._writer.release()
             self._begin(self._look_soon())
 
-    async def _be_counted(self, redis: RedisStore) -> None:
+    async def _be_counted(self, redis: "RedisStore") -> None:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEAT):
@@ -322,7 +329,7 @@ class Bookkeeping:
             await self._count_in(redis)
             await redis.start()  # who has no calls would not notice that the counters are gone
 
-    async def _shared_counters(self, redis: RedisStore) -> None:
+    async def _shared_counters(self, redis: "RedisStore") -> None:
         """They are whole when this returns, if Redis is there at all."""
         if not await redis.start():
             why = redis.limiter.reason
@@ -334,7 +341,7 @@ class Bookkeeping:
                     while not redis.limiter.up:  # noqa: ASYNC110 - it is rebuilt by others as well as by us
                         await asyncio.sleep(0.01)
 
-    async def _count_in(self, redis: RedisStore) -> None:
+    async def _count_in(self, redis: "RedisStore") -> None:
         """One more among the replicas, and how many they are: the most of the last minute, for one that is not heard
         may yet serve, and a Redis that has lost its memory knows of none."""
         with suppress(StoreDown):

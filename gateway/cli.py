@@ -14,6 +14,7 @@ from gateway import config as configuration
 from gateway.checking import Wrong, keyless, uncounted
 from gateway.commands import COMMANDS
 from gateway.config import Config, ConfigError
+from gateway.memory import staying
 from gateway.settings import Settings, SettingsError
 
 Beyond = Callable[[Config], Iterable[Wrong]]
@@ -42,11 +43,12 @@ def serve(**options: Any) -> None:
     config = read(settings.config)
     for warning in settings.warnings:
         click.echo(f"note: {warning}", err=True)
-    from gateway.control.types import ControlError
-    from gateway.serve import serve as run  # brings the server, which `check` does not need
-    from gateway.store.redis.address import BadAddress
-    from gateway.store.spool import SpoolFull
-    from gateway.store.sql.engine import RecordError
+    with staying():  # here, since all this is the server, which `check` does not need
+        from gateway.control.types import ControlError
+        from gateway.serve import serve as run
+        from gateway.store.redis.address import BadAddress
+        from gateway.store.spool import SpoolFull
+        from gateway.store.sql.engine import RecordError
 
     try:
         run(config, settings)

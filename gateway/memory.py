@@ -1,12 +1,17 @@
-"""How much freed memory the process keeps for the next request, instead of giving it back at once.
+"""How the process deals with memory: what is freed, and what will never be.
 
 glibc gives memory at the top of the heap back as soon as 128 KiB of it are free, and asks for it again with the next
-large body: system calls and page faults for each request. https://man7.org/linux/man-pages/man3/mallopt.3.html
+large body: system calls and page faults for each request. Each thread gets a heap of its own from it, though only one
+at a time runs Python: what one has freed is of no use to the others.
+https://man7.org/linux/man-pages/man3/mallopt.3.html
 """
 
 import ctypes
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, ARENA_MAX = -1, -2, -3, -8
 """The names that ``malloc.h`` gives to numbers."""
 
 KEPT = 16 << 20
@@ -20,6 +25,16 @@ def keep_freed() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return all(
-        mallopt(name, value) for name, value in ((TRIM_THRESHOLD, KEPT), (TOP_PAD, AT_ONCE), (MMAP_THRESHOLD, KEPT))
-    )
+    wanted = ((TRIM_THRESHOLD, KEPT), (TOP_PAD, AT_ONCE), (MMAP_THRESHOLD, KEPT), (ARENA_MAX, 1))
+    return all(mallopt(name, value) for name, value in wanted)
+
+
+@contextmanager
+def staying() -> Iterator[None]:
+    """Around imports: nobody looks for cycles while modules are made, nor among them afterwards. All of them stay."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -173,7 +173,7 @@ gateway.store.redis.store
 gateway.store.redis
 gateway.store.sql.migrations.env  gateway.store.sql.migrations.versions.v0001_record
 gateway.store.sql.migrations  gateway.store.sql.migrations.versions
-gateway.store.sql.within
+gateway.store.sql.connection  gateway.store.sql.within
 gateway.store.sql.batch    gateway.store.sql.engine  gateway.store.sql.rows     gateway.store.sql.schema
 gateway.store.sql.migrate  gateway.store.sql.reader  gateway.store.sql.periods  gateway.store.sql.rollups
 gateway.store.sql.usage

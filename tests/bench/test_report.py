@@ -8,7 +8,7 @@ import pytest
 
 from bench.__main__ import repeat, wanted_scenarios
 from bench.measure import Options, Sample, calls_complaint
-from bench.peers import NGINX, gateway
+from bench.peers import NGINX, environment, gateway
 from bench.processes import Usage
 from bench.report import Figure, failures, fill_in, summarise
 from bench.scenarios import Scenario, Target
@@ -136,3 +136,12 @@ def test_two_figures_of_one_measurement_are_held_against_each_other() -> None:
     taken = {("gateway", "overload"): [Sample({"usual_p99_us": 10, "p99_us": 25}, 0)]}
     (line,) = fill_in(["overload"], ["gateway"], taken, Options())
     assert (line.ratio, line.met) == (2.5, False)
+
+
+def test_what_is_measured_keeps_what_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("GATEWAY_WORKERS", "9")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    env = environment(NGINX, {})
+    assert not env.keys() & {"PYTHONDONTWRITEBYTECODE", "GATEWAY_WORKERS", "HTTPS_PROXY"}
+    assert env["PATH"]

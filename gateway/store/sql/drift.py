@@ -17,9 +17,9 @@ from sqlalchemy import (
     text,
     union_all,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.control.types import Drift
+from gateway.store.sql.connection import AsyncConnection
 from gateway.store.sql.rollups import DAY, FAILED, HOUR
 from gateway.store.sql.schema import (
     COUNTS,

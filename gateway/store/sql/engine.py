@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy
 from sqlalchemy import URL, Connection, NullPool, event, exc, func, make_url, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gateway.store.sql.connection import AsyncConnection, AsyncEngine
 from gateway.store.sql.within import Within
 
 FILE = "record.sqlite3"
@@ -132,11 +133,14 @@ def create_engine(url: str, *, pooled: bool = True) -> AsyncEngine:
     if known.get_backend_name() == "postgresql":
         ping = {"pool_pre_ping": True, "pool_recycle": 1800} if pooled else {}
         arguments = _connect_arguments(known)
-        return create_async_engine(known.set(query={}), hide_parameters=True, connect_args=arguments, **pool, **ping)
-    engine = create_async_engine(known, hide_parameters=True, connect_args={"timeout": BUSY_MS / 1000}, **pool)
-    event.listen(engine.sync_engine, "connect", _opened)
-    event.listen(engine.sync_engine, "begin", _begun)
-    return engine
+        plain = known.set(query={})
+        return AsyncEngine(
+            sqlalchemy.create_engine(plain, hide_parameters=True, connect_args=arguments, **pool, **ping)
+        )
+    engine = sqlalchemy.create_engine(known, hide_parameters=True, connect_args={"timeout": BUSY_MS / 1000}, **pool)
+    event.listen(engine, "connect", _opened)
+    event.listen(engine, "begin", _begun)
+    return AsyncEngine(engine)
 
 
 def _opened(connection: Any, _: object) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import astuple
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, func, select
 
 from gateway.control.types import Drift, UsageQuery, UsageRow
 from gateway.ledger.entry import Entry
 from gateway.limits.types import Period, Subject
 from gateway.store.sql.batch import Add, Insert
+from gateway.store.sql.connection import AsyncConnection
 from gateway.store.sql.drift import drifts, rebuild
 from gateway.store.sql.engine import Database
 from gateway.store.sql.mending import is_sound, mended
@@ -28,8 +28,9 @@ class LedgerStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert = Insert(ledger)
-        self._rollups = [Add(table) for table in (usage_hours, usage_days, usage_teams, usage_models, usage_users)]
+        rollups = (usage_hours, usage_days, usage_teams, usage_models, usage_users)
+        self._insert = Insert(ledger, database.is_postgres)
+        self._rollups = [Add(table, database.is_postgres) for table in rollups]
 
     async def write(self, entries: Sequence[Entry]) -> None:
         """Adds those that are not there yet, by their ids, whole or not at all."""
@@ -48,9 +49,9 @@ class LedgerStore:
     async def _write_tuples(self, unique: dict[str, Entry], rows: list[tuple[Any, ...]], rolled: Rolled) -> None:
         """Duplicates are rare, after crashes: only then is it asked which they are, with all writers shut out."""
         async with self._database.writing() as connection:
-            point = await connection.begin_nested()
+            point = await connection.run_sync(Connection.begin_nested)
             if await self._insert.tuples(connection, rows) != len(rows):
-                await point.rollback()
+                await connection.run_sync(lambda _: point.rollback())
                 unique = await self._unknown(connection, unique)
                 rolled = roll(unique.values())
                 if unique:

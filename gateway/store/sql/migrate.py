@@ -7,10 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, column, func, inspect, make_url, select, table
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    column,
+    func,
+    inspect,
+    make_url,
+    select,
+    table,
+)
 
+from gateway.store.sql.connection import AsyncConnection, AsyncEngine
 from gateway.store.sql.engine import RecordError, create_engine, is_down, reason, shown
+from gateway.store.sql.schema import metadata
 
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = 0x67617465_72656302
@@ -23,7 +37,7 @@ def migrate(url: str) -> None:
 
 
 async def migrated(url: str) -> None:
-    """As ``migrate``, in an event loop, which it holds up. Alembic is imported only where there is work for it."""
+    """As ``migrate``, in an event loop, which it holds up. Alembic is imported only where an older form is there."""
     engine = create_engine(url, pooled=False)
     try:
         async with engine.connect() as connection:
@@ -92,7 +106,28 @@ def write_ahead(connection: Connection) -> None:
 
 
 def run(connection: Connection) -> None:
-    from alembic import command
+    """To the newest form: what is empty at once, what is there step by step."""
+    if inspect(connection).has_table("alembic_version"):
+        step_by_step(connection)
+    else:
+        at_once(connection)
+
+
+def at_once(connection: Connection) -> None:
+    """What all steps come to, with their mark. Without Alembic, which costs a first start 0.1 s and 10 MB that stay."""
+    mark = Table(
+        "alembic_version",
+        MetaData(),
+        Column("version_num", String(32), nullable=False),
+        PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+    )
+    metadata.create_all(connection, checkfirst=False)  # a table that is there is not ours: that is an error
+    mark.create(connection)
+    connection.execute(mark.insert().values(version_num=revisions()[-1]))
+
+
+def step_by_step(connection: Connection) -> None:
+    from alembic import command  # here, since few starts need it, and it is large
     from alembic.config import Config
 
     config = Config()

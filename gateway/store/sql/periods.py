@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table, case, func, literal, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.limits.types import SCOPES, Period, Scope, Subject
+from gateway.store.sql.connection import AsyncConnection
 from gateway.store.sql.schema import usage_days, usage_models, usage_teams, usage_users
 
 DAY_MS = 86_400_000

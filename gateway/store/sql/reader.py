@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import RowMapping, Select, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.control.types import AdminView, KeyView, LimitsView, LogView, TeamView
 from gateway.limits.types import Limits, Scope
+from gateway.store.sql.connection import AsyncConnection
 from gateway.store.sql.rows import NONE, admin_view, key_view, limits_of, log_view, team_view
 from gateway.store.sql.schema import admins, audit, key_secrets, keys, limits, teams
 

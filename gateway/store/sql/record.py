@@ -6,10 +6,10 @@ from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.limits.types import Scope
 from gateway.store.sql.change import Change
+from gateway.store.sql.connection import AsyncConnection
 from gateway.store.sql.engine import Database
 from gateway.store.sql.reader import Reader
 from gateway.store.sql.rows import AdminRow, LimitsRow, SecretRow, TeamRow, limits_of, models_of

@@ -8,9 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import BigInteger, ColumnElement, Select, Table, cast, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.control.types import UsageQuery, UsageRow
+from gateway.store.sql.connection import AsyncConnection
 from gateway.store.sql.schema import COUNTS, usage_days, usage_hours, usage_models, usage_teams
 
 MOST_SEEKS = 9_000

@@ -7,11 +7,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
 
+from gateway.store.sql.connection import AsyncConnection
 from gateway.store.sql.engine import FILE, Database, RecordError, create_engine, database_url
-from gateway.store.sql.migrate import FOLDER, migrate, migrated, revisions
+from gateway.store.sql.migrate import FOLDER, at_once, migrate, migrated, revisions, step_by_step
 from gateway.store.sql.schema import metadata
 from tests.servers import postgres
 
@@ -62,6 +63,57 @@ async def test_who_finds_it_done_imports_no_alembic(record_url: str) -> None:
     assert await wait(start(record_url)) == ("False\n", "")
 
 
+async def test_who_finds_nothing_imports_no_alembic(empty_url: str) -> None:
+    process = start(empty_url)
+    assert await wait(process) == ("False\n", "")
+    assert await differences(empty_url) == []
+
+
+async def test_the_steps_come_to_what_is_made_at_once(empty_url: str) -> None:
+    """Tables, and the mark by which Alembic knows how far they are."""
+    marks = []
+    database = Database(empty_url)
+    for make in (step_by_step, at_once):
+        async with database.writing() as connection:
+            await connection.run_sync(make)
+        assert await differences(empty_url) == []
+        async with database.writing() as connection:
+            rows = await connection.execute(text("SELECT * FROM alembic_version"))
+            marks.append((rows.all(), await connection.run_sync(mark)))
+            await connection.run_sync(metadata.drop_all)
+            await connection.execute(text("DROP TABLE alembic_version"))
+    await database.close()
+    assert marks[0] == marks[1]
+    assert marks[0][0] == [(revisions()[-1],)]
+
+
+def mark(connection: Connection) -> tuple[str, object]:
+    """Alembic's own table."""
+    found = inspect(connection)
+    return repr(found.get_columns("alembic_version")), found.get_pk_constraint("alembic_version")
+
+
+async def test_one_from_before_the_first_step_takes_all_steps(empty_url: str) -> None:
+    database = Database(empty_url)
+    async with database.writing() as connection:
+        await connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+    await database.close()
+    process = start(empty_url)
+    assert await wait(process) == ("True\n", "")
+    assert await differences(empty_url) == []
+
+
+async def test_tables_that_are_not_ours_are_left_alone(empty_url: str) -> None:
+    database = Database(empty_url)
+    async with database.writing() as connection:
+        await connection.execute(text("CREATE TABLE usage_days (day INTEGER)"))
+    with pytest.raises((RecordError, DBAPIError), match="usage_days"):
+        await migrated(empty_url)
+    async with database.reading() as connection:
+        assert await connection.run_sync(lambda sync: sync.dialect.get_table_names(sync)) == ["usage_days"]
+    await database.close()
+
+
 async def test_one_that_is_ahead_is_refused(empty_url: str) -> None:
     await migrated(empty_url)
     database = Database(empty_url)
@@ -103,10 +155,10 @@ async def test_the_schema_is_what_sqlite_makes_of_it(tmp_path: Path) -> None:
         return ["".join(row[0].split()) for row in rows]
 
     urls = [database_url(f"sqlite:///{tmp_path}/{name}", tmp_path) for name in ("a", "b")]
-    await migrated(urls[0])
     databases = [Database(url) for url in urls]
-    async with databases[0].reading() as left, databases[1].writing() as right:
-        await right.run_sync(metadata.create_all)
+    async with databases[0].writing() as left, databases[1].writing() as right:
+        await left.run_sync(step_by_step)
+        await right.run_sync(at_once)
         assert sorted(await made(left)) == sorted(await made(right))
         assert sum("WITHOUTROWID" in statement for statement in await made(left)) == 8
     for database in databases:

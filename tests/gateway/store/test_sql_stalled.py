@@ -89,7 +89,7 @@ async def test_entries_arrive_once_wherever_it_stalls(stall: str, nth: int, way:
     finally:
         assert await writer.close(10)
         spool.close()
-    pool: Any = way.database.engine.pool
+    pool: Any = way.database.engine.sync_engine.pool
     assert pool.checkedout() == 0
     assert await way.ledger.totals() == (200, sum(entry(place).cost or 0 for place in range(200)))
     assert await way.ledger.rollup_drift() == []
@@ -104,4 +104,4 @@ async def test_it_is_given_up_after_its_time(way: Stalled) -> None:
     assert BOUND <= time.monotonic() - before < BOUND + HANGING_UP + 5
     await way.ledger.write([entry(2)])
     assert (await way.ledger.totals())[0] == 2
-    assert Database(str(way.database.engine.url))._seconds == SECONDS == 30
+    assert Database(str(way.database.engine.sync_engine.url))._seconds == SECONDS == 30
