@@ -58,9 +58,9 @@ _GUARDED: dict[str, tuple[Callable[[object], None], int]] = {  # audit event: th
 }
 
 
-def _guard(event: str, args: tuple[Any, ...]) -> None:
-    if event in _GUARDED:
-        check, position = _GUARDED[event]
+def _guard(event: str, args: tuple[Any, ...], guarded: Any = _GUARDED) -> None:  # bound: it outlives this module
+    if event in guarded:
+        check, position = guarded[event]
         check(args[position])
 
 
