@@ -94,7 +94,7 @@ def test_it_goes_at_once_even_in_the_middle_of_a_stream(
             else:
                 process.send_signal(getattr(signal, way))
             assert process.wait(PATIENCE) == 0
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 5
         assert process.stderr.read() == b""
     assert provider.gone.wait(3)
     assert not socket.exists()
