@@ -18,7 +18,7 @@ def ask(id: str, limits: Limits = LOOSE, tokens: int = 10, nano: int = 10) -> As
     return Ask((Claim(KEY, limits, 1, tokens, nano),), (Hold(id, (Share(0, tokens, nano),)),))
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> float:
     """How long it took."""
     begun = time.monotonic()
     async with asyncio.timeout(seconds):

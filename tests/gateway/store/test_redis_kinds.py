@@ -9,39 +9,37 @@ import trustme
 
 from gateway.limits.types import Granted, Limits, SettledUse, StoreDown
 from gateway.store.redis.store import RedisStore
-from tests.gateway.store.redising import ask, opened, started, until, used, waited
+from tests.gateway.store.redising import ask, opened, until, used, waited
 from tests.servers.redis import RedisServer, Sentinels, cluster, say, speaks_tls, stand_in
 
 
 async def works(url: str) -> None:
     """Everything that a gateway does with it."""
-    store = await started(url)
-    heard: list[bytes] = []
-    joined = asyncio.Event()
-    store.listen("changes", heard.append, joined.set)
-    verdicts = await asyncio.gather(*(store.limiter.reserve(ask(f"h{n}", Limits(rpm=5)), 60.0) for n in range(9)))
-    assert sum(isinstance(verdict, Granted) for verdict in verdicts) == 5
-    await store.limiter.settle(tuple(SettledUse(f"h{n}", 3, 3) for n in range(9)))
-    assert await used(store) == (15, 0)
-    await asyncio.wait_for(joined.wait(), 5)
-    await store.publish("changes", b"one")
-    await until(lambda: heard == [b"one"])
-    assert await store.heartbeat("me", 5.0) == 1
-    await store.close()
+    async with opened(url) as store:
+        heard: list[bytes] = []
+        joined = asyncio.Event()
+        store.listen("changes", heard.append, joined.set)
+        verdicts = await asyncio.gather(*(store.limiter.reserve(ask(f"h{n}", Limits(rpm=5)), 60.0) for n in range(9)))
+        assert sum(isinstance(verdict, Granted) for verdict in verdicts) == 5
+        await store.limiter.settle(tuple(SettledUse(f"h{n}", 3, 3) for n in range(9)))
+        assert await used(store) == (15, 0)
+        await asyncio.wait_for(joined.wait(), 20)
+        await store.publish("changes", b"one")
+        await until(lambda: heard == [b"one"])
+        assert await store.heartbeat("me", 5.0) == 1
 
 
 async def shares(url: str) -> None:
     """Kept answers and leases, whose keys lie apart from the counters'."""
-    store = await started(url)
-    cache, leases = store.cache(1 << 20), store.leases("me")
-    cache.keep("search", "m", "0", b"kept", 60.0)
-    async with asyncio.timeout(5):
-        while not await cache.stats():  # noqa: ASYNC110 - it is kept by Redis
-            await asyncio.sleep(0.005)
-    looked = cache.look("search", "m", "0")
-    assert looked is not None and await looked == b"kept"
-    assert await leases.claim("0", 5.0) is None and await leases.renew("0", 5.0)
-    await store.close()
+    async with opened(url) as store:
+        cache, leases = store.cache(1 << 20), store.leases("me")
+        cache.keep("search", "m", "0", b"kept", 60.0)
+        async with asyncio.timeout(5):
+            while not await cache.stats():  # noqa: ASYNC110 - it is kept by Redis
+                await asyncio.sleep(0.005)
+        looked = cache.look("search", "m", "0")
+        assert looked is not None and await looked == b"kept"
+        assert await leases.claim("0", 5.0) is None and await leases.renew("0", 5.0)
 
 
 async def does_not_work(url: str) -> None:
@@ -196,33 +194,32 @@ async def test_sentinels_and_a_failover(tmp_path: Path, how: str) -> None:
             await works(sentinels.url)
         with sentinels.master.client() as client:
             client.flushall()
-        store = await started(sentinels.url)
-        heard: list[bytes] = []
-        joined: list[None] = []
-        store.listen("changes", heard.append, lambda: joined.append(None))
-        await until(lambda: len(joined) == 1)
-        await store.limiter.reserve(ask("a"), 60.0)
-        with sentinels.replica.client() as client:
-            await until(lambda: client.hlen("{gw}:holds") == 1)
-        if how == "dies":
-            sentinels.master.stop()
-        else:
-            sentinels.master.pause()
-        with pytest.raises(StoreDown):
-            await store.limiter.reserve(ask("b"), 60.0)
-        await store.limiter.settle((SettledUse("a", 4, 4),))
-        await until(lambda: store.limiter.up and store.limiter.unsettled == 0, 20)
-        assert await used(store) == (4, 0)
-        await until(lambda: len(joined) > 1)
-        await store.publish("changes", b"after")
-        await until(lambda: heard == [b"after"])
-        with sentinels.replica.client() as client:
-            assert client.role()[0] in (b"master", "master")
-        if how == "hangs":
-            sentinels.master.resume()  # as somebody's replica
-            await store.limiter.reserve(ask("c"), 60.0)
-            assert await used(store) == (4, 10)
-        await store.close()
+        async with opened(sentinels.url) as store:
+            heard: list[bytes] = []
+            joined: list[None] = []
+            store.listen("changes", heard.append, lambda: joined.append(None))
+            await until(lambda: len(joined) == 1)
+            await store.limiter.reserve(ask("a"), 60.0)
+            with sentinels.replica.client() as client:
+                await until(lambda: client.hlen("{gw}:holds") == 1)
+            if how == "dies":
+                sentinels.master.stop()
+            else:
+                sentinels.master.pause()
+            with pytest.raises(StoreDown):
+                await store.limiter.reserve(ask("b"), 60.0)
+            await store.limiter.settle((SettledUse("a", 4, 4),))
+            await until(lambda: store.limiter.up and store.limiter.unsettled == 0, 20)
+            assert await used(store) == (4, 0)
+            await until(lambda: len(joined) > 1)
+            await store.publish("changes", b"after")
+            await until(lambda: heard == [b"after"])
+            with sentinels.replica.client() as client:
+                assert client.role()[0] in (b"master", "master")
+            if how == "hangs":
+                sentinels.master.resume()  # as somebody's replica
+                await store.limiter.reserve(ask("c"), 60.0)
+                assert await used(store) == (4, 10)
 
 
 async def test_sentinels_that_do_not_know_the_service(tmp_path: Path) -> None:
