@@ -138,6 +138,10 @@ class Sentinels:
     def url(self) -> str:
         return f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in self._ports)}/{self.service}"
 
+    def pause(self, number: int) -> None:
+        """That Sentinel. It is killed at the end all the same."""
+        os.kill(self._processes[number].pid, signal.SIGSTOP)
+
     def __enter__(self) -> Self:
         try:
             self.master.start()

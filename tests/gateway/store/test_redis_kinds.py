@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
 from gateway.limits.types import Granted, Limits, SettledUse, StoreDown
+from gateway.store.redis.address import parse
+from gateway.store.redis.client import PoolClient
 from gateway.store.redis.store import RedisStore
 from tests.gateway.store.redising import ask, opened, until, used, waited
 from tests.servers.redis import RedisServer, Sentinels, cluster, say, speaks_tls, stand_in
@@ -225,3 +228,24 @@ async def test_sentinels_and_a_failover(tmp_path: Path, how: str) -> None:
 async def test_sentinels_that_do_not_know_the_service(tmp_path: Path) -> None:
     with Sentinels(tmp_path) as sentinels:
         await does_not_work(sentinels.url + "-other")
+
+
+async def test_a_sentinel_that_hangs_is_not_asked_first_nor_forgotten(tmp_path: Path) -> None:
+    """By however many at once it is found out."""
+    with Sentinels(tmp_path) as sentinels:
+        sentinels.pause(0)
+        client = PoolClient(parse(sentinels.url))
+        assert client._sentinel is not None
+        first, *others = client._sentinel.sentinels
+        try:
+            assert await asyncio.gather(*[client.call("PING") for _ in range(8)]) == [b"PONG"] * 8
+            assert client._sentinel.sentinels[0] in others
+            assert set(client._sentinel.sentinels) == {first, *others}
+        finally:
+            await client.aclose()
+        assert not any(each.is_connected for each in connections(first))
+
+
+def connections(client: Any) -> list[Any]:
+    pool = client.connection_pool
+    return [*pool._available_connections, *pool._in_use_connections]
