@@ -109,7 +109,9 @@ class RedisServer:
     def _arguments(self) -> list[str]:
         ports = ["--port", "0", "--tls-port", str(self.port)] if self._tls else ["--port", str(self.port)]
         own = ["--bind", "127.0.0.1", "--unixsocket", str(self._socket), "--dir", str(self.folder)]
-        return [*ports, *own, "--save", "", "--appendonly", "no", "--daemonize", "no", *self.options]
+        own += ["--save", "", "--appendonly", "no", "--daemonize", "no"]
+        own += ["--repl-diskless-sync-delay", "0"]  # else a replica waits five seconds for others to join it
+        return [*ports, *own, *self.options]
 
     def _is_up(self) -> bool:
         with self.client() as client:
