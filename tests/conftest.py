@@ -1,5 +1,6 @@
 """What holds for every test: no network beyond this machine, and nothing inherited from whoever runs them."""
 
+import gc
 import ipaddress
 import os
 import socket
@@ -111,6 +112,12 @@ settings.register_profile("home", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 # ------------------------------------------------------------------ what many tests need
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are there to the end: the collector of garbage need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
