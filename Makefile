@@ -25,7 +25,7 @@ UV      = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3
           --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run litellm test lint bench soak schema monitoring prices model lock clean
+.PHONY: help run litellm venvs test lint bench soak schema monitoring prices model lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,10 @@ run: $(VENV)/run  ## start the gateway (ARGS="--port 9000")
 
 litellm: $(TAIL)/ready  ## install litellm for providers of adapter litellm, as GATEWAY_LITELLM_PYTHON=.venv-litellm/bin/python
 
-test: $(VENV)/dev $(TAIL)/ready $(OTHERS)/ready  ## run the tests (ARGS="tests/gateway -k merge")
+# What the tests need; on two processors, some of it at a time (--jobs).
+venvs: $(VENV)/dev $(TAIL)/ready $(OTHERS)/ready
+
+test: venvs  ## run the tests (ARGS="tests/gateway -k merge")
 	$(BIN)/python -m pytest -q $(ARGS)
 
 lint: $(VENV)/dev  ## formatting, rules and types

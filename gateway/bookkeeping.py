@@ -291,7 +291,6 @@ class Bookkeeping:
         log.info("redis: counters are filled from the ledger; %d of %d replicas stand still", still, others)
         await self._counters.seed_all(only_empty=False)
 
-<<<<<<< HEAD
     async def _counted(self, uses: tuple[SettledUse, ...]) -> tuple[SettledUse, ...]:
         """Those that the ledger may have had when another replica set the counters by it. What of them it had not yet
         is added when it is looked at again."""
@@ -302,10 +301,7 @@ class Bookkeeping:
                 self._begin(self._look_soon())
         return found
 
-    async def _await_counters(self, redis: RedisStore, seconds: float) -> None:
-=======
     async def _await_counters(self, redis: "RedisStore", seconds: float) -> None:
->>>>>>> start
         """Until another replica has filled them. Raises StoreDown if none does."""
         end = asyncio.get_running_loop().time() + seconds
         while redis.limiter.epoch is None:

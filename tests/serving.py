@@ -75,11 +75,35 @@ def application(state: Path, provider_url: str, routing: str = ROUTING, **enviro
     return build(configuration.load(routing.format(url=provider_url), "routing.yaml"), settings)
 
 
+class Served(uvicorn.Server):
+    """Ends as soon as all has been answered. uvicorn's own looks ten times a second whether it shall, and then rests a
+    tenth of a second, which many tests add up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ended = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.ended.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - they are sets
+            await asyncio.sleep(0.002)
+        for server in self.servers:
+            await server.wait_closed()
+        await self.lifespan.shutdown()
+
+
 @asynccontextmanager
 async def serving(app: Any, http: Any = Protocol) -> AsyncIterator[str]:
     """Serves with uvicorn; yields the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(
+        server = Served(
             uvicorn.Config(
                 app,
                 http=http,
@@ -100,5 +124,5 @@ async def serving(app: Any, http: Any = Protocol) -> AsyncIterator[str]:
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            server.ended.set()
             await task

@@ -191,7 +191,7 @@ def test_any_text_is_read_without_an_error(engine: str, pieces: list[str]) -> No
 
 @pytest.mark.parametrize("line", ['tgi_queue_size{"', 'tgi_queue_size{a="\\', "tgi_queue_size ", "tgi_queue_size{a,"])
 def test_no_text_takes_long(line: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for tail in (line[-1], line[-2:], '"\\', " \t", "\n" + line):
         load_of("tgi", line + tail * 100_000)
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3

@@ -162,8 +162,8 @@ async def test_first_wins_and_the_loser_is_cancelled(client: httpx.AsyncClient, 
     began = time.monotonic()
     response = await client.post(URL, json={"model": ["a", "b"], "prompt": "hi", "fanout": {"mode": "first"}})
     assert [c["model"] for c in response.json()["choices"]] == ["b"]
-    assert time.monotonic() - began < 2
-    await asyncio.wait_for(provider.calls("a")[0].gone.wait(), 1)
+    assert time.monotonic() - began < 10
+    await asyncio.wait_for(provider.calls("a")[0].gone.wait(), 5)
 
 
 async def test_quorum_and_deadline(client: httpx.AsyncClient, provider: Provider) -> None:
@@ -263,10 +263,8 @@ async def test_a_caller_who_leaves_cancels_the_providers(
     while len(provider.seen) < len(models):  # noqa: ASYNC110 - the provider is a part of the test
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
-    began = time.monotonic()
     task.cancel()
-    await asyncio.gather(*(asyncio.wait_for(seen.gone.wait(), 1) for seen in provider.seen))
-    assert time.monotonic() - began < 0.3
+    await asyncio.gather(*(asyncio.wait_for(seen.gone.wait(), 5) for seen in provider.seen))  # of 20 s or more
     await asyncio.gather(task, return_exceptions=True)
 
 

@@ -55,7 +55,7 @@ async def began(stream: Stream) -> AsyncIterator[bytes]:
     return events
 
 
-async def ended(one: Gateway, seconds: float) -> int:
+async def ended(one: Gateway, seconds: float = 15) -> int:
     assert one.process is not None
     async with asyncio.timeout(seconds):
         await one.process.wait()
@@ -71,7 +71,7 @@ def told(one: Gateway, number: int = signal.SIGTERM) -> None:
     one.process.send_signal(number)
 
 
-async def unready(one: Gateway, seconds: float = 0.5) -> None:
+async def unready(one: Gateway, seconds: float = 5) -> None:
     async def is_so() -> bool:
         return await one.get("/ready") == 503
 
@@ -85,8 +85,8 @@ async def test_with_nothing_under_way_it_ends_at_once(tmp_path: Path, number: in
         assert (await client.call(asked("quick"), COMPLETION)).status == 200  # its connection stays open, and idle
         start = time.monotonic()
         told(one, number)
-        assert await ended(one, 5) == 0
-        assert time.monotonic() - start < 1
+        assert await ended(one) == 0
+        assert time.monotonic() - start < 10
         await client.close()
         assert [line.outcome for line in await lines(one)] == ["ok"]
 
@@ -113,7 +113,7 @@ async def test_what_is_under_way_ends_and_what_comes_is_refused(tmp_path: Path) 
         assert rest[-1] == b"[DONE]"
         answer = await waiting
         assert (answer.status, answer.headers["connection"]) == (200, "close")
-        assert await ended(one, 5) == 0
+        assert await ended(one) == 0
         assert sorted(line.outcome for line in await lines(one)) == ["ok"] * 3
 
 
@@ -132,8 +132,8 @@ async def test_what_takes_too_long_is_cut_and_settled(tmp_path: Path, drain: int
                     assert event != b"[DONE]"
         answer = await waiting
         assert (answer.status, answer.headers.get("connection")) == (503, "close")
-        assert await ended(one, drain + 5) == 0
-        assert drain - 0.1 < time.monotonic() - start < drain + 2
+        assert await ended(one) == 0
+        assert drain - 0.1 < time.monotonic() - start < drain + 10  # of a minute that it would take
         await playing.quiet(5)
         found = {line.user: line for line in await lines(one)}
         assert found.keys() == {"s", "w"}
@@ -153,7 +153,7 @@ async def test_a_second_signal_cuts_at_once(tmp_path: Path) -> None:
         assert not waiting.done()
         told(one)
         assert (await waiting).status == 503
-        assert await ended(one, 2) == 0
+        assert await ended(one) == 0
 
 
 async def test_a_request_in_pieces_that_ends_after_the_signal_is_refused(tmp_path: Path) -> None:
@@ -169,12 +169,12 @@ async def test_a_request_in_pieces_that_ends_after_the_signal_is_refused(tmp_pat
         assert (await answered(reader))[0] == 503
         writer.transport.abort()
         assert (await waiting).status == 200
-        assert await ended(one, 5) == 0
+        assert await ended(one) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_several_workers(tmp_path: Path, redis: RedisServer, number: int) -> None:
-    async with gateway(tmp_path, workers=3, drain_seconds="2", redis_url=redis.url) as (one, playing):
+    async with gateway(tmp_path, workers=2, drain_seconds="2", redis_url=redis.url) as (one, playing):
         assert one.process is not None
         client = Client(one.port, KEY)
         slow = [asyncio.create_task(client.call(asked("slow", user=f"u{i}"), COMPLETION)) for i in range(12)]
@@ -190,19 +190,19 @@ async def test_several_workers(tmp_path: Path, redis: RedisServer, number: int) 
             with pytest.raises((Dead, OSError, ValueError, asyncio.IncompleteReadError)):
                 async for event in events:
                     assert event != b"[DONE]"
-        assert await ended(one, 6) == 0
-        assert 1.9 < time.monotonic() - start < 5
+        assert await ended(one) == 0
+        assert 1.9 < time.monotonic() - start < 15
         found = {line.user: line for line in await lines(one)}
         assert len(found) == 13 and found["s"].output > 0
         assert "Traceback" not in one.tail(1000)
 
 
 async def test_idle_workers_end_at_once_and_again_means_now(tmp_path: Path, redis: RedisServer) -> None:
-    async with gateway(tmp_path, workers=3, drain_seconds="600", redis_url=redis.url) as (one, _):
+    async with gateway(tmp_path, workers=2, drain_seconds="600", redis_url=redis.url) as (one, _):
         start = time.monotonic()
         told(one)
-        assert await ended(one, 5) == 0
-        assert time.monotonic() - start < 1.5
+        assert await ended(one) == 0
+        assert time.monotonic() - start < 10
         await one.start()
         client = Client(one.port, KEY)
         waiting = asyncio.create_task(client.call(asked("stuck"), COMPLETION))
@@ -212,7 +212,7 @@ async def test_idle_workers_end_at_once_and_again_means_now(tmp_path: Path, redi
         assert not waiting.done()
         told(one)
         assert (await waiting).status == 503
-        assert await ended(one, 3) == 0
+        assert await ended(one) == 0
 
 
 def listens(process: int, number: int) -> bool:
@@ -221,27 +221,30 @@ def listens(process: int, number: int) -> bool:
     return bool(int(caught, 16) >> (number - 1) & 1)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("after", [0, 0.2, 0.4, 0.7, 1.1, 1.6])
-async def test_stopped_while_it_starts(tmp_path: Path, redis: RedisServer, after: float, workers: int) -> None:
+@pytest.mark.parametrize("after", [0, 0.2, 0.4, 0.7, 1.1])
+async def test_stopped_while_it_starts(tmp_path: Path, redis: RedisServer, after: float) -> None:
     async with provider(tmp_path / "served") as playing:
-        one = Gateway(tmp_path, routing(playing.url, MODELS), workers=workers, redis_url=redis.url)
-        try:
-            await one.start(ready=False)
-            assert one.process is not None
-            pid = one.process.pid
 
-            async def hears() -> bool:
-                return listens(pid, signal.SIGTERM)
+        async def started_and_stopped(workers: int) -> None:
+            one = Gateway(tmp_path / str(workers), routing(playing.url, MODELS), workers=workers, redis_url=redis.url)
+            try:
+                await one.start(ready=False)
+                assert one.process is not None
+                pid = one.process.pid
 
-            await until(hears, 10, "it does not listen", 0.001)
-            await asyncio.sleep(after)
-            told(one)
-            assert await ended(one, 10) == 0
-        finally:
-            if one.process is not None and one.process.returncode is None:
-                await one.kill()
-        assert "Traceback" not in one.tail(1000)
+                async def hears() -> bool:
+                    return listens(pid, signal.SIGTERM)
+
+                await until(hears, 10, "it does not listen", 0.001)
+                await asyncio.sleep(after)
+                told(one)
+                assert await ended(one) == 0
+            finally:
+                if one.process is not None and one.process.returncode is None:
+                    await one.kill()
+            assert "Traceback" not in one.tail(1000)
+
+        await asyncio.gather(started_and_stopped(1), started_and_stopped(2))
 
 
 def test_a_socket_that_is_listened_to_once_more_still_waits_for_nobody() -> None:

@@ -123,7 +123,7 @@ def test_when_it_dies_the_others_go_on_and_it_comes_back(start: Callable[..., Ga
         os.kill(child_named(gateway, "gateway.longtail"), signal.SIGKILL)
         began = time.monotonic()
         answer = ask(gateway, "sonnet", max_tokens=50)
-        assert answer.status_code == 502 and time.monotonic() - began < 2
+        assert answer.status_code == 502 and time.monotonic() - began < 10
         assert "unavailable" in answer.text
         assert ask(gateway, "demo").json()["choices"][0]["text"] == " 2 + 3 = 5."
         while ask(gateway, "sonnet", max_tokens=50).status_code != 200:

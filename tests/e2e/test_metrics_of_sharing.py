@@ -20,7 +20,7 @@ from tests.servers.redis import RedisServer
 
 MANY = 12
 COLD: dict[str, Any] = {"model": "a", "messages": [{"role": "user", "content": "hi"}], "temperature": 0}
-PAUSE = 1.5
+PAUSE = 1.0
 """Seconds that the provider takes: of the time that callers wait, all but a little is its."""
 
 ONE_OR_TWO = pytest.mark.parametrize("workers", [1, 2])
@@ -98,7 +98,7 @@ def agree(found: Told, lines: Sequence[Line], outcomes: dict[str, int], shared: 
     assert found.total("gateway_in_flight") == 0
     requests = found.total("gateway_requests_total")
     assert found.total("gateway_overhead_seconds_count") == requests
-    assert 0 < found.total("gateway_overhead_seconds_sum") < PAUSE / 2, "somebody's waiting is taken for work"
+    assert 0 < found.total("gateway_overhead_seconds_sum") < 0.8 * PAUSE, "somebody's waiting is taken for work"
 
 
 @ONE_OR_TWO

@@ -94,12 +94,13 @@ async def test_what_does_not_pass_is_not_asked_again(
     assert (await ask(client)).status_code in (400, 502) and len(provider.seen) == 1
 
 
-async def test_another_target_is_asked_at_once(client: httpx.AsyncClient, provider: Provider) -> None:
+async def test_another_target_is_asked_at_once(serve: Serve, provider: Provider) -> None:
+    """And not after the pause that the same one would be granted."""
     provider.scripts["a"] = DOWN
-    began = asyncio.get_running_loop().time()
-    answer = await ask(client, "pair")
-    assert asked(provider) == ["a", "b"] and answer.headers["x-gateway-target"] == "p/b"
-    assert asyncio.get_running_loop().time() - began < 0.5
+    async with serve(ROUTING.replace("base: 0.01, most: 1", "base: 60, most: 60")) as client:
+        async with asyncio.timeout(5):
+            answer = await ask(client, "pair")
+        assert asked(provider) == ["a", "b"] and answer.headers["x-gateway-target"] == "p/b"
 
 
 async def test_retry_after_is_waited_for(client: httpx.AsyncClient, provider: Provider) -> None:
@@ -166,7 +167,7 @@ async def test_a_stream_that_does_not_begin_is_given_up(client: httpx.AsyncClien
     began = asyncio.get_running_loop().time()
     answer = await ask(client, "pair", stream=True)
     assert answer.headers["x-gateway-target"] == "p/b" and '"Hello"' in answer.text
-    assert 0.3 <= asyncio.get_running_loop().time() - began < 1.5
+    assert 0.3 <= asyncio.get_running_loop().time() - began < 4
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -176,8 +177,8 @@ async def test_the_caller_may_bound_the_time(client: httpx.AsyncClient, provider
     answer = await client.post(
         URL, json={"model": "a", "prompt": "x", "stream": stream}, headers={"x-gateway-timeout-ms": "150"}
     )
-    assert answer.status_code == 504 and asyncio.get_running_loop().time() - began < 0.4
-    await asyncio.wait_for(provider.seen[0].gone.wait(), 1)
+    assert answer.status_code == 504 and asyncio.get_running_loop().time() - began < 3
+    await asyncio.wait_for(provider.seen[0].gone.wait(), 3)
 
 
 @pytest.mark.parametrize("said", ["soon", "0", "-5", "1.5", "99999999999999999999"])

@@ -212,7 +212,7 @@ def test_it_goes_at_once_even_in_the_middle_of_a_stream(folder: Path, way: str) 
         else:
             process.send_signal(getattr(signal, way))
         assert process.wait(PATIENCE) == 0
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 5  # the stream would go on for minutes
         assert process.stderr.read() == b""
         response.close()
     assert not socket.exists()

@@ -165,4 +165,4 @@ async def leave(client: Client, user: str) -> None:
     await asyncio.sleep(0.3)
     task.cancel()
     await asyncio.wait([task])
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # the provider would go on for ever

@@ -109,7 +109,9 @@ class RedisServer:
     def _arguments(self) -> list[str]:
         ports = ["--port", "0", "--tls-port", str(self.port)] if self._tls else ["--port", str(self.port)]
         own = ["--bind", "127.0.0.1", "--unixsocket", str(self._socket), "--dir", str(self.folder)]
-        return [*ports, *own, "--save", "", "--appendonly", "no", "--daemonize", "no", *self.options]
+        own += ["--save", "", "--appendonly", "no", "--daemonize", "no"]
+        own += ["--repl-diskless-sync-delay", "0"]  # else a replica waits five seconds for others to join it
+        return [*ports, *own, *self.options]
 
     def _is_up(self) -> bool:
         with self.client() as client:
@@ -137,6 +139,10 @@ class Sentinels:
     @property
     def url(self) -> str:
         return f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in self._ports)}/{self.service}"
+
+    def pause(self, number: int) -> None:
+        """That Sentinel. It is killed at the end all the same."""
+        os.kill(self._processes[number].pid, signal.SIGSTOP)
 
     def __enter__(self) -> Self:
         try:

@@ -91,6 +91,7 @@ class Batches:
         self._script = Script("limits.lua")
         self._waiting: deque[Pending] = deque()
         self._flights: set[Flight] = set()
+        self._ending: set[asyncio.Future[Any]] = set()
         self._scheduled = False
         self._heard = 0.0
         self.reason = ""
@@ -115,7 +116,7 @@ class Batches:
             for pending in flight.batch:
                 fail(pending, Unanswered("the gateway is stopping"))
             flight.answer.cancel()
-        await asyncio.gather(*[flight.answer for flight in flights], return_exceptions=True)
+        await asyncio.gather(*[flight.answer for flight in flights], *self._ending, return_exceptions=True)
 
     def _start(self) -> None:
         self._scheduled = False
@@ -155,6 +156,11 @@ class Batches:
         answer.add_done_callback(partial(self._landed, flight))
 
     def _landed(self, flight: Flight, answer: "asyncio.Future[Any]") -> None:
+        if answer in self._ending:
+            self._ending.discard(answer)
+            if not answer.cancelled():
+                answer.exception()  # which nobody waits for any more
+            return
         self._flights.discard(flight)
         if flight.timer is not None:
             flight.timer.cancel()
@@ -191,12 +197,21 @@ class Batches:
         late = now - flight.due
         flight.due = max(self._heard + self._seconds, now + min(late, self._seconds) if late > LATE else 0.0)
         if flight.due <= now or now > flight.began + MOST_SECONDS:
-            flight.timer = None
-            self._client.hang_up()
-            flight.answer.cancel()
+            self._give_up(flight)
         else:
             flight.turns = TURNS
             flight.timer = loop.call_at(flight.due, self._look, flight)
+
+    def _give_up(self, flight: Flight) -> None:
+        """Whoever waits does so no longer, whatever a client does yet before it ends: redis-py may close connections,
+        miss that it is cancelled in the midst of a timeout of its own, and ask a Cluster's other nodes."""
+        flight.timer = None
+        self._client.hang_up()
+        flight.answer.cancel()
+        if not flight.answer.done():
+            self._flights.discard(flight)
+            self._ending.add(flight.answer)
+            self._failed(flight.batch, TimeoutError())
 
     def _failed(self, batch: list[Pending], error: BaseException) -> None:
         """Those who wait fail with those who were sent: they would only wait as long again."""

@@ -92,7 +92,7 @@ class PoolClient:
     async def aclose(self) -> None:
         await self._redis.aclose()
         if self._sentinel is not None:
-            for sentinel in self._sentinel.sentinels:
+            for sentinel in self._sentinel.all:
                 await sentinel.aclose()
 
     def _open(self, seconds: float | None) -> Redis:
@@ -110,12 +110,28 @@ class PoolClient:
         return Redis.from_pool(ConnectionPool(**options))
 
 
-def sentinel_of(address: Address) -> Sentinel:
+class Sentinels(Sentinel):
+    """Whoever has answered is asked first from then on. Where several find that out at once, redis-py lets each move
+    it, by which another one is lost: it would be asked no more, nor ever be closed."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        self.all = tuple(self.sentinels)
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        try:
+            found: tuple[str, int] = await super().discover_master(service_name)
+            return found
+        finally:
+            self.sentinels = list(dict.fromkeys((*self.sentinels, *self.all)))
+
+
+def sentinel_of(address: Address) -> Sentinels:
     options = settings(address)
     tls = {"ssl": True} if address.tls else {}
     own = {name: value for name, value in options.items() if name.startswith(("socket_", "ssl_")) or name == "retry"}
     own |= tls | address.sentinel_options | {"protocol": 2}
-    return Sentinel(address.nodes, sentinel_kwargs=own, **tls)  # type: ignore[no-untyped-call]
+    return Sentinels(address.nodes, sentinel_kwargs=own, **tls)
 
 
 class ClusterClient:

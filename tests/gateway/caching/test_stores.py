@@ -346,7 +346,7 @@ async def test_a_silent_redis_costs_a_fifth_of_a_second_and_then_nothing(redis: 
         for _ in range(FAILURES):
             began = time.monotonic()
             assert await redis.look(D1) is None
-            assert 0.15 < time.monotonic() - began < 1
+            assert 0.15 < time.monotonic() - began < 1.5  # not the 2 s of who is patient
         assert redis.store.look("t", "m", D1) is None
         for _ in range(3 * UNDER_WAY):
             redis.store.keep("t", "m", D2, b"two", 60)

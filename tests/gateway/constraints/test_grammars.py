@@ -151,9 +151,9 @@ def test_refuses(grammar: str, message: str) -> None:
 )
 def test_a_text_that_takes_too_long_passes(grammar: str, text: str) -> None:
     accepts = compile_grammar(grammar)
-    started = time.perf_counter()
+    started = time.process_time()
     assert accepts(text)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_a_thousand_characters_are_followed() -> None:
@@ -167,10 +167,10 @@ def test_a_thousand_characters_are_followed() -> None:
 )
 @pytest.mark.parametrize("start", ["start: ", "root ::= "])
 def test_hostile_grammars_are_refused_soon(start: str, text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with contextlib.suppress(ConstraintError):
         Checker().prepare(Grammar(start + text))
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_the_verdict() -> None:

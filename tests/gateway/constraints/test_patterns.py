@@ -43,10 +43,10 @@ def test_refuses(pattern: str) -> None:
 
 
 def test_no_pattern_explodes() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert Checker().check(Regex("(a+)+$"), "a" * 100_000 + "b").problem is not None
     assert Checker().check(Regex("(a|a)*(a|a)*(a|a)*c"), "a" * 100_000).problem is not None
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_space_and_fences_around_are_taken_away() -> None:

@@ -155,26 +155,26 @@ def test_recursion_through_alternatives_ends_soon(levels: int, union: str) -> No
     value: Any = "x"
     for _ in range(levels):
         value = {"c": value}
-    started = time.perf_counter()
+    started = time.process_time()
     assert problem({union: [again, again, again]}, value) is not None
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_wide_unions_that_share_definitions_are_explained_in_bounded_time() -> None:
     schema = doubling(11, {"type": "integer"})
-    started = time.perf_counter()
+    started = time.process_time()
     assert problem(schema, "x") == "the answer does not keep the schema"
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_many_alternatives_for_a_large_answer_are_not_explained() -> None:
     schema = {"anyOf": [{"type": "array"} for _ in range(1_900)]}
-    started = time.perf_counter()
+    started = time.process_time()
     assert problem(schema, {"a": ["x" * 10] * 20_000}) == "the answer does not keep the schema"
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_pattern_cannot_explode() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert problem({"pattern": "(a+)+$"}, "a" * 100_000 + "b") is not None
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

@@ -68,14 +68,14 @@ def start(url: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-async def test_eight_processes_that_start_at_once(office: Office, record_url: str) -> None:
-    started = [start(record_url) for _ in range(8)]
+async def test_several_processes_that_start_at_once(office: Office, record_url: str) -> None:
+    started = [start(record_url) for _ in range(5)]
     loop = asyncio.get_running_loop()
     ends = await asyncio.gather(*(loop.run_in_executor(None, process.communicate, "!") for process in started))
-    assert [error for _, error in ends] == [""] * 8
+    assert [error for _, error in ends] == [""] * 5
     told = sorted(out.split() for out, _ in ends)
-    assert told[:7] == [["-", "-"]] * 7
-    key, admin = told[7]
+    assert told[:4] == [["-", "-"]] * 4
+    key, admin = told[4]
     assert (await secrets(office)).keys() == {digest(key)}
     assert [row.digest for row in await admins(office)] == [digest(admin)]
 

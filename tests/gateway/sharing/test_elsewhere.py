@@ -304,7 +304,7 @@ async def test_one_that_cannot_be_heard_is_not_waited_for(lives: bool) -> None:
             await asyncio.sleep(0.65)
             follows.process.leases.held.pop("key")  # later than the silence is over
         await until(lambda: follows.end)
-        assert time.monotonic() - began < (1.6 if lives else 1.0)
+        assert time.monotonic() - began < 3
         post.passes = lambda message: 1
         for call in (leads, follows):
             finish(call)

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
-from gateway.limits.types import Ask, Claim, Hold, Limits, Share, Subject
+from gateway.limits.types import Ask, Claim, Hold, Limits, Share, StoreDown, Subject
 from gateway.store.redis.store import RedisStore
 from tests.servers.redis import RedisServer
 
@@ -16,7 +18,7 @@ def ask(id: str, limits: Limits = LOOSE, tokens: int = 10, nano: int = 10) -> As
     return Ask((Claim(KEY, limits, 1, tokens, nano),), (Hold(id, (Share(0, tokens, nano),)),))
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> float:
     """How long it took."""
     begun = time.monotonic()
     async with asyncio.timeout(seconds):
@@ -31,6 +33,39 @@ async def started(url: str) -> RedisStore:
     await store.start()
     await until(lambda: store.limiter.up)
     return store
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[RedisStore]:
+    """The same, closed at the end: what stays open is a warning, which fails whatever test runs then."""
+    store = await started(url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def waited(call: Coroutine[Any, Any, Any]) -> float:
+    """Seconds until ``call`` has ended, whether or not Redis was there. Those by which a busy machine woke this process
+    too late are taken off, twice: once as such, and once since who was late itself allows the answer as much."""
+    late = 0.0
+
+    async def watch() -> None:
+        nonlocal late
+        while True:
+            begun = time.monotonic()
+            await asyncio.sleep(0.01)
+            late += time.monotonic() - begun - 0.01
+
+    watching = asyncio.create_task(watch())
+    begun = time.monotonic()
+    try:
+        await call
+    except StoreDown:
+        pass
+    finally:
+        watching.cancel()
+    return time.monotonic() - begun - 2 * late
 
 
 async def used(store: RedisStore) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """What Redis says that is no answer to what was asked: nobody is left waiting, and nobody gets another's."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import msgspec
@@ -75,3 +76,34 @@ async def test_an_answer_to_each() -> None:
     assert await asyncio.gather(*asked) == [(NOW, 1), (NOW, "b"), (NOW, None)]
     assert told == [(None, NOW, 0)]
     await batches.close()
+
+
+class Deaf(Saying):
+    """A client that goes on although it was cancelled, as redis-py does in the midst of a timeout of its own."""
+
+    def __init__(self) -> None:
+        self.done = asyncio.Event()
+
+    def start(self, *command: Any) -> "asyncio.Future[Any]":
+        return asyncio.ensure_future(self._go_on())
+
+    async def _go_on(self) -> Any:
+        for _ in range(2):
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.done.wait()
+        return packed(NOW, "epoch", [1], 0)
+
+
+async def test_nobody_waits_for_a_client_that_does_not_end() -> None:
+    client: Any = Deaf()
+    told: list[Any] = []
+    batches = Batches(client, 0.02, lambda *words: told.append(words), lambda: told.append("failed"))
+    for number in range(2):
+        with pytest.raises(Unanswered, match="in time"):
+            await asyncio.wait_for(batches.submit(("counts", [f"key{number}"])), 5)
+    closing = asyncio.create_task(batches.close())
+    await asyncio.sleep(0.02)
+    assert told == ["failed"] * 2 and not closing.done()  # it would be closed under way
+    client.done.set()
+    await closing
+    assert told == ["failed"] * 2

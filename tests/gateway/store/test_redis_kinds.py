@@ -3,45 +3,46 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
 from gateway.limits.types import Granted, Limits, SettledUse, StoreDown
+from gateway.store.redis.address import parse
+from gateway.store.redis.client import PoolClient
 from gateway.store.redis.store import RedisStore
-from tests.gateway.store.redising import ask, started, until, used
+from tests.gateway.store.redising import ask, opened, until, used, waited
 from tests.servers.redis import RedisServer, Sentinels, cluster, say, speaks_tls, stand_in
 
 
 async def works(url: str) -> None:
     """Everything that a gateway does with it."""
-    store = await started(url)
-    heard: list[bytes] = []
-    joined = asyncio.Event()
-    store.listen("changes", heard.append, joined.set)
-    verdicts = await asyncio.gather(*(store.limiter.reserve(ask(f"h{n}", Limits(rpm=5)), 60.0) for n in range(9)))
-    assert sum(isinstance(verdict, Granted) for verdict in verdicts) == 5
-    await store.limiter.settle(tuple(SettledUse(f"h{n}", 3, 3) for n in range(9)))
-    assert await used(store) == (15, 0)
-    await asyncio.wait_for(joined.wait(), 5)
-    await store.publish("changes", b"one")
-    await until(lambda: heard == [b"one"])
-    assert await store.heartbeat("me", 5.0) == 1
-    await store.close()
+    async with opened(url) as store:
+        heard: list[bytes] = []
+        joined = asyncio.Event()
+        store.listen("changes", heard.append, joined.set)
+        verdicts = await asyncio.gather(*(store.limiter.reserve(ask(f"h{n}", Limits(rpm=5)), 60.0) for n in range(9)))
+        assert sum(isinstance(verdict, Granted) for verdict in verdicts) == 5
+        await store.limiter.settle(tuple(SettledUse(f"h{n}", 3, 3) for n in range(9)))
+        assert await used(store) == (15, 0)
+        await asyncio.wait_for(joined.wait(), 20)
+        await store.publish("changes", b"one")
+        await until(lambda: heard == [b"one"])
+        assert await store.heartbeat("me", 5.0) == 1
 
 
 async def shares(url: str) -> None:
     """Kept answers and leases, whose keys lie apart from the counters'."""
-    store = await started(url)
-    cache, leases = store.cache(1 << 20), store.leases("me")
-    cache.keep("search", "m", "0", b"kept", 60.0)
-    async with asyncio.timeout(5):
-        while not await cache.stats():  # noqa: ASYNC110 - it is kept by Redis
-            await asyncio.sleep(0.005)
-    looked = cache.look("search", "m", "0")
-    assert looked is not None and await looked == b"kept"
-    assert await leases.claim("0", 5.0) is None and await leases.renew("0", 5.0)
-    await store.close()
+    async with opened(url) as store:
+        cache, leases = store.cache(1 << 20), store.leases("me")
+        cache.keep("search", "m", "0", b"kept", 60.0)
+        async with asyncio.timeout(5):
+            while not await cache.stats():  # noqa: ASYNC110 - it is kept by Redis
+                await asyncio.sleep(0.005)
+        looked = cache.look("search", "m", "0")
+        assert looked is not None and await looked == b"kept"
+        assert await leases.claim("0", 5.0) is None and await leases.renew("0", 5.0)
 
 
 async def does_not_work(url: str) -> None:
@@ -151,41 +152,37 @@ async def test_a_cluster_is_found_through_any_node(nodes: list[RedisServer]) -> 
 
 async def test_the_node_of_a_cluster_stops(nodes: list[RedisServer]) -> None:
     """No replica takes its place: it is waited for."""
-    store = await started(f"redis+cluster://127.0.0.1:{nodes[0].port}")
-    before = await used(store)
-    [holding] = [node for node in nodes if dbsize(node)]
-    await store.limiter.reserve(ask("c1"), 60.0)
-    holding.pause()
-    loop = asyncio.get_running_loop()
-    for n in range(4):
-        begun = loop.time()
-        with pytest.raises(StoreDown):
-            await store.limiter.reserve(ask(f"during{n}"), 60.0)
-        assert loop.time() - begun < 0.3
-    assert not store.limiter.up
-    await store.limiter.settle((SettledUse("c1", 4, 4),))
-    holding.resume()
-    await until(lambda: store.limiter.up and store.limiter.unsettled == 0, 20)
-    assert await used(store) == (before[0] + 4, 0)
-    await store.close()
+    async with opened(f"redis+cluster://127.0.0.1:{nodes[0].port}") as store:
+        before = await used(store)
+        [holding] = [node for node in nodes if dbsize(node)]
+        await store.limiter.reserve(ask("c1"), 60.0)
+        holding.pause()
+        try:
+            for n in range(4):
+                assert await waited(store.limiter.reserve(ask(f"during{n}"), 60.0)) < 0.3
+            assert not store.limiter.up
+            await store.limiter.settle((SettledUse("c1", 4, 4),))
+        finally:
+            holding.resume()
+        await until(lambda: store.limiter.up and store.limiter.unsettled == 0, 20)
+        assert await used(store) == (before[0] + 4, 0)
 
 
 async def test_the_node_of_a_cluster_dies(tmp_path: Path) -> None:
     """A replica takes its place."""
     with cluster(tmp_path) as nodes:
-        store = await started("redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes))
-        [holding] = [node for node in nodes if dbsize(node)]
-        with stand_in(holding, tmp_path / "stand-in"), holding.client() as client:
-            await store.limiter.reserve(ask("a"), 60.0)
-            client.set("{gw}:mark", 1)
-            assert client.wait(1, 2000) == 1  # the replica has the mark, and all that came before
-            holding.stop()
-            with pytest.raises(StoreDown):
-                await store.limiter.reserve(ask("b"), 60.0)
-            await store.limiter.settle((SettledUse("a", 4, 4),))
-            await until(lambda: store.limiter.up and store.limiter.unsettled == 0, 20)
-            assert await used(store) == (4, 0)
-            await store.close()
+        async with opened("redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)) as store:
+            [holding] = [node for node in nodes if dbsize(node)]
+            with stand_in(holding, tmp_path / "stand-in"), holding.client() as client:
+                await store.limiter.reserve(ask("a"), 60.0)
+                client.set("{gw}:mark", 1)
+                assert client.wait(1, 2000) == 1  # the replica has the mark, and all that came before
+                holding.stop()
+                with pytest.raises(StoreDown):
+                    await store.limiter.reserve(ask("b"), 60.0)
+                await store.limiter.settle((SettledUse("a", 4, 4),))
+                await until(lambda: store.limiter.up and store.limiter.unsettled == 0, 20)
+                assert await used(store) == (4, 0)
 
 
 def dbsize(node: RedisServer) -> int:
@@ -200,35 +197,55 @@ async def test_sentinels_and_a_failover(tmp_path: Path, how: str) -> None:
             await works(sentinels.url)
         with sentinels.master.client() as client:
             client.flushall()
-        store = await started(sentinels.url)
-        heard: list[bytes] = []
-        joined: list[None] = []
-        store.listen("changes", heard.append, lambda: joined.append(None))
-        await until(lambda: len(joined) == 1)
-        await store.limiter.reserve(ask("a"), 60.0)
-        with sentinels.replica.client() as client:
-            await until(lambda: client.hlen("{gw}:holds") == 1)
-        if how == "dies":
-            sentinels.master.stop()
-        else:
-            sentinels.master.pause()
-        with pytest.raises(StoreDown):
-            await store.limiter.reserve(ask("b"), 60.0)
-        await store.limiter.settle((SettledUse("a", 4, 4),))
-        await until(lambda: store.limiter.up and store.limiter.unsettled == 0, 20)
-        assert await used(store) == (4, 0)
-        await until(lambda: len(joined) > 1)
-        await store.publish("changes", b"after")
-        await until(lambda: heard == [b"after"])
-        with sentinels.replica.client() as client:
-            assert client.role()[0] in (b"master", "master")
-        if how == "hangs":
-            sentinels.master.resume()  # as somebody's replica
-            await store.limiter.reserve(ask("c"), 60.0)
-            assert await used(store) == (4, 10)
-        await store.close()
+        async with opened(sentinels.url) as store:
+            heard: list[bytes] = []
+            joined: list[None] = []
+            store.listen("changes", heard.append, lambda: joined.append(None))
+            await until(lambda: len(joined) == 1)
+            await store.limiter.reserve(ask("a"), 60.0)
+            with sentinels.replica.client() as client:
+                await until(lambda: client.hlen("{gw}:holds") == 1)
+            if how == "dies":
+                sentinels.master.stop()
+            else:
+                sentinels.master.pause()
+            with pytest.raises(StoreDown):
+                await store.limiter.reserve(ask("b"), 60.0)
+            await store.limiter.settle((SettledUse("a", 4, 4),))
+            await until(lambda: store.limiter.up and store.limiter.unsettled == 0, 20)
+            assert await used(store) == (4, 0)
+            await until(lambda: len(joined) > 1)
+            await store.publish("changes", b"after")
+            await until(lambda: heard == [b"after"])
+            with sentinels.replica.client() as client:
+                assert client.role()[0] in (b"master", "master")
+            if how == "hangs":
+                sentinels.master.resume()  # as somebody's replica
+                await store.limiter.reserve(ask("c"), 60.0)
+                assert await used(store) == (4, 10)
 
 
 async def test_sentinels_that_do_not_know_the_service(tmp_path: Path) -> None:
     with Sentinels(tmp_path) as sentinels:
         await does_not_work(sentinels.url + "-other")
+
+
+async def test_a_sentinel_that_hangs_is_not_asked_first_nor_forgotten(tmp_path: Path) -> None:
+    """By however many at once it is found out."""
+    with Sentinels(tmp_path) as sentinels:
+        sentinels.pause(0)
+        client = PoolClient(parse(sentinels.url))
+        assert client._sentinel is not None
+        first, *others = client._sentinel.sentinels
+        try:
+            assert await asyncio.gather(*[client.call("PING") for _ in range(8)]) == [b"PONG"] * 8
+            assert client._sentinel.sentinels[0] in others
+            assert set(client._sentinel.sentinels) == {first, *others}
+        finally:
+            await client.aclose()
+        assert not any(each.is_connected for each in connections(first))
+
+
+def connections(client: Any) -> list[Any]:
+    pool = client.connection_pool
+    return [*pool._available_connections, *pool._in_use_connections]

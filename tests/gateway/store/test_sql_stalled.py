@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ class Stalled:
         self.ledger = LedgerStore(self.database)
 
 
-@pytest.fixture
-async def way() -> AsyncIterator[Stalled]:
+@asynccontextmanager
+async def stalled() -> AsyncIterator[Stalled]:
     server = postgres()
     name = await server.create(await asyncio.to_thread(template))
     try:
@@ -54,6 +55,12 @@ async def way() -> AsyncIterator[Stalled]:
             await made.database.close()
     finally:
         await server.drop(name)
+
+
+@pytest.fixture
+async def way() -> AsyncIterator[Stalled]:
+    async with stalled() as made:
+        yield made
 
 
 def at(nth: int, make: Callable[[random.Random], Fault]) -> Schedule:
@@ -68,18 +75,26 @@ def at(nth: int, make: Callable[[random.Random], Fault]) -> Schedule:
     return Once(0, [Share(0, make)])
 
 
-@pytest.mark.parametrize("nth", range(1, 7))
 @pytest.mark.parametrize("stall", STALLS)
-async def test_entries_arrive_once_wherever_it_stalls(stall: str, nth: int, way: Stalled, tmp_path: Path) -> None:
-    """Before the connection is used again, where the transaction begins, in its middle, and at its end."""
-    spool = Spool(tmp_path, time.monotonic)
+async def test_entries_arrive_once_wherever_it_stalls(stall: str, tmp_path: Path) -> None:
+    """Before the connection is used again, where the transaction begins, in its middle, and at its end: each on a way
+    and in a database of its own, all at once, since they mostly wait."""
+    async with AsyncExitStack() as stack:
+        ways = [await stack.enter_async_context(stalled()) for _ in range(6)]
+        await asyncio.gather(
+            *[arrive_once(way, at(nth, STALLS[stall]), tmp_path / str(nth)) for nth, way in enumerate(ways, 1)]
+        )
+
+
+async def arrive_once(way: Stalled, schedule: Schedule, folder: Path) -> None:
+    spool = Spool(folder, time.monotonic)
     writer = Writer(spool, way.ledger, time.time, delay=0.01, pauses=(0.01, 0.1))
     writer.start()
     try:
         spool.begin(begun(0))
         spool.end(ended(0))
         assert await writer.flush(10)
-        way.proxy.schedule = at(nth, STALLS[stall])
+        way.proxy.schedule = schedule
         before = time.monotonic()
         for place in range(1, 200):
             spool.begin(begun(place))
@@ -90,9 +105,9 @@ async def test_entries_arrive_once_wherever_it_stalls(stall: str, nth: int, way:
         assert await writer.close(10)
         spool.close()
     pool: Any = way.database.engine.sync_engine.pool
-    assert pool.checkedout() == 0
-    assert await way.ledger.totals() == (200, sum(entry(place).cost or 0 for place in range(200)))
-    assert await way.ledger.rollup_drift() == []
+    assert pool.checkedout() == 0, schedule
+    assert await way.ledger.totals() == (200, sum(entry(place).cost or 0 for place in range(200))), schedule
+    assert await way.ledger.rollup_drift() == [], schedule
 
 
 async def test_it_is_given_up_after_its_time(way: Stalled) -> None:

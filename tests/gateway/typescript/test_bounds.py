@@ -29,7 +29,7 @@ def little_stack(frames: int = 600) -> Iterator[None]:
 
 
 def outcome(text: str, seconds: float = SECONDS) -> str:
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         with little_stack():
             made = bytes(schema_of(text, "A"))
@@ -37,7 +37,7 @@ def outcome(text: str, seconds: float = SECONDS) -> str:
         made = str(exc).encode()
     else:
         json.loads(made)
-    assert time.perf_counter() - started < seconds
+    assert time.process_time() - started < seconds
     return made.decode()
 
 

@@ -241,7 +241,7 @@ async def test_a_body_may_end_with_tls(lean: LeanClient, server_tls: ssl.SSLCont
     async with Provider(once(b"HTTP/1.1 200 OK\r\n\r\nhello"), tls=server_tls) as provider:
         began = time.monotonic()
         assert (await lean.fetch(post(provider.url), SOON)).body == b"hello"
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 1.5  # no bound of SOON was waited for
 
 
 # ---------------------------------------------------------------------- nothing is left behind
