@@ -58,6 +58,7 @@ if binaries():
             url = f"postgresql://gateway:{PASSWORD}@127.0.0.1:{proxy.port}/{{name}}"
             async with site(tmp_path, MODELS, workers=2, redis_url=redis.url, sql=True, database=url) as place:
                 [gateway] = place.gateways
+                await gateway.complete()
                 proxy.set("refuse")
                 proxy.reset()
                 dead, alive = gateway.serving
