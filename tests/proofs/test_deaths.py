@@ -127,4 +127,4 @@ if os.geteuid() == 0:  # others may not mount
     async def test_a_full_disk(tmp_path: Path) -> None:
         with deaths.small_disk(tmp_path / "disk", 8 << 20) as disk:
             async with site(tmp_path, MODELS, limits=deaths.LIMITS, state_dir=str(disk)) as place:
-                await deaths.no_room(place, [deaths.Filler(disk)])
+                await deaths.no_room(place, [deaths.Filler(disk)], callers=64)
