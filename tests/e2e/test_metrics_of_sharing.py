@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,24 @@ COLD: dict[str, Any] = {"model": "a", "messages": [{"role": "user", "content": "
 PAUSE = 1.0
 """Seconds that the provider takes: of the time that callers wait, all but a little is its."""
 
-ONE_OR_TWO = pytest.mark.parametrize("workers", [1, 2])
+Check = Callable[[Path, Provider, int], Coroutine[Any, Any, None]]
 MORE = "retry: {rounds: 0}"
+
+
+async def one_and_two(folder: Path, check: Check) -> None:
+    """With one worker and with two, at a time: they mostly wait."""
+
+    async def each(workers: int) -> None:
+        provider = Provider()
+        await provider.start()
+        try:
+            await check(folder / str(workers), provider, workers)
+        finally:
+            await provider.close()
+
+    async with asyncio.TaskGroup() as group:
+        for workers in (1, 2):
+            group.create_task(each(workers))
 
 
 @asynccontextmanager
@@ -101,9 +118,12 @@ def agree(found: Told, lines: Sequence[Line], outcomes: dict[str, int], shared: 
     assert 0 < found.total("gateway_overhead_seconds_sum") < 0.8 * PAUSE, "somebody's waiting is taken for work"
 
 
-@ONE_OR_TWO
 @pytest.mark.parametrize("stream", [False, True])
-async def test_of_many_calls_one_is_counted(tmp_path: Path, provider: Provider, workers: int, stream: bool) -> None:
+async def test_of_many_calls_one_is_counted(tmp_path: Path, stream: bool) -> None:
+    await one_and_two(tmp_path, partial(of_many_calls_one_is_counted, stream=stream))
+
+
+async def of_many_calls_one_is_counted(tmp_path: Path, provider: Provider, workers: int, stream: bool) -> None:
     provider.scripts["a"] = Script(pause=PAUSE, chunks=("Hello",))
     async with gateway(tmp_path, provider, workers) as one:
         answers = await asyncio.gather(*asking(one, MANY, stream=stream))
@@ -121,9 +141,12 @@ async def test_of_many_calls_one_is_counted(tmp_path: Path, provider: Provider, 
         assert firsts == (1 if stream else 0)
 
 
-@ONE_OR_TWO
 @pytest.mark.parametrize("stream", [False, True])
-async def test_who_asked_first_leaves(tmp_path: Path, provider: Provider, workers: int, stream: bool) -> None:
+async def test_who_asked_first_leaves(tmp_path: Path, stream: bool) -> None:
+    await one_and_two(tmp_path, partial(who_asked_first_leaves, stream=stream))
+
+
+async def who_asked_first_leaves(tmp_path: Path, provider: Provider, workers: int, stream: bool) -> None:
     """The call is theirs, in the ledger and here, though only others hear it."""
     provider.scripts["a"] = Script(pause=2 * PAUSE, chunks=("Hello",))
     async with gateway(tmp_path, provider, workers) as one:
@@ -148,8 +171,11 @@ async def test_who_asked_first_leaves(tmp_path: Path, provider: Provider, worker
         }
 
 
-@ONE_OR_TWO
-async def test_all_leave(tmp_path: Path, provider: Provider, workers: int) -> None:
+async def test_all_leave(tmp_path: Path) -> None:
+    await one_and_two(tmp_path, all_leave)
+
+
+async def all_leave(tmp_path: Path, provider: Provider, workers: int) -> None:
     provider.scripts["a"] = Script(pause=60)
     async with gateway(tmp_path, provider, workers) as one:
         callers = asking(one, MANY)
@@ -164,8 +190,11 @@ async def test_all_leave(tmp_path: Path, provider: Provider, workers: int) -> No
         assert found.by("gateway_requests_total", "status") == {("499",): MANY} and len(provider.seen) == 1
 
 
-@ONE_OR_TWO
-async def test_all_hear_of_a_failure(tmp_path: Path, provider: Provider, workers: int) -> None:
+async def test_all_hear_of_a_failure(tmp_path: Path) -> None:
+    await one_and_two(tmp_path, all_hear_of_a_failure)
+
+
+async def all_hear_of_a_failure(tmp_path: Path, provider: Provider, workers: int) -> None:
     provider.scripts["a"] = Script(pause=PAUSE, status=500)
     async with gateway(tmp_path, provider, workers) as one:
         answers = await asyncio.gather(*asking(one, MANY))

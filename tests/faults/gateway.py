@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
@@ -15,7 +16,7 @@ import msgspec
 
 from tests.faults.load import Client, Dead
 from tests.faults.proc import Held, descendants, held, seen
-from tests.faults.processes import ROOT, die_with_parent, drained, environment, free_port
+from tests.faults.processes import ROOT, die_with_parent, drained, environment, free_port, until
 from tests.faults.watched import FOLDER, Seen
 
 KEY = "sk-bootstrap-0123456789-0123456789-0123456789"
@@ -123,6 +124,19 @@ class Gateway:
                         return
             await asyncio.sleep(0.02)
         raise Broken(f"the gateway is not ready after {seconds:g} s:\n{self.tail()}")
+
+    async def complete(self, seconds: float = 30.0) -> None:
+        """All workers serve, and not only the first."""
+
+        async def all_serve() -> bool:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            writer.write(b"GET /metrics HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n")
+            told = await reader.read()
+            writer.close()
+            found = re.search(rb"^gateway_workers (\S+)$", told, re.MULTILINE)
+            return found is not None and float(found[1]) == self.workers
+
+        await until(all_serve, seconds, "not all workers have started")
 
     async def get(self, path: str) -> int:
         """The status."""

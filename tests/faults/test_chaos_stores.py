@@ -79,7 +79,7 @@ async def test_on_the_way_to_a_store(kind: str, begun: Begun) -> None:
     proxy.injected.clear()
     proxy.schedule = Schedule(7, [Share(0.33, KINDS[kind])])
     name = f"{kind}-{time.monotonic_ns()}"
-    came = [*await asked(place, f"{name}-1"), *await asked(place, f"{name}-2")]
+    came = [*await asked(place, f"{name}-1", 20), *await asked(place, f"{name}-2", 20)]
 
     async def met() -> bool:
         return proxy.injected[kind] > 0

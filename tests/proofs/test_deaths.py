@@ -58,6 +58,7 @@ if binaries():
             url = f"postgresql://gateway:{PASSWORD}@127.0.0.1:{proxy.port}/{{name}}"
             async with site(tmp_path, MODELS, workers=2, redis_url=redis.url, sql=True, database=url) as place:
                 [gateway] = place.gateways
+                await gateway.complete()
                 proxy.set("refuse")
                 proxy.reset()
                 dead, alive = gateway.serving
@@ -126,4 +127,4 @@ if os.geteuid() == 0:  # others may not mount
     async def test_a_full_disk(tmp_path: Path) -> None:
         with deaths.small_disk(tmp_path / "disk", 8 << 20) as disk:
             async with site(tmp_path, MODELS, limits=deaths.LIMITS, state_dir=str(disk)) as place:
-                await deaths.no_room(place, [deaths.Filler(disk)])
+                await deaths.no_room(place, [deaths.Filler(disk)], callers=64)

@@ -18,9 +18,9 @@ MODELS: dict[str, str | tuple[str, ...]] = {
 @pytest.mark.timeout(120)
 async def test_eight_gateways_on_one_redis(tmp_path: Path, redis: RedisServer) -> None:
     async with site(tmp_path, MODELS, gateways=8, redis_url=redis.url, sql=True) as place:
-        await exact.requests(place, limit=100, calls=2000)
-        await exact.tokens(place, limit=10_000, calls=1000)
-        await exact.dollars(place, nano=10_000_000, calls=1000)
+        await exact.requests(place, limit=100, calls=1000)
+        await exact.tokens(place, limit=10_000, calls=500)
+        await exact.dollars(place, nano=10_000_000, calls=500)
         await exact.places(place, limit=7, calls=300)
         await exact.fan_out(place)
         await place.proved()
