@@ -210,7 +210,8 @@ class OpenAI:
         if self.max_n is not None and call.params.n > self.max_n:
             raise inexpressible("n", f"this provider gives n = {self.max_n} at most")
         route = "/chat/completions" if isinstance(call.input, Chat) else "/completions"
-        return HttpRequest(self._endpoint(route, call.model), encode_request(self.body(call)), call.stream)
+        endpoint = self._endpoints.get((route, call.model)) or self._endpoint(route, call.model)
+        return HttpRequest(endpoint, encode_request(self.body(call)), call.stream)
 
     def body(self, call: Call) -> Any:
         """The request in the host's words, to be sent as JSON."""
@@ -312,9 +313,7 @@ class OpenAI:
         return undoing(decoder, self.restore(call))
 
     def _endpoint(self, route: str, model: str) -> Endpoint:
-        found = self._endpoints.get((route, model))
-        if found is None:
-            found = self._endpoints[route, model] = Endpoint(url(self._host, route, model), self._headers)
+        found = self._endpoints[route, model] = Endpoint(url(self._host, route, model), self._headers)
         return found
 
 
@@ -444,8 +443,7 @@ def thin(body: bytes) -> Reply:
         raise nothing_chosen()
     usage = answer.usage.canonical() if answer.usage else None
     if len(answer.choices) == 1:
-        [c] = answer.choices
-        return Reply((choice_of(c),), usage)
+        return Reply((choice_of(answer.choices[0]),), usage)
     return Reply(tuple([choice_of(c) for c in answer.choices]), usage)
 
 

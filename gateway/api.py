@@ -16,7 +16,8 @@ from msgspec import Struct
 from gateway.asgi import AsgiApp, AsgiExchange, Receive, Scope, Send
 from gateway.doorkeeper import Doorkeeper, stopped
 from gateway.errors import GatewayError, Internal, MethodNotAllowed, Overloaded, Stopping, UnsupportedMedia
-from gateway.exchange import Exchange, HeaderLines
+from gateway.exchange import Exchange
+from gateway.headers import Head, HeaderLines, joined
 from gateway.metrics import Recording
 from gateway.outbox import Outbox
 from gateway.turns import current_task
@@ -24,7 +25,7 @@ from gateway.wire.dialect import Door
 
 log = logging.getLogger("gateway.api")
 
-Answer = tuple[int, HeaderLines, bytes]
+Answer = tuple[int, Head, bytes]
 
 JSON_TYPES = (b"application/json", b"text/json")
 
@@ -127,7 +128,7 @@ class Api:
         answer = self._refusals.get(at)
         if answer is None:
             dialect = route.door.early(exchange.lamini)
-            answer = dialect.status(refusal), error_headers(refusal), dialect.encode_error(refusal)
+            answer = dialect.status(refusal), joined(error_headers(refusal)), dialect.encode_error(refusal)
             self._refusals[at] = answer
         self._metrics.turned_away(route.path, answer[0], refusal.code)
         await exchange.answer(*answer)
@@ -151,7 +152,7 @@ async def refuse(exchange: Exchange, route: Route, error: GatewayError) -> None:
         return
     exchange.stop_watching()
     dialect = exchange.dialect or route.door.early(exchange.lamini)
-    await exchange.answer(dialect.status(error), error_headers(error), dialect.encode_error(error))
+    await exchange.answer(dialect.status(error), joined(error_headers(error)), dialect.encode_error(error))
 
 
 def error_headers(error: GatewayError) -> HeaderLines:

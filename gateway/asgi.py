@@ -10,7 +10,9 @@ import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
 from typing import Any
 
-from gateway.exchange import HeaderLines, both, stream_head, too_large, whole_head
+from gateway.exchange import both, stream_head, too_large, whole_head
+from gateway.headers import Head, HeaderLines, lines_of
+from gateway.turns import current_task
 from gateway.wire.dialect import Dialect
 
 Scope = MutableMapping[str, Any]
@@ -88,7 +90,9 @@ class AsgiExchange:
                 return b"".join(parts)
             message = await self._receive()
 
-    def cancel_when_left(self, task: asyncio.Task[Any]) -> None:
+    def cancel_when_left(self) -> None:
+        task = current_task()
+
         def leave(_: Any) -> None:
             self.left = True
             task.cancel()
@@ -110,15 +114,15 @@ class AsgiExchange:
             future._asyncio_future_blocking = False  # as a task would have noted when it began to wait
             waiting.close()
 
-    async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
+    async def answer(self, status: int, headers: Head, body: bytes) -> None:
         self.started = True
         self.status = status
-        lines = whole_head(self.id, len(body), headers)
+        lines = whole_head(self.id, len(body), lines_of(headers))
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
         await self._send({"type": "http.response.body", "body": body})
 
-    def open(self, headers: HeaderLines) -> None:
-        self._head = stream_head(self.id, headers)
+    def open(self, headers: Head) -> None:
+        self._head = stream_head(self.id, lines_of(headers))
 
     def write(self, data: bytes) -> asyncio.Future[None] | None:
         if self._draining is not None:

@@ -12,12 +12,12 @@ from gateway.errors import GatewayError
 from gateway.exchange import Exchange, patience
 from gateway.explain import explained
 from gateway.fanout import ask_all, begun, within
+from gateway.headers import lines_of
 from gateway.keys import Keys
 from gateway.merge import merge, merge_compared
 from gateway.routing import Router
 from gateway.sharing.sharing import Shares, Sharing
 from gateway.streaming import Stream
-from gateway.turns import current_task
 from gateway.types import Caller, Clock, CompletionRequest, CompletionResponse, Fanout, LegResult, Plan
 from gateway.wire.dialect import Chunks, Dialect, Door
 
@@ -59,7 +59,7 @@ class Completion:
         plan, fanout = router.plan(request, caller)
         if exchange.timeout is not None:
             fanout = within(fanout, patience(exchange.timeout))
-        exchange.cancel_when_left(current_task())
+        exchange.cancel_when_left()
         shares = self._sharing.shares(caller.team, plan, exchange.cache_control, router)
         admitted = await self._admission.admit(caller, request.user, plan, exchange.id)
         if request.stream:
@@ -111,7 +111,7 @@ class Completion:
             exchange.stop_watching()
             body = dialect.encode(request, answer)
         except GatewayError as error:
-            error.headers = explained(results) + admitted.told()
+            error.headers = lines_of(explained(results) + admitted.told())
             raise
         await exchange.answer(200, explained(results) + admitted.told(), body)
 

@@ -5,12 +5,11 @@ is taken by every POST of at most 256 KiB that is alone on its connection.
 """
 
 import asyncio
-from typing import Any, Protocol
+from typing import Protocol
 
 from gateway.errors import BadRequest, TooLarge
+from gateway.headers import Head, HeaderLines
 from gateway.wire.dialect import Dialect
-
-HeaderLines = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
 EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
@@ -42,16 +41,17 @@ class Exchange(Protocol):
     async def read(self, limit: int) -> bytes:
         """The body. Raises TooLarge as soon as it is, and CancelledError if the caller leaves before its end."""
 
-    def cancel_when_left(self, task: asyncio.Task[Any]) -> None:
-        """From now on, a caller who hangs up cancels ``task``. To be called when the body has been read."""
+    def cancel_when_left(self) -> None:
+        """From now on, a caller who hangs up cancels the task that asks for this here. To be called when the body has
+        been read."""
 
     def stop_watching(self) -> None:
         """The answer is complete; whoever leaves now has it."""
 
-    async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
+    async def answer(self, status: int, headers: Head, body: bytes) -> None:
         """The whole answer, as JSON."""
 
-    def open(self, headers: HeaderLines) -> None:
+    def open(self, headers: Head) -> None:
         """Says what the head of a stream will be. It is sent with the first piece, so that until then the call can
         still fail with a status of its own."""
 

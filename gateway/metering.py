@@ -123,8 +123,7 @@ class LegMeter(Struct, eq=False):
     missed: tuple[Target, ...] = ()
     served: str = ""
 
-    def begin(self, target: Target) -> None:
-        now = self.accounts.clock.steady()
+    def begin(self, target: Target, now: float) -> None:
         if self.place > self.noted:
             self._missed()
         for sending in self.sendings:

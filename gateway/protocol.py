@@ -14,7 +14,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.api import Api, Route
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed
-from gateway.exchange import HeaderLines, both, stream_head, too_large
+from gateway.exchange import both, stream_head, too_large
+from gateway.headers import Head, joined
 from gateway.outbox import Outbox
 from gateway.turns import at_once, current_task
 from gateway.wire.dialect import Dialect
@@ -41,7 +42,7 @@ class Silent:
 
 SILENT = Silent()
 
-WHOLE = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b"
+WHOLE = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
 """What the head of every whole answer begins with: as ``whole_head`` has it for ASGI."""
 
 
@@ -52,9 +53,9 @@ class DirectExchange:
         "_chunked",
         "_head",
         "_protocol",
-        "_task",
         "_transport",
         "_waiting",
+        "_watching",
         "arrived",
         "authorization",
         "cache_control",
@@ -70,6 +71,7 @@ class DirectExchange:
         "response_complete",
         "started",
         "status",
+        "task",
         "team",
         "timeout",
     )
@@ -81,14 +83,15 @@ class DirectExchange:
         self._protocol = protocol
         self._chunked = chunked  # HTTP/1.0 has no chunks: there the end of the connection ends a stream
         self._transport = protocol.transport
-        self._task: asyncio.Task[Any] | None = None
+        self.task: asyncio.Task[Any] | None = None
+        """Who answers, where that is known."""
         self._waiting: asyncio.Future[None] | None = None
-        self._head: HeaderLines = []
+        self._head: Head = b""
         self.id = self.team = ""
         self.status, self.first, self.arrived = 0, 0.0, 0.0
         self.parts: list[bytes] = []
         self.keep_alive = keep_alive
-        self.lamini = self.left = self.started = self.disconnected = self.response_complete = False
+        self._watching = self.lamini = self.left = self.started = self.disconnected = self.response_complete = False
         self.dialect: Dialect | None = None
         self.authorization: bytes | None = None
         self.content_type: bytes | None = None
@@ -102,32 +105,34 @@ class DirectExchange:
             raise too_large(limit)
         return body
 
-    def cancel_when_left(self, task: asyncio.Task[Any]) -> None:
+    def cancel_when_left(self) -> None:
+        task = self.task
+        if task is None:
+            task = self.task = current_task()
         if self.left:
             task.cancel()
-        self._task = task
+        self._watching = True
 
     def stop_watching(self) -> None:
-        self._task = None
+        self._watching = False
 
-    async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
+    async def answer(self, status: int, headers: Head, body: bytes) -> None:
         self.started = True
         self.status = status
-        lines = [STATUS_LINE[status] + WHOLE % (len(body), self.id.encode())]
-        lines += map(b": ".join, headers)
+        whole = WHOLE % (len(body), self.id.encode())
         if self.keep_alive:
-            lines += (b"", body)
-            self._protocol.outbox.send(self._transport, b"\r\n".join(lines))
+            data = b"".join((STATUS_LINE[status], whole, headers, b"\r\n", body))
+            self._protocol.outbox.send(self._transport, data)
         else:
-            lines += (b"connection: close", b"", body)
+            data = b"".join((STATUS_LINE[status], whole, headers, b"connection: close\r\n\r\n", body))
             self._protocol.outbox.flush()
-            self._transport.write(b"\r\n".join(lines))  # at once, since it will be closed
+            self._transport.write(data)  # at once, since it will be closed
         self._complete()
 
-    def open(self, headers: HeaderLines) -> None:
-        self._head = stream_head(self.id, headers)
+    def open(self, headers: Head) -> None:
+        self._head = joined(stream_head(self.id, [])) + headers
         if self._chunked:
-            self._head.append((b"transfer-encoding", b"chunked"))
+            self._head += b"transfer-encoding: chunked\r\n"
 
     def write(self, data: bytes) -> asyncio.Future[None] | None:
         if self.left:
@@ -168,19 +173,17 @@ class DirectExchange:
         """The caller has hung up."""
         if not self.response_complete:
             self.left = True
-            if self._task is not None:
-                self._task.cancel()
+            if self._watching and self.task is not None:
+                self.task.cancel()
 
     def _opening(self) -> bytes:
         """The head of a stream."""
-        lines = [*map(b": ".join, self._head)]
-        if not self.keep_alive:
-            lines.append(b"connection: close")
-        return STATUS_LINE[200] + b"\r\n".join(lines) + b"\r\n\r\n"
+        closing = b"" if self.keep_alive else b"connection: close\r\n"
+        return b"".join((STATUS_LINE[200], self._head, closing, b"\r\n"))
 
     def _complete(self) -> None:
         self.response_complete = True
-        self._task = None
+        self._watching = False
         if not self.keep_alive:
             self._transport.close()
         self._protocol.on_response_complete()
@@ -347,6 +350,7 @@ class Protocol(HttpToolsProtocol):
         try:
             while (exchange := self._asked) is not None:  # also of a caller who has left meanwhile
                 self._asked = self._idle = None
+                exchange.task = task
                 await cast(Api, self._api).answer(exchange, cast(Route, self._route))
                 del exchange
                 self.tasks.discard(task)

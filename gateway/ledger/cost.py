@@ -64,6 +64,8 @@ class RateTable(Struct, frozen=True):
 
     def at(self, moment: int) -> Rates | None:
         """The rates of that moment, in microseconds since 1970; None if nothing held yet, which is not known."""
+        if len(self.changes) == 1 and self.changes[0][0] <= moment:  # as most are
+            return self.changes[0][1]
         for since, rates in reversed(self.changes):
             if since <= moment:
                 return rates

@@ -65,7 +65,10 @@ class Sharing:
         as a call goes on."""
         directives = NONE if cache_control is None else read(cache_control)
         if len(plan) == 1:
-            share = self.share(team, plan[0], directives, held)
+            leg = plan[0]
+            if not wanted(leg.policy.cache, leg.call, directives) and not directives.only_if_cached:
+                return None  # as most
+            share = self.share(team, leg, directives, held)
             return None if share is None else [share]
         found = [self.share(team, leg, directives, held) for leg in plan]
         return found if any(found) else None
