@@ -62,17 +62,22 @@ def answer(result: LegResult, clock: Clock, emit: Emit | None) -> Awaitable[None
     return ask(result, clock, emit) if result.share is None else result.share.answer(result, clock, emit)
 
 
-async def ask_all(
+def ask_all(
     results: list[LegResult], fanout: Fanout, clock: Clock, emit: Emit | None = None, ended: Ended | None = None
-) -> None:
+) -> Awaitable[None]:
     """Asks the models of all legs. ``outcome`` stays None in those that were given up because enough others had
     answered."""
     if len(results) == 1 and fanout.deadline is None:
-        [only] = results
-        await answer(only, clock, emit)
-        if ended:
-            ended(only)
-        return
+        return answer(results[0], clock, emit) if ended is None else alone(results[0], clock, emit, ended)
+    return raced(results, fanout, clock, emit, ended)
+
+
+async def alone(result: LegResult, clock: Clock, emit: Emit | None, ended: Ended) -> None:
+    await answer(result, clock, emit)
+    ended(result)
+
+
+async def raced(results: list[LegResult], fanout: Fanout, clock: Clock, emit: Emit | None, ended: Ended | None) -> None:
     if fanout.deadline is not None:
         for result in results:
             result.until = result.started + fanout.deadline

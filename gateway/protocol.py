@@ -30,6 +30,12 @@ MAX_HEAD = 64 * 1024
 PATIENCE = 30.0
 """Seconds in which a request's head must have come, and all of it where it goes the short way."""
 
+HEARD = frozenset(
+    {b"authorization", b"cache-control", b"content-length", b"content-type", b"expect"}
+    | {b"lamini-version", b"x-gateway-timeout-ms"}
+)
+"""Headers that say something on the short way."""
+
 UPGRADING = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
@@ -324,14 +330,15 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._direct = False
-        api, exchange = cast(Api, self._api), cast(DirectExchange, self._exchange)
+        api, exchange, route = self._api, self._exchange, self._route
+        assert api is not None and exchange is not None and route is not None
         doorkeeper = api.doorkeeper
         refusal = doorkeeper.refusal()
         if refusal is not None:
             if self.transport.is_closing():  # one of several requests in one write, behind the last that was answered
                 return
             exchange.keep_alive = exchange.keep_alive and not doorkeeper.stopping
-            at_once(api.turn_away(exchange, cast(Route, self._route), refusal))
+            at_once(api.turn_away(exchange, route, refusal))
             return
         exchange.arrived = doorkeeper.now()
         doorkeeper.waiting += 1
@@ -346,12 +353,14 @@ class Protocol(HttpToolsProtocol):
     async def _answer(self) -> None:
         """Answers one exchange after the other, for as long as the connection lasts: a task for each would cost more
         than most of what is done in it. It says itself when it has nothing to do, so that nobody waits for it."""
-        task = current_task()
+        task, api = current_task(), self._api
+        assert api is not None
         try:
             while (exchange := self._asked) is not None:  # also of a caller who has left meanwhile
                 self._asked = self._idle = None
                 exchange.task = task
-                await cast(Api, self._api).answer(exchange, cast(Route, self._route))
+                assert self._route is not None
+                await api.answer(exchange, self._route)
                 del exchange
                 self.tasks.discard(task)
                 if self._answering is not task or self.transport.is_closing():
@@ -371,6 +380,8 @@ class Protocol(HttpToolsProtocol):
         exchange = DirectExchange(self, modern and self.parser.should_keep_alive(), modern)
         size = -1
         for name, value in self.headers:
+            if name not in HEARD:
+                continue
             if name == b"authorization":
                 exchange.authorization = both(exchange.authorization, value)
             elif name == b"content-type":
