@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.exchange import both, stream_head, too_large, whole_head
 from gateway.headers import Head, HeaderLines, lines_of
+from gateway.keys import Last
 from gateway.turns import current_task
 from gateway.wire.dialect import Dialect
 
@@ -32,6 +33,7 @@ class AsgiExchange:
 
     whole = False
     arrived = 0.0
+    last: Last | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.id = self.team = ""

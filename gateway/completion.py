@@ -51,7 +51,8 @@ class Completion:
     async def complete(self, exchange: Exchange, door: Door) -> None:
         """Answers the exchange. Raises GatewayError only while nothing has been sent."""
         began = self._clock.steady()
-        caller = self._keys.caller(exchange.authorization) or await self._keys.verified(exchange.authorization)
+        key = exchange.authorization
+        caller = self._keys.caller(key, exchange.last) or await self._keys.verified(key)
         exchange.team = caller.team
         body = await exchange.read(self.max_body)
         dialect, fields = door.enter(body, self.max_depth, exchange.lamini)

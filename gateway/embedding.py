@@ -86,7 +86,8 @@ class Embedding:
 
     async def complete(self, exchange: Exchange, door: Door, wire: EmbeddingDialect) -> None:
         """Answers the exchange. Raises GatewayError only while nothing has been sent."""
-        caller = self._keys.caller(exchange.authorization) or await self._keys.verified(exchange.authorization)
+        key = exchange.authorization
+        caller = self._keys.caller(key, exchange.last) or await self._keys.verified(key)
         exchange.team = caller.team
         body = await exchange.read(self.max_body)
         exchange.dialect, fields = door.enter(body, self.max_depth, exchange.lamini)

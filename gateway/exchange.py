@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gateway.errors import BadRequest, TooLarge
 from gateway.headers import Head, HeaderLines
+from gateway.keys import Last
 from gateway.wire.dialect import Dialect
 
 JSON = (b"content-type", b"application/json")
@@ -21,7 +22,8 @@ class Exchange(Protocol):
     ``left`` that the caller has gone before its end. ``lamini`` says that a client of Lamini's asks, ``timeout`` what
     its header ``x-gateway-timeout-ms`` says. ``whole`` says that the body is here already, and ``arrived`` when that
     was, by a steady clock, where it was noted; else it is 0. ``team`` is whose key was accepted, and ``first`` when a
-    stream began, by the steady clock: whoever knows that notes it here."""
+    stream began, by the steady clock: whoever knows that notes it here. ``last`` is
+    who came last on its connection, where that is known."""
 
     id: str
     dialect: Dialect | None
@@ -37,6 +39,7 @@ class Exchange(Protocol):
     first: float
     whole: bool
     arrived: float
+    last: Last | None
 
     async def read(self, limit: int) -> bytes:
         """The body. Raises TooLarge as soon as it is, and CancelledError if the caller leaves before its end."""

@@ -16,6 +16,7 @@ from gateway.api import Api, Route
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed
 from gateway.exchange import both, stream_head, too_large
 from gateway.headers import Head, joined
+from gateway.keys import Last
 from gateway.outbox import Outbox
 from gateway.turns import at_once, current_task
 from gateway.wire.dialect import Dialect
@@ -72,6 +73,7 @@ class DirectExchange:
         "id",
         "keep_alive",
         "lamini",
+        "last",
         "left",
         "parts",
         "response_complete",
@@ -89,6 +91,7 @@ class DirectExchange:
         self._protocol = protocol
         self._chunked = chunked  # HTTP/1.0 has no chunks: there the end of the connection ends a stream
         self._transport = protocol.transport
+        self.last: Last | None = protocol.last
         self.task: asyncio.Task[Any] | None = None
         """Who answers, where that is known."""
         self._waiting: asyncio.Future[None] | None = None
@@ -201,6 +204,7 @@ class Protocol(HttpToolsProtocol):
     _exchange: DirectExchange | None = None
     _route: Route | None = None
     outbox: Outbox
+    last: Last
     _api: Api | None = None
     _parts: list[bytes]
     _asked: DirectExchange | None = None  # what is to be answered next
@@ -218,6 +222,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
         self._api = self.app if isinstance(self.app, Api) else None
+        self.last = Last()
         self.outbox = Outbox() if self._api is None else self._api.outbox
         self._since = self.loop.time()
         self._watch = self.loop.call_later(PATIENCE, self._look)

@@ -15,6 +15,7 @@ import pytest
 
 import gateway.upstream
 from adapters.types import HttpRequest, HttpResponse
+from gateway.keys import Last
 from gateway.protocol import DirectExchange
 from gateway.upstream.types import Feed, Reach, Timeouts
 from tests.gateway.playing import event, reply
@@ -57,6 +58,7 @@ class Caller:
     write_paused = False
 
     def __init__(self) -> None:
+        self.last = Last()
         self.sent = 0
         self.status = b""
 
