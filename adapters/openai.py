@@ -21,8 +21,8 @@ from adapters.errors import (
     Unavailable,
     class_of,
     failure,
+    garbled,
     inexpressible,
-    read,
 )
 from adapters.restoring import Restore
 from adapters.sse import Events
@@ -304,7 +304,10 @@ class OpenAI:
     def decode(self, call: Call, response: HttpResponse) -> Reply:
         form = thin if call.fields is None else rich
         if call.constraint is None and response.status == 200:  # as most are
-            return read(response, form)
+            try:
+                return form(response.body)
+            except UNREADABLE as exc:
+                raise garbled() from exc
         reply = read_answer(call, response, form, kind_of)
         return undone(reply, self.restore(call))
 
@@ -472,7 +475,8 @@ def rich(body: bytes) -> Reply:
 def choice_of(said: WireChoice) -> Choice:
     """The choice; one in whose place the model refused is told as a filtered one."""
     message = said.message
-    text, finish = (said.text if message is None else message.content) or "", finish_of(said.finish_reason)
+    text = (said.text if message is None else message.content) or ""
+    finish = FINISH.get(said.finish_reason or "") or finish_of(said.finish_reason)
     if not text and message is not None and message.refusal:
         return Choice(said.index, "", "filtered")
     return Choice(said.index, text, finish)

@@ -132,7 +132,9 @@ class Api:
             answer = dialect.status(refusal), joined(error_headers(refusal)), dialect.encode_error(refusal)
             self._refusals[at] = answer
         self._metrics.turned_away(route.path, answer[0], refusal.code)
-        await exchange.answer(*answer)
+        sent = exchange.answer(*answer)
+        if sent is not None:
+            await sent
 
 
 def check_head(method: str, content_type: bytes | None) -> None:
@@ -153,7 +155,9 @@ async def refuse(exchange: Exchange, route: Route, error: GatewayError) -> None:
         return
     exchange.stop_watching()
     dialect = exchange.dialect or route.door.early(exchange.lamini)
-    await exchange.answer(dialect.status(error), joined(error_headers(error)), dialect.encode_error(error))
+    sent = exchange.answer(dialect.status(error), joined(error_headers(error)), dialect.encode_error(error))
+    if sent is not None:
+        await sent
 
 
 def error_headers(error: GatewayError) -> HeaderLines:

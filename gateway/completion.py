@@ -54,7 +54,7 @@ class Completion:
         key = exchange.authorization
         caller = self._keys.caller(key, exchange.last) or await self._keys.verified(key)
         exchange.team = caller.team
-        body = await exchange.read(self.max_body)
+        body = exchange.at_hand(self.max_body) if exchange.whole else await exchange.read(self.max_body)
         dialect, fields = door.enter(body, self.max_depth, exchange.lamini)
         exchange.dialect = dialect
         request = dialect.decode(fields)
@@ -79,7 +79,9 @@ class Completion:
         except GatewayError as error:
             error.headers = lines_of(explained(results) + admitted.told())
             raise
-        await exchange.answer(200, explained(results) + admitted.told(), body)
+        sent = exchange.answer(200, explained(results) + admitted.told(), body)
+        if sent is not None:
+            await sent
 
     async def answer(
         self, request: CompletionRequest, caller: Caller, id: str, emit: Emit | None = None

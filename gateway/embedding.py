@@ -116,7 +116,9 @@ class Embedding:
             admitted.meters[0].end(result)
         exchange.stop_watching()
         headers = ASKED % (target.name.encode(), attempts)
-        await exchange.answer(200, headers + admitted.told(), wire.encode(request, vectors))
+        sent = exchange.answer(200, headers + admitted.told(), wire.encode(request, vectors))
+        if sent is not None:
+            await sent
 
 
 def leg_of(

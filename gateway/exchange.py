@@ -5,6 +5,7 @@ is taken by every POST of at most 256 KiB that is alone on its connection.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Protocol
 
 from gateway.errors import BadRequest, TooLarge
@@ -41,6 +42,9 @@ class Exchange(Protocol):
     arrived: float
     last: Last | None
 
+    def at_hand(self, limit: int) -> bytes:
+        """The body, where it is ``whole``. Raises TooLarge."""
+
     async def read(self, limit: int) -> bytes:
         """The body. Raises TooLarge as soon as it is, and CancelledError if the caller leaves before its end."""
 
@@ -51,8 +55,8 @@ class Exchange(Protocol):
     def stop_watching(self) -> None:
         """The answer is complete; whoever leaves now has it."""
 
-    async def answer(self, status: int, headers: Head, body: bytes) -> None:
-        """The whole answer, as JSON."""
+    def answer(self, status: int, headers: Head, body: bytes) -> Awaitable[None] | None:
+        """The whole answer, as JSON: it is sent when this is over; None says that it is."""
 
     def open(self, headers: Head) -> None:
         """Says what the head of a stream will be. It is sent with the first piece, so that until then the call can

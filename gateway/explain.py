@@ -4,6 +4,8 @@ from adapters.types import Reply
 from gateway.headers import Head
 from gateway.types import LegResult
 
+CACHE = b"x-gateway-cache: %b\r\n"
+BYPASS = CACHE % b"bypass"
 ASKED = b"x-gateway-target: %b\r\nx-gateway-attempts: %d\r\n"
 PATH = b"x-gateway-typed-path: %b\r\n"
 
@@ -14,7 +16,7 @@ def explained(results: list[LegResult]) -> Head:
     if len(results) == 1:
         result = results[0]
         name = result.served if result.target is None else result.target.name
-        head = b"x-gateway-cache: %b\r\n" % shared(result).encode()
+        head = BYPASS if result.share is None and not result.cache else CACHE % shared(result).encode()
         if result.cache == "hit":
             head += b"age: %d\r\n" % result.age
         if name:
@@ -23,7 +25,7 @@ def explained(results: list[LegResult]) -> Head:
     asked = [result for result in results if result.answered_by]
     shown = [result for result in asked if isinstance(result.outcome, Reply)] or asked
     names, paths = ",".join([r.answered_by for r in shown]), ",".join([r.path for r in shown if r.path])
-    head = b"x-gateway-cache: %b\r\n" % (",".join([shared(result) for result in shown]).encode() or b"bypass")
+    head = CACHE % (",".join([shared(result) for result in shown]).encode() or b"bypass")
     head += ASKED % (names.encode(), sum([result.attempts for result in results]))
     if hits := [result.age for result in shown if result.cache == "hit"]:
         head += b"age: %d\r\n" % max(hits)

@@ -68,7 +68,10 @@ def ask_all(
     """Asks the models of all legs. ``outcome`` stays None in those that were given up because enough others had
     answered."""
     if len(results) == 1 and fanout.deadline is None:
-        return answer(results[0], clock, emit) if ended is None else alone(results[0], clock, emit, ended)
+        result = results[0]
+        if ended is not None:
+            return alone(result, clock, emit, ended)
+        return ask(result, clock, emit) if result.share is None else result.share.answer(result, clock, emit)
     return raced(results, fanout, clock, emit, ended)
 
 

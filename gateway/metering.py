@@ -270,8 +270,8 @@ def total_of(sendings: Sequence[Metered], at: int) -> Total:
     target = sendings[0].target
     assert target is not None
     if len(sendings) == 1:
-        usage = used(sendings[0], target)
-        paid = 1 if sendings[0].failure is None else int(answered(sendings[0]))
+        only = sendings[0]
+        usage, paid = used(only, target), 1 if only.failure is None else int(answered(only))
     else:
         usage = summed([used(sending, target) for sending in sendings])
         paid = sum([answered(sending) for sending in sendings])

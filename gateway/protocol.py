@@ -107,12 +107,15 @@ class DirectExchange:
         self.cache_control: bytes | None = None
         self.timeout: bytes | None = None
 
-    async def read(self, limit: int) -> bytes:
+    def at_hand(self, limit: int) -> bytes:
         parts = self.parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         if len(body) > limit:
             raise too_large(limit)
         return body
+
+    async def read(self, limit: int) -> bytes:
+        return self.at_hand(limit)
 
     def cancel_when_left(self) -> None:
         task = self.task
@@ -125,7 +128,7 @@ class DirectExchange:
     def stop_watching(self) -> None:
         self._watching = False
 
-    async def answer(self, status: int, headers: Head, body: bytes) -> None:
+    def answer(self, status: int, headers: Head, body: bytes) -> None:
         self.started = True
         self.status = status
         whole = WHOLE % (len(body), self.id.encode())

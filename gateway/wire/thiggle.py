@@ -143,7 +143,10 @@ read = wire.read_leniently
 def decode(body: wire.Body) -> CompletionRequest:
     """The request, or BadRequest naming the field that is wrong."""
     found = body.fields
-    asked: RequestBody = wire.convert(decode_body, body.data, found, EXPECTED)
+    try:
+        asked = decode_body(body.data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        asked = wire.convert(decode_body, body.data, found, EXPECTED)  # says what is wrong
     if len(found) > len(KNOWN) or not KNOWN.issuperset(found):
         refuse_constraints(found)
     if asked.fanout is not None:
