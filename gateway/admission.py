@@ -310,8 +310,12 @@ def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
         read = ROUGHLY + len(raw)
     else:
         return None
-    written = limit * params.n
-    nano = price_of(may_ask(leg), at, read, written, 1)
+    written, targets, policy = limit * params.n, leg.targets, leg.policy
+    if len(targets) > 1 or policy.on_too_long or policy.on_filtered:
+        nano = price_of(may_ask(leg), at, read, written, 1)
+    else:
+        rates = targets[0].rates
+        nano = None if rates is None else dearest(rates.at(at), read, written)
     return None if nano is None else (read + written, nano)
 
 

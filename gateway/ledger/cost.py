@@ -120,7 +120,10 @@ def dearest(rates: Rates | None, input: int, output: int, calls: int = 1) -> int
         return None
     if not rates.tiers:
         top = at_most(rates, input, output)
-        return None if top is None else min(-(-top // MILLION) + rates.request * calls, MOST)
+        if top is None:
+            return None
+        most = -(-top // MILLION) + rates.request * calls
+        return most if most < MOST else MOST
     most = 0
     for above in (0, *[tier.above + 1 for tier in rates.tiers if tier.above < input]):
         top = at_most(rates.holding(above), input, output)

@@ -154,7 +154,8 @@ class LocalLimiter:
         if held is None:
             self.settled((SettledUse(hold, tokens, nano),))
         else:
-            release(*held, tokens, nano)
+            places, reserved_tokens, reserved_nano = held
+            release(places, reserved_tokens, reserved_nano, tokens, nano)
 
     def settled(self, uses: tuple[SettledUse, ...]) -> None:
         now = self._clock()
@@ -275,7 +276,7 @@ class LocalLimiter:
             if not account.by_time:
                 continue
             limits, window = account.limits, account.window
-            reset = window.until_empty(now) / 1000
+            reset = (window.buckets[-1].last + SPAN - now) / 1000 if window.buckets else 0.0
             if (most := limits.rpm) is not None:
                 left = most - window.requests if most > window.requests else 0
                 if (share := left / (most or 1)) < least_requests:
@@ -343,8 +344,9 @@ def release(places: list[Place], tokens: int, nano: int, used_tokens: int, used_
         day.nano += used_nano
         month.reserved_nano -= nano
         month.nano += used_nano
-        if bucket is not None and used_tokens != tokens:
-            bucket.change(used_tokens - tokens)
+        if bucket is not None and used_tokens != tokens and (window := bucket.window) is not None:
+            bucket.tokens += used_tokens - tokens
+            window.tokens += used_tokens - tokens
 
 
 def release_each(shares: list[Reserved], used_tokens: int, used_nano: int) -> None:
