@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from gateway.limits.accounts import Account, Obstacle, obstacles, soft
+from gateway.limits.accounts import Account, Obstacle, Place, obstacles, soft
 from gateway.limits.calendar import calendar_at
-from gateway.limits.holds import Held, Holds, Place, Reserved
+from gateway.limits.holds import Held, Holds, Reserved
 from gateway.limits.types import (
     Ask,
     Claim,
@@ -122,14 +122,13 @@ class LocalLimiter:
         be asked for in full. Takes half as long. ``now`` is the clock's time; the holds do not expire."""
         if now >= self._due:
             self._tend(now)
-        if len(wishes) == 1:
-            [(_, tokens, nano)] = wishes
-        else:
+        requests, day, known = len(wishes), self._calendar.day, self._accounts
+        _, tokens, nano = wishes[0]
+        if requests > 1:
             tokens, nano = sum([wish[1] for wish in wishes]), sum([wish[2] for wish in wishes])
-        requests, day = len(wishes), self._calendar.day
         accounts: list[Account] = []
         for subject, limits in limited:
-            account = self._accounts.get(subject) or self._open(subject)
+            account = known.get(subject) or self._open(subject)
             if account.limits is not limits:
                 account.learn(limits)
             if account.day.number != day:
@@ -139,14 +138,12 @@ class LocalLimiter:
             if account.warns or not account.spares(requests, tokens, nano):
                 return None
             accounts.append(account)
-        places: list[Place] = []
-        for account in accounts:
-            account.places += requests
-            places.append((account, account.take(requests, tokens, nano, now), account.day, account.month))
+        places = [account.hold(requests, tokens, nano, now) for account in accounts]
         kept = self._holds.kept
         for hold, tokens, nano in wishes:
             kept[hold] = (places, tokens, nano)
-        return Granted(now, *self._tightest(accounts, now))
+        tightest, of_tokens = self._tightest(accounts, now)
+        return Granted(now, tightest, of_tokens)
 
     def spent(self, hold: str, tokens: int, nano: int) -> None:
         """What a leg that was let in here came to."""
