@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from gateway.api import Api, Route
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed
 from gateway.exchange import both, stream_head, too_large
-from gateway.headers import Head, joined
+from gateway.headers import Head, HeaderLines, joined
 from gateway.keys import Last
 from gateway.outbox import Outbox
 from gateway.turns import at_once, current_task
@@ -30,12 +30,6 @@ MAX_HEAD = 64 * 1024
 
 PATIENCE = 30.0
 """Seconds in which a request's head must have come, and all of it where it goes the short way."""
-
-HEARD = frozenset(
-    {b"authorization", b"cache-control", b"content-length", b"content-type", b"expect"}
-    | {b"lamini-version", b"x-gateway-timeout-ms"}
-)
-"""Headers that say something on the short way."""
 
 UPGRADING = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
@@ -386,26 +380,16 @@ class Protocol(HttpToolsProtocol):
             return False
         modern = self.parser.get_http_version() == "1.1"
         exchange = DirectExchange(self, modern and self.parser.should_keep_alive(), modern)
-        size = -1
-        for name, value in self.headers:
-            if name not in HEARD:
-                continue
-            if name == b"authorization":
-                exchange.authorization = both(exchange.authorization, value)
-            elif name == b"content-type":
-                exchange.content_type = value
-            elif name == b"content-length":
-                size = int(value)
-            elif name == b"lamini-version":
-                exchange.lamini = True
-            elif name == b"cache-control":
-                exchange.cache_control = both(exchange.cache_control, value)
-            elif name == b"x-gateway-timeout-ms":
-                exchange.timeout = both(exchange.timeout, value)
-            elif name == b"expect":
-                return False
-        if not 0 <= size <= LARGE:
+        heard = dict(self.headers)
+        if len(heard) < len(self.headers):
+            heard = repeated(self.headers)
+        if b"expect" in heard or not 0 <= int(heard.get(b"content-length", -1)) <= LARGE:
             return False
+        exchange.authorization = heard.get(b"authorization")
+        exchange.content_type = heard.get(b"content-type")
+        exchange.cache_control = heard.get(b"cache-control")
+        exchange.timeout = heard.get(b"x-gateway-timeout-ms")
+        exchange.lamini = b"lamini-version" in heard
         self._direct = True
         self._exchange = exchange
         self._parts = exchange.parts
@@ -434,3 +418,15 @@ class Protocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self._in_head = True
         self.data_received(b"".join([*lines, b"\r\n", rest]))
+
+
+JOINED = frozenset({b"authorization", b"cache-control", b"x-gateway-timeout-ms"})
+"""Headers of which nobody chooses one where several came."""
+
+
+def repeated(headers: HeaderLines) -> dict[bytes, bytes]:
+    """Headers of which some came more than once: the last of them, or all together."""
+    heard: dict[bytes, bytes] = {}
+    for name, value in headers:
+        heard[name] = both(heard.get(name), value) if name in JOINED else value
+    return heard
