@@ -196,6 +196,8 @@ class OpenAI:
         self._host = host
         self._headers = headers(host)
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
+        kind = type(self)  # a relative may refuse what it says differently
+        self.plain = kind.encode is OpenAI.encode and kind.body is OpenAI.body and kind.asked is OpenAI.asked
         # Without [DONE], a stream that is cut between two choices cannot be told from one that has ended.
         self.max_n = host.max_n or (self.max_n if host.done_marker else 1)
         self.chat_limit = host.max_tokens_field or self.chat_limit

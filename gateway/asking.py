@@ -55,7 +55,7 @@ def requests(
         own = Call(target.model, said_by_user(said) if target.mode == "chat" else said, params, call.stream)
         most = adapter.most(own)
         if most is None or params.n <= most:  # as most are
-            return (Asked(own, adapter.encode(own)),)
+            return (Asked(own, None if adapter.plain else adapter.encode(own)),)
     way = Way(target, keeping, forced)
     call = Call(target.model, said, params, call.stream, call.fields, call.constraint)
     if params.max_tokens is None and target.max_tokens is not None and not isinstance(said, Chat):

@@ -356,7 +356,8 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
     waiting = asyncio.timeout(target.timeouts.first_token)
     try:
         async with waiting:
-            response = await target.upstream.stream(asked.request, target.timeouts, feed, sending.reach)
+            request = asked.request or target.adapter.encode(asked.call)
+            response = await target.upstream.stream(request, target.timeouts, feed, sending.reach)
         if response.status != 200:
             target.adapter.decode(asked.call, response)  # raises what the status means
             raise Garbled("the provider's answer could not be read", status=response.status)

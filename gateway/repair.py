@@ -17,7 +17,8 @@ async def exchanged(result: LegResult, target: Target, asked: Asked, shift: int)
     """One HTTP exchange and the reply in it, always with a usage. Raises a ProviderError."""
     sending = Sending(asked.call) if result.meter is None else result.meter.sending(asked.call)
     try:
-        response = await target.upstream.fetch(asked.request, target.timeouts, sending.reach)
+        request = asked.request or target.adapter.encode(asked.call)
+        response = await target.upstream.fetch(request, target.timeouts, sending.reach)
         reply = target.adapter.decode(asked.call, response)
     except ProviderError as failure:
         sending.failure = failure
