@@ -468,7 +468,8 @@ def rich(body: bytes) -> Reply:
     total = used.canonical(usage) if used else None
     if len(read) == 1:
         [c] = read
-        return Reply((Choice(c.index, text_of(c), finish_of(c.finish_reason), None, raws[0]),), total, top)
+        finish = FINISH.get(c.finish_reason or "") or finish_of(c.finish_reason)
+        return Reply((Choice(c.index, text_of(c), finish, None, raws[0]),), total, top)
     pairs = zip(read, raws, strict=True)
     found = tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason), None, raw) for c, raw in pairs])
     return Reply(found, total, top)

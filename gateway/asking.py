@@ -56,6 +56,11 @@ def requests(
         most = adapter.most(own)
         if most is None or params.n <= most:  # as most are
             return (Asked(own, None if adapter.plain else adapter.encode(own)),)
+    elif isinstance(said, Chat) and call.constraint is None and "chat" in adapter.modes:
+        own = Call(target.model, said, params, call.stream, call.fields)
+        most = adapter.most(own)
+        if most is None or params.n <= most:
+            return (Asked(own, adapter.encode(own)),)
     way = Way(target, keeping, forced)
     call = Call(target.model, said, params, call.stream, call.fields, call.constraint)
     if params.max_tokens is None and target.max_tokens is not None and not isinstance(said, Chat):
