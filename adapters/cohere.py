@@ -146,6 +146,7 @@ class Cohere:
     """The adapter."""
 
     modes: tuple[Mode, ...] = ("chat",)
+    plain = False
     takes: frozenset[str] = frozenset()
 
     def __init__(self, host: Host) -> None:

@@ -184,7 +184,11 @@ def read(
     try:
         return decode(response.body)
     except UNREADABLE as exc:
-        raise Garbled("the provider's answer is not what its interface promises", status=200) from exc
+        raise garbled() from exc
+
+
+def garbled() -> Garbled:
+    return Garbled("the provider's answer is not what its interface promises", status=200)
 
 
 def inexpressible(param: str, why: str) -> Rejected:

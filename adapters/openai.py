@@ -21,8 +21,8 @@ from adapters.errors import (
     Unavailable,
     class_of,
     failure,
+    garbled,
     inexpressible,
-    read,
 )
 from adapters.restoring import Restore
 from adapters.sse import Events
@@ -196,6 +196,8 @@ class OpenAI:
         self._host = host
         self._headers = headers(host)
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
+        kind = type(self)  # a relative may refuse what it says differently
+        self.plain = kind.encode is OpenAI.encode and kind.body is OpenAI.body and kind.asked is OpenAI.asked
         # Without [DONE], a stream that is cut between two choices cannot be told from one that has ended.
         self.max_n = host.max_n or (self.max_n if host.done_marker else 1)
         self.chat_limit = host.max_tokens_field or self.chat_limit
@@ -210,7 +212,8 @@ class OpenAI:
         if self.max_n is not None and call.params.n > self.max_n:
             raise inexpressible("n", f"this provider gives n = {self.max_n} at most")
         route = "/chat/completions" if isinstance(call.input, Chat) else "/completions"
-        return HttpRequest(self._endpoint(route, call.model), encode_request(self.body(call)), call.stream)
+        endpoint = self._endpoints.get((route, call.model)) or self._endpoint(route, call.model)
+        return HttpRequest(endpoint, encode_request(self.body(call)), call.stream)
 
     def body(self, call: Call) -> Any:
         """The request in the host's words, to be sent as JSON."""
@@ -303,7 +306,10 @@ class OpenAI:
     def decode(self, call: Call, response: HttpResponse) -> Reply:
         form = thin if call.fields is None else rich
         if call.constraint is None and response.status == 200:  # as most are
-            return read(response, form)
+            try:
+                return form(response.body)
+            except UNREADABLE as exc:
+                raise garbled() from exc
         reply = read_answer(call, response, form, kind_of)
         return undone(reply, self.restore(call))
 
@@ -312,9 +318,7 @@ class OpenAI:
         return undoing(decoder, self.restore(call))
 
     def _endpoint(self, route: str, model: str) -> Endpoint:
-        found = self._endpoints.get((route, model))
-        if found is None:
-            found = self._endpoints[route, model] = Endpoint(url(self._host, route, model), self._headers)
+        found = self._endpoints[route, model] = Endpoint(url(self._host, route, model), self._headers)
         return found
 
 
@@ -444,8 +448,7 @@ def thin(body: bytes) -> Reply:
         raise nothing_chosen()
     usage = answer.usage.canonical() if answer.usage else None
     if len(answer.choices) == 1:
-        [c] = answer.choices
-        return Reply((choice_of(c),), usage)
+        return Reply((choice_of(answer.choices[0]),), usage)
     return Reply(tuple([choice_of(c) for c in answer.choices]), usage)
 
 
@@ -465,7 +468,8 @@ def rich(body: bytes) -> Reply:
     total = used.canonical(usage) if used else None
     if len(read) == 1:
         [c] = read
-        return Reply((Choice(c.index, text_of(c), finish_of(c.finish_reason), None, raws[0]),), total, top)
+        finish = FINISH.get(c.finish_reason or "") or finish_of(c.finish_reason)
+        return Reply((Choice(c.index, text_of(c), finish, None, raws[0]),), total, top)
     pairs = zip(read, raws, strict=True)
     found = tuple([Choice(c.index, text_of(c), finish_of(c.finish_reason), None, raw) for c, raw in pairs])
     return Reply(found, total, top)
@@ -474,7 +478,8 @@ def rich(body: bytes) -> Reply:
 def choice_of(said: WireChoice) -> Choice:
     """The choice; one in whose place the model refused is told as a filtered one."""
     message = said.message
-    text, finish = (said.text if message is None else message.content) or "", finish_of(said.finish_reason)
+    text = (said.text if message is None else message.content) or ""
+    finish = FINISH.get(said.finish_reason or "") or finish_of(said.finish_reason)
     if not text and message is not None and message.refusal:
         return Choice(said.index, "", "filtered")
     return Choice(said.index, text, finish)

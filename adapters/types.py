@@ -256,11 +256,12 @@ class HttpRequest(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """A call in a provider's own terms, and the request that says it. ``echo`` is what the gateway puts in front of
+    """A call in a provider's own terms, and the request that says it; None where it is said when it is sent, since that
+    cannot fail and may never be needed. ``echo`` is what the gateway puts in front of
     each answer, since the provider does not; ``path`` is how the answer is held to its constraint, where it has one."""
 
     call: Call
-    request: HttpRequest
+    request: HttpRequest | None
     echo: str = ""
     path: Path | None = None
 
@@ -332,6 +333,10 @@ class Adapter(Protocol):
     takes: frozenset[str]
     """What the completion route can do by itself, so that the gateway does not have to: ``prompts`` (several in one
     request), ``tokens`` (prompts as token ids), ``echo``, ``best_of``."""
+
+    plain: bool
+    """Whether ``encode`` says every call of one text that has neither fields nor a constraint, and asks for no more
+    choices than ``most``: it never refuses one."""
 
     def path(self, call: Call) -> Path | None:
         """``native`` or ``guided``: by what this call's answer is held to its constraint. None where the route that it

@@ -15,6 +15,7 @@ from gateway.directory import Directory
 from gateway.errors import Exhausted, Unrecorded
 from gateway.estimates import Guess, output_bound
 from gateway.estimates.size import has_parts
+from gateway.headers import Head
 from gateway.ledger.cost import dearest
 from gateway.limits.types import (
     NANO,
@@ -29,7 +30,7 @@ from gateway.limits.types import (
     Subject,
     Verdict,
 )
-from gateway.limits.words import HeaderLines, dollars, refusal, told
+from gateway.limits.words import dollars, refusal, told
 from gateway.metering import Accounts, LegMeter
 from gateway.types import Caller, Clock, Leg, Plan, Target
 
@@ -120,16 +121,16 @@ class Admitted(Struct, eq=False):
     """A call that has been let in, with a meter for each leg, and what its answer's head says of limits."""
 
     meters: Sequence[LegMeter]
-    headers: HeaderLines
+    headers: Head
 
-    def told(self) -> HeaderLines:
+    def told(self) -> Head:
         """... and what the call has cost, once its legs are over and if all prices are known."""
         total = 0
         for meter in self.meters:
             if meter.cost is None:
                 return self.headers
             total += meter.cost
-        return [*self.headers, (b"x-gateway-cost-usd", b"%d.%09d" % divmod(total, NANO))]
+        return self.headers + b"x-gateway-cost-usd: %d.%09d\r\n" % divmod(total, NANO)
 
 
 class Admission:
@@ -165,7 +166,7 @@ class Admission:
             limited = (*limited, found)
         if not limited and not directory.models_limited:
             self._watch.granted()
-            return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
+            return Admitted(self._meters(caller, user, plan, request, stem, at, None), b"")
         if (
             self._counting.at_once
             and not directory.models_limited
@@ -174,16 +175,11 @@ class Admission:
             granted = self._counting.spare(wishes, limited, at // 1000)
             if granted is not None:
                 self._watch.granted(granted)
-                accounts, team, key, at = self._accounts, caller.team, caller.key, granted.at * 1000
-                meters = [
-                    LegMeter(accounts, team, key, user, request, wish[0], at, leg.name, True)
-                    for leg, wish in zip(plan, wishes, strict=True)
-                ]
-                return Admitted(meters, told(granted))
+                return Admitted(self._meters(caller, user, plan, request, stem, granted.at * 1000, []), told(granted))
         wanted = self._ask(limited, plan, stem, at)
         if wanted is None:
             self._watch.granted()
-            return Admitted(self._meters(caller, user, plan, request, stem, at, None), [])
+            return Admitted(self._meters(caller, user, plan, request, stem, at, None), b"")
         ask, needs = wanted
         verdict = self._counting.now(ask)
         if verdict is None:
@@ -206,16 +202,20 @@ class Admission:
             raise
 
     def _meters(
-        self, caller: Caller, user: str, plan: Plan, request: str, stem: str, at: int, needs: list[Need] | None
-    ) -> tuple[LegMeter, ...]:
-        accounts, team, key, held = self._accounts, caller.team, caller.key, needs is not None
-        guesses = [need.guess for need in needs] if needs else [None] * len(plan)
-        return tuple(
-            [
-                LegMeter(accounts, team, key, user, request, f"{stem}.{i}", at, leg.name, held, guess)
-                for i, (leg, guess) in enumerate(zip(plan, guesses, strict=True))
-            ]
-        )
+        self, caller: Caller, user: str, plan: Plan, request: str, stem: str, at: int, needs: Sequence[Need] | None
+    ) -> list[LegMeter]:
+        """``needs`` is None where nothing was reserved, and empty where nobody has looked closely."""
+        meters: list[LegMeter] = []
+        for leg in plan:
+            i = len(meters)
+            guess = needs[i].guess if needs else None
+            held = needs is not None
+            meters.append(
+                LegMeter(
+                    self._accounts, caller.team, caller.key, user, request, f"{stem}.{i}", at, leg.name, held, guess
+                )
+            )
+        return meters
 
     # ------------------------------------------------------------------ what is asked for
 
@@ -297,7 +297,7 @@ def wishes_of(plan: Plan, stem: str, at: int) -> list[tuple[str, int, int]] | No
 def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
     """More tokens and nano-dollars than the simplest of calls can come to, found without looking closely; None for all
     others."""
-    call, targets = leg.call, may_ask(leg)
+    call = leg.call
     params, said = call.params, call.input
     limit = params.max_tokens
     if limit is None or leg.keeping is not None or len(leg.first) != 1 or params.best_of is not None:
@@ -310,8 +310,12 @@ def roughly(leg: Leg, at: int) -> tuple[int, int] | None:
         read = ROUGHLY + len(raw)
     else:
         return None
-    written = limit * params.n
-    nano = price_of(targets, at, read, written, 1)
+    written, targets, policy = limit * params.n, leg.targets, leg.policy
+    if len(targets) > 1 or policy.on_too_long or policy.on_filtered:
+        nano = price_of(may_ask(leg), at, read, written, 1)
+    else:
+        rates = targets[0].rates
+        nano = None if rates is None else dearest(rates.at(at), read, written)
     return None if nano is None else (read + written, nano)
 
 

@@ -16,7 +16,8 @@ from msgspec import Struct
 from gateway.asgi import AsgiApp, AsgiExchange, Receive, Scope, Send
 from gateway.doorkeeper import Doorkeeper, stopped
 from gateway.errors import GatewayError, Internal, MethodNotAllowed, Overloaded, Stopping, UnsupportedMedia
-from gateway.exchange import Exchange, HeaderLines
+from gateway.exchange import Exchange
+from gateway.headers import Head, HeaderLines, joined
 from gateway.metrics import Recording
 from gateway.outbox import Outbox
 from gateway.turns import current_task
@@ -24,7 +25,7 @@ from gateway.wire.dialect import Door
 
 log = logging.getLogger("gateway.api")
 
-Answer = tuple[int, HeaderLines, bytes]
+Answer = tuple[int, Head, bytes]
 
 JSON_TYPES = (b"application/json", b"text/json")
 
@@ -80,7 +81,8 @@ class Api:
         metrics.begun(id, route.path)
         try:
             entered = doorkeeper.enter(exchange.arrived) or await doorkeeper.turn(exchange)
-            check_head(method, exchange.content_type)
+            if method != "POST" or exchange.content_type != JSON_TYPES[0]:
+                check_head(method, exchange.content_type)
             await route.serve(exchange, route.door)
         except GatewayError as error:
             code = error.code
@@ -127,10 +129,12 @@ class Api:
         answer = self._refusals.get(at)
         if answer is None:
             dialect = route.door.early(exchange.lamini)
-            answer = dialect.status(refusal), error_headers(refusal), dialect.encode_error(refusal)
+            answer = dialect.status(refusal), joined(error_headers(refusal)), dialect.encode_error(refusal)
             self._refusals[at] = answer
         self._metrics.turned_away(route.path, answer[0], refusal.code)
-        await exchange.answer(*answer)
+        sent = exchange.answer(*answer)
+        if sent is not None:
+            await sent
 
 
 def check_head(method: str, content_type: bytes | None) -> None:
@@ -151,7 +155,9 @@ async def refuse(exchange: Exchange, route: Route, error: GatewayError) -> None:
         return
     exchange.stop_watching()
     dialect = exchange.dialect or route.door.early(exchange.lamini)
-    await exchange.answer(dialect.status(error), error_headers(error), dialect.encode_error(error))
+    sent = exchange.answer(dialect.status(error), joined(error_headers(error)), dialect.encode_error(error))
+    if sent is not None:
+        await sent
 
 
 def error_headers(error: GatewayError) -> HeaderLines:

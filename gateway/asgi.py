@@ -10,7 +10,10 @@ import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
 from typing import Any
 
-from gateway.exchange import HeaderLines, both, stream_head, too_large, whole_head
+from gateway.exchange import both, stream_head, too_large, whole_head
+from gateway.headers import Head, HeaderLines, lines_of
+from gateway.keys import Last
+from gateway.turns import current_task
 from gateway.wire.dialect import Dialect
 
 Scope = MutableMapping[str, Any]
@@ -30,6 +33,7 @@ class AsgiExchange:
 
     whole = False
     arrived = 0.0
+    last: Last | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.id = self.team = ""
@@ -62,6 +66,9 @@ class AsgiExchange:
             elif name == b"x-gateway-timeout-ms":
                 self.timeout = both(self.timeout, value)
 
+    def at_hand(self, limit: int) -> bytes:
+        raise AssertionError("the body is on its way")
+
     async def read(self, limit: int) -> bytes:
         if self.content_length is not None and self.content_length.isdigit() and int(self.content_length) > limit:
             raise too_large(limit)
@@ -88,7 +95,9 @@ class AsgiExchange:
                 return b"".join(parts)
             message = await self._receive()
 
-    def cancel_when_left(self, task: asyncio.Task[Any]) -> None:
+    def cancel_when_left(self) -> None:
+        task = current_task()
+
         def leave(_: Any) -> None:
             self.left = True
             task.cancel()
@@ -110,15 +119,15 @@ class AsgiExchange:
             future._asyncio_future_blocking = False  # as a task would have noted when it began to wait
             waiting.close()
 
-    async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
+    async def answer(self, status: int, headers: Head, body: bytes) -> None:
         self.started = True
         self.status = status
-        lines = whole_head(self.id, len(body), headers)
+        lines = whole_head(self.id, len(body), lines_of(headers))
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
         await self._send({"type": "http.response.body", "body": body})
 
-    def open(self, headers: HeaderLines) -> None:
-        self._head = stream_head(self.id, headers)
+    def open(self, headers: Head) -> None:
+        self._head = stream_head(self.id, lines_of(headers))
 
     def write(self, data: bytes) -> asyncio.Future[None] | None:
         if self._draining is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from adapters.chat import as_chat
+from adapters.chat import as_chat, said_by_user
 from adapters.errors import Invalid, Rejected, inexpressible
 from adapters.fields import written_as
 from adapters.types import Asked, Call, Chat, Path, Prompts
@@ -43,15 +43,33 @@ def requests(
     target: Target, call: Call, keeping: Keeping | None = None, forced: Path | None = None
 ) -> tuple[Asked, ...]:
     """What a target is asked: one request, or several. Raises Rejected when its wire cannot express the call."""
-    adapter, way = target.adapter, Way(target, keeping, forced)
-    call = Call(target.model, call.input, call.params, call.stream, call.fields, call.constraint)
-    if call.params.max_tokens is None and target.max_tokens is not None and not isinstance(call.input, Chat):
+    adapter, said, params = target.adapter, call.input, call.params
+    if (
+        isinstance(said, str)
+        and call.fields is None
+        and call.constraint is None
+        and not params.echo
+        and params.best_of is None
+        and (params.max_tokens is not None or target.max_tokens is None)
+    ):
+        own = Call(target.model, said_by_user(said) if target.mode == "chat" else said, params, call.stream)
+        most = adapter.most(own)
+        if most is None or params.n <= most:  # as most are
+            return (Asked(own, None if adapter.plain else adapter.encode(own)),)
+    elif isinstance(said, Chat) and call.constraint is None and "chat" in adapter.modes:
+        own = Call(target.model, said, params, call.stream, call.fields)
+        most = adapter.most(own)
+        if most is None or params.n <= most:
+            return (Asked(own, adapter.encode(own)),)
+    way = Way(target, keeping, forced)
+    call = Call(target.model, said, params, call.stream, call.fields, call.constraint)
+    if params.max_tokens is None and target.max_tokens is not None and not isinstance(said, Chat):
         call = with_params(call, max_tokens=target.max_tokens)
-    if isinstance(call.input, Chat):
+    if isinstance(said, Chat):
         if "chat" not in adapter.modes:
             raise inexpressible("messages", "this model continues a text: send a prompt")
         return asked_in_parts(way, call, "")
-    if isinstance(call.input, str) and not call.params.echo and call.params.best_of is None:
+    if isinstance(said, str) and not params.echo and params.best_of is None:
         return asked_in_parts(way, as_chat(call) if target.mode == "chat" else call, "")
     native = adapter.takes if target.mode == "completion" else frozenset()
     most, wanted = adapter.most(call), max(call.params.best_of or 0, call.params.n)

@@ -18,7 +18,7 @@ from gateway.best import likeliest
 from gateway.choices import behind_echo, joined, paid, pieces
 from gateway.paths import weaker
 from gateway.repair import exchanged, mended
-from gateway.resilience.course import Course, is_up
+from gateway.resilience.course import Course
 from gateway.tokens import estimate
 from gateway.turns import in_turns
 from gateway.types import Clock, Leg, LegResult, Outcome, Sending, Target
@@ -47,8 +47,11 @@ async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     leg, outcome = result.leg, None
     first = leg.targets[0]
     try:
-        if is_up(first, clock.steady()):
-            outcome = await by_all_paths(result, first, leg.first, clock, emit)
+        if first.standing is None or first.standing.breaker.allows(clock.steady()):
+            if leg.keeping is None:  # as most are: there is no other path
+                outcome = await try_target(result, first, leg.first, clock, emit)
+            else:
+                outcome = await by_all_paths(result, first, leg.first, clock, emit)
         if not isinstance(outcome, Reply) or result.broken or result.whole:
             outcome = await Asking(result, clock, emit).outcome(first, outcome)
         close(result, outcome, clock)
@@ -151,7 +154,6 @@ async def by_all_paths(
     again: bool = False,
 ) -> Outcome:
     """A target by the path that is the first choice, and by weaker ones where it has no word for that."""
-    result.target = target
     outcome = await try_target(result, target, asked, clock, emit, again)
     if isinstance(outcome, Rejected) and outcome.param == REFUSED and result.leg.keeping is not None:
         outcome = await on_weaker_paths(result, target, asked, clock, emit, outcome)
@@ -205,26 +207,31 @@ async def try_target(
     again: bool = False,
 ) -> Outcome:
     """One try of a target, of which its standing learns how it ended. ``again``: it was asked just before."""
+    leg, meter = result.leg, result.meter
+    result.target = target
     result.attempts += 1
-    if result.leg.keeping is not None:
+    if leg.keeping is not None:
         result.path, result.whole = asked[0].path, not asked[0].call.stream
         result.broken, result.kept = {}, {}
     standing, began, ticket = target.standing, clock.steady(), 0
     if standing is not None:
         ticket = standing.begin(began, again)
     try:
-        if result.meter is not None:
-            result.meter.begin(target)
-        reply = await attempt(result, target, asked, emit)
+        if meter is not None:
+            meter.begin(target, began)
+        if emit is None and len(asked) == 1 and target.gate is None and leg.keeping is None and not asked[0].echo:
+            reply = await exchanged(result, target, asked[0], 0)  # as most are
+        else:
+            reply = await attempt(result, target, asked, emit)
         if standing is not None:
             now = clock.steady()
             standing.end(ticket, now, None, (result.heard or now) - began)
             standing = None  # it has its answer, whatever we make of it
         if result.broken and len(result.broken) == len(reply.choices):
             raise result.broken[0]
-        params = result.leg.call.params
-        if params.best_of is not None and made(asked) > result.leg.call.choices:
-            reply = likeliest(reply, params.best_of, params.n, result.leg.call.prompts)
+        params = leg.call.params
+        if params.best_of is not None and made(asked) > leg.call.choices:
+            reply = likeliest(reply, params.best_of, params.n, leg.call.prompts)
         return reply
     except ProviderError as failure:
         log.warning("%s: %s (%s)", target.name, failure.message, failure.code)
@@ -257,10 +264,7 @@ def close(result: LegResult, outcome: Outcome, clock: Clock) -> None:
 async def attempt(result: LegResult, target: Target, asked: tuple[Asked, ...], emit: Emit | None) -> Reply:
     """One target's whole answer, from one request or several. Raises a ProviderError."""
     if len(asked) == 1 and target.gate is None and result.leg.keeping is None:
-        [only] = asked
-        if emit is None and not only.echo:  # as most are
-            return await exchanged(result, target, only, 0)
-        return await one(result, target, only, 0, emit)
+        return await one(result, target, asked[0], 0, emit)
     spare = made(asked) > result.leg.call.choices
     if len(asked) == 1:
         return await gated(result, target, asked[0], 0, emit, spare)
@@ -352,7 +356,8 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
     waiting = asyncio.timeout(target.timeouts.first_token)
     try:
         async with waiting:
-            response = await target.upstream.stream(asked.request, target.timeouts, feed, sending.reach)
+            request = asked.request or target.adapter.encode(asked.call)
+            response = await target.upstream.stream(request, target.timeouts, feed, sending.reach)
         if response.status != 200:
             target.adapter.decode(asked.call, response)  # raises what the status means
             raise Garbled("the provider's answer could not be read", status=response.status)

@@ -6,18 +6,20 @@
 Plain calls in the order in which they happen; whatever says no raises a GatewayError, which ``api`` answers.
 """
 
+from collections.abc import Awaitable
+
 from gateway.admission import Admission, Admitted
 from gateway.attempts import Emit
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange, patience
 from gateway.explain import explained
 from gateway.fanout import ask_all, begun, within
+from gateway.headers import lines_of
 from gateway.keys import Keys
 from gateway.merge import merge, merge_compared
 from gateway.routing import Router
 from gateway.sharing.sharing import Shares, Sharing
 from gateway.streaming import Stream
-from gateway.turns import current_task
 from gateway.types import Caller, Clock, CompletionRequest, CompletionResponse, Fanout, LegResult, Plan
 from gateway.wire.dialect import Chunks, Dialect, Door
 
@@ -49,9 +51,10 @@ class Completion:
     async def complete(self, exchange: Exchange, door: Door) -> None:
         """Answers the exchange. Raises GatewayError only while nothing has been sent."""
         began = self._clock.steady()
-        caller = self._keys.caller(exchange.authorization) or await self._keys.verified(exchange.authorization)
+        key = exchange.authorization
+        caller = self._keys.caller(key, exchange.last) or await self._keys.verified(key)
         exchange.team = caller.team
-        body = await exchange.read(self.max_body)
+        body = exchange.at_hand(self.max_body) if exchange.whole else await exchange.read(self.max_body)
         dialect, fields = door.enter(body, self.max_depth, exchange.lamini)
         exchange.dialect = dialect
         request = dialect.decode(fields)
@@ -59,13 +62,26 @@ class Completion:
         plan, fanout = router.plan(request, caller)
         if exchange.timeout is not None:
             fanout = within(fanout, patience(exchange.timeout))
-        exchange.cancel_when_left(current_task())
+        exchange.cancel_when_left()
         shares = self._sharing.shares(caller.team, plan, exchange.cache_control, router)
         admitted = await self._admission.admit(caller, request.user, plan, exchange.id)
         if request.stream:
             await self._stream(exchange, dialect, request, plan, fanout, began, admitted, shares)
-        else:
-            await self._whole(exchange, dialect, request, plan, fanout, began, admitted, shares)
+            return
+        results = begun(plan, self._clock, False, admitted.meters, shares)
+        await ask_all(results, fanout, self._clock)
+        try:
+            answer = self._merged(results, fanout, exchange.id, began)
+            if not isinstance(answer, CompletionResponse):
+                answer = await answer
+            exchange.stop_watching()
+            body = dialect.encode(request, answer)
+        except GatewayError as error:
+            error.headers = lines_of(explained(results) + admitted.told())
+            raise
+        sent = exchange.answer(200, explained(results) + admitted.told(), body)
+        if sent is not None:
+            await sent
 
     async def answer(
         self, request: CompletionRequest, caller: Caller, id: str, emit: Emit | None = None
@@ -78,42 +94,16 @@ class Completion:
         admitted = await self._admission.admit(caller, request.user, plan, id)
         results = begun(plan, self._clock, emit is not None, admitted.meters)
         await ask_all(results, fanout, self._clock, emit)
-        if fanout.alike is None:
-            return self._merged(results, fanout, id, began)
-        return await self._compared(results, fanout, id, began)
+        merged = self._merged(results, fanout, id, began)
+        return merged if isinstance(merged, CompletionResponse) else await merged
 
-    def _merged(self, results: list[LegResult], fanout: Fanout, id: str, began: float) -> CompletionResponse:
+    def _merged(
+        self, results: list[LegResult], fanout: Fanout, id: str, began: float
+    ) -> CompletionResponse | Awaitable[CompletionResponse]:
+        """To be waited for where answers are compared."""
+        merging = merge if fanout.alike is None else merge_compared
         elapsed, created = self._clock.steady() - began, int(self._clock.wall())
-        return merge(results, fanout, id=id, created=created, elapsed=elapsed)
-
-    async def _compared(self, results: list[LegResult], fanout: Fanout, id: str, began: float) -> CompletionResponse:
-        elapsed, created = self._clock.steady() - began, int(self._clock.wall())
-        return await merge_compared(results, fanout, id=id, created=created, elapsed=elapsed)
-
-    async def _whole(
-        self,
-        exchange: Exchange,
-        dialect: Dialect,
-        request: CompletionRequest,
-        plan: Plan,
-        fanout: Fanout,
-        began: float,
-        admitted: Admitted,
-        shares: Shares,
-    ) -> None:
-        results = begun(plan, self._clock, False, admitted.meters, shares)
-        await ask_all(results, fanout, self._clock)
-        try:
-            if fanout.alike is None:
-                answer = self._merged(results, fanout, exchange.id, began)
-            else:
-                answer = await self._compared(results, fanout, exchange.id, began)
-            exchange.stop_watching()
-            body = dialect.encode(request, answer)
-        except GatewayError as error:
-            error.headers = explained(results) + admitted.told()
-            raise
-        await exchange.answer(200, explained(results) + admitted.told(), body)
+        return merging(results, fanout, id=id, created=created, elapsed=elapsed)
 
     async def _stream(
         self,

@@ -43,6 +43,8 @@ class Directory:
         self._overrides: dict[tuple[Scope, str], Limits] = {}
         self._ready: dict[bytes, Caller] = {}
         self._limited: dict[tuple[Scope, str], tuple[Subject, Limits] | None] = {}
+        self.version = 0
+        """Another number whenever what was known of a key may no longer hold."""
         self.users_limited = False
         self.models_limited = False
         self._forget()
@@ -140,6 +142,7 @@ class Directory:
 
     def _forget(self) -> None:
         """What was made ready is stale."""
+        self.version += 1
         self._ready = {}
         self._limited = {}
         scopes = {scope for (scope, _) in (*self._overrides, *self._defaults.named)}

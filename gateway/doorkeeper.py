@@ -16,7 +16,6 @@ from collections.abc import Callable
 
 from gateway.errors import GatewayError, Overloaded, Stopping
 from gateway.exchange import Exchange, patience
-from gateway.turns import current_task
 
 INTERVAL = 0.1
 """Seconds in which one call that is taken up soon proves that there is no standing queue."""
@@ -212,7 +211,7 @@ class Doorkeeper:
         self._queue.append(turn)
         timer = loop.call_later(most, self._give_up, turn, most)
         if exchange.whole:  # else nobody tells that the caller has left before the body is read
-            exchange.cancel_when_left(current_task())
+            exchange.cancel_when_left()
         try:
             await turn
         except asyncio.CancelledError:

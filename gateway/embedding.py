@@ -18,13 +18,15 @@ from gateway.admission import Admission
 from gateway.attempts import at_once, following, tell
 from gateway.errors import BadRequest, GatewayError, LegFailure, Unanswered
 from gateway.exchange import Exchange, patience
+from gateway.explain import ASKED
 from gateway.fanout import Deadline
+from gateway.headers import lines_of
 from gateway.keys import Keys
 from gateway.merge import verdict
 from gateway.resilience.course import Course
 from gateway.routing import Router
 from gateway.tokens import tokens
-from gateway.turns import current_task, in_turns
+from gateway.turns import in_turns
 from gateway.types import PLAIN, Clock, Leg, LegResult, Meter, Policy, Target
 from gateway.wire.dialect import Door
 from gateway.wire.embeddings import EmbeddingDialect, EmbeddingRequest
@@ -84,7 +86,8 @@ class Embedding:
 
     async def complete(self, exchange: Exchange, door: Door, wire: EmbeddingDialect) -> None:
         """Answers the exchange. Raises GatewayError only while nothing has been sent."""
-        caller = self._keys.caller(exchange.authorization) or await self._keys.verified(exchange.authorization)
+        key = exchange.authorization
+        caller = self._keys.caller(key, exchange.last) or await self._keys.verified(key)
         exchange.team = caller.team
         body = await exchange.read(self.max_body)
         exchange.dialect, fields = door.enter(body, self.max_depth, exchange.lamini)
@@ -92,7 +95,7 @@ class Embedding:
         router = self._router()  # it is held until the call has ended, and with it what the plan leads to
         name, targets = router.candidates(request.model, caller)
         first, rest = first_expressible(request, targets)
-        exchange.cancel_when_left(current_task())
+        exchange.cancel_when_left()
         leg = leg_of(request, name, first, rest, router.policy(name))
         seconds = None if exchange.timeout is None else patience(exchange.timeout)
         admitted = await self._admission.admit(caller, request.user, (leg,), exchange.id)
@@ -104,16 +107,18 @@ class Embedding:
                 vectors, target, attempts = await embedded(request, first, result, self._clock)
         except TimeoutError:
             late = unanswered(request, Deadline(f"no answer within the call's deadline of {seconds:g} s"), 0)
-            late.headers += admitted.told()
+            late.headers += lines_of(admitted.told())
             raise late from None
         except GatewayError as error:
-            error.headers += admitted.told()
+            error.headers += lines_of(admitted.told())
             raise
         finally:
             admitted.meters[0].end(result)
         exchange.stop_watching()
-        headers = [(b"x-gateway-target", target.name.encode()), (b"x-gateway-attempts", b"%d" % attempts)]
-        await exchange.answer(200, headers + admitted.told(), wire.encode(request, vectors))
+        headers = ASKED % (target.name.encode(), attempts)
+        sent = exchange.answer(200, headers + admitted.told(), wire.encode(request, vectors))
+        if sent is not None:
+            await sent
 
 
 def leg_of(
@@ -199,13 +204,12 @@ def unanswered(request: EmbeddingRequest, failure: ProviderError, attempts: int)
 
 async def judged(asked: Asking, result: LegResult, clock: Clock, again: bool) -> Vectors | ProviderError:
     """One try of a target, of which its standing learns how it ended."""
-    standing = asked.target.standing
+    standing, began = asked.target.standing, clock.steady()
     if standing is None:
-        return await outcome(asked, result)
-    began = clock.steady()
+        return await outcome(asked, result, began)
     ticket = standing.begin(began, again)
     try:
-        found = await outcome(asked, result)
+        found = await outcome(asked, result, began)
     except BaseException:
         standing.left(ticket)
         raise
@@ -214,17 +218,17 @@ async def judged(asked: Asking, result: LegResult, clock: Clock, again: bool) ->
     return found
 
 
-async def outcome(asked: Asking, result: LegResult) -> Vectors | ProviderError:
+async def outcome(asked: Asking, result: LegResult, began: float) -> Vectors | ProviderError:
     try:
-        return await attempt(asked, result)
+        return await attempt(asked, result, began)
     except ProviderError as failure:
         return failure
 
 
-async def attempt(asked: Asking, result: LegResult) -> Vectors:
+async def attempt(asked: Asking, result: LegResult, began: float) -> Vectors:
     """One target's whole answer, from one request or several. Raises a ProviderError."""
     assert result.meter is not None
-    result.meter.begin(asked.target)
+    result.meter.begin(asked.target, began)
     if len(asked.parts) == 1:
         return await one(asked, asked.parts[0], result.meter)
     found: dict[int, Vectors] = {}

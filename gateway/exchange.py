@@ -5,12 +5,13 @@ is taken by every POST of at most 256 KiB that is alone on its connection.
 """
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Awaitable
+from typing import Protocol
 
 from gateway.errors import BadRequest, TooLarge
+from gateway.headers import Head, HeaderLines
+from gateway.keys import Last
 from gateway.wire.dialect import Dialect
-
-HeaderLines = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
 EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
@@ -22,7 +23,8 @@ class Exchange(Protocol):
     ``left`` that the caller has gone before its end. ``lamini`` says that a client of Lamini's asks, ``timeout`` what
     its header ``x-gateway-timeout-ms`` says. ``whole`` says that the body is here already, and ``arrived`` when that
     was, by a steady clock, where it was noted; else it is 0. ``team`` is whose key was accepted, and ``first`` when a
-    stream began, by the steady clock: whoever knows that notes it here."""
+    stream began, by the steady clock: whoever knows that notes it here. ``last`` is
+    who came last on its connection, where that is known."""
 
     id: str
     dialect: Dialect | None
@@ -38,20 +40,25 @@ class Exchange(Protocol):
     first: float
     whole: bool
     arrived: float
+    last: Last | None
+
+    def at_hand(self, limit: int) -> bytes:
+        """The body, where it is ``whole``. Raises TooLarge."""
 
     async def read(self, limit: int) -> bytes:
         """The body. Raises TooLarge as soon as it is, and CancelledError if the caller leaves before its end."""
 
-    def cancel_when_left(self, task: asyncio.Task[Any]) -> None:
-        """From now on, a caller who hangs up cancels ``task``. To be called when the body has been read."""
+    def cancel_when_left(self) -> None:
+        """From now on, a caller who hangs up cancels the task that asks for this here. To be called when the body has
+        been read."""
 
     def stop_watching(self) -> None:
         """The answer is complete; whoever leaves now has it."""
 
-    async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
-        """The whole answer, as JSON."""
+    def answer(self, status: int, headers: Head, body: bytes) -> Awaitable[None] | None:
+        """The whole answer, as JSON: it is sent when this is over; None says that it is."""
 
-    def open(self, headers: HeaderLines) -> None:
+    def open(self, headers: Head) -> None:
         """Says what the head of a stream will be. It is sent with the first piece, so that until then the call can
         still fail with a status of its own."""
 

@@ -1,35 +1,35 @@
 """What an answer's head says of how it was made."""
 
 from adapters.types import Reply
-from gateway.exchange import HeaderLines
+from gateway.headers import Head
 from gateway.types import LegResult
 
+CACHE = b"x-gateway-cache: %b\r\n"
+BYPASS = CACHE % b"bypass"
+ASKED = b"x-gateway-target: %b\r\nx-gateway-attempts: %d\r\n"
+PATH = b"x-gateway-typed-path: %b\r\n"
 
-def explained(results: list[LegResult]) -> HeaderLines:
+
+def explained(results: list[LegResult]) -> Head:
     """Which targets answer, in the order of the models, by which path their answers are held to a type, how many tries
     there were in all, and what was shared with others. Of several models those that failed are left out."""
     if len(results) == 1:
-        [result] = results
-        lines = [(b"x-gateway-cache", shared(result).encode())]
+        result = results[0]
+        name = result.served if result.target is None else result.target.name
+        head = BYPASS if result.share is None and not result.cache else CACHE % shared(result).encode()
         if result.cache == "hit":
-            lines.append((b"age", b"%d" % result.age))
-        if not (name := result.answered_by):
-            return lines
-        lines.append((b"x-gateway-target", name.encode()))
-        lines.append((b"x-gateway-attempts", b"%d" % result.attempts))
-        return lines if result.path is None else [*lines, (b"x-gateway-typed-path", result.path.encode())]
+            head += b"age: %d\r\n" % result.age
+        if name:
+            head += ASKED % (name.encode(), result.attempts)
+        return head + PATH % result.path.encode() if name and result.path is not None else head
     asked = [result for result in results if result.answered_by]
     shown = [result for result in asked if isinstance(result.outcome, Reply)] or asked
     names, paths = ",".join([r.answered_by for r in shown]), ",".join([r.path for r in shown if r.path])
-    attempts = sum([result.attempts for result in results])
-    lines = [
-        (b"x-gateway-cache", ",".join(map(shared, shown)).encode() or b"bypass"),
-        (b"x-gateway-target", names.encode()),
-        (b"x-gateway-attempts", b"%d" % attempts),
-    ]
+    head = CACHE % (",".join([shared(result) for result in shown]).encode() or b"bypass")
+    head += ASKED % (names.encode(), sum([result.attempts for result in results]))
     if hits := [result.age for result in shown if result.cache == "hit"]:
-        lines.append((b"age", b"%d" % max(hits)))
-    return [*lines, (b"x-gateway-typed-path", paths.encode())] if paths else lines
+        head += b"age: %d\r\n" % max(hits)
+    return head + PATH % paths.encode() if paths else head
 
 
 def shared(result: LegResult) -> str:

@@ -6,7 +6,7 @@ and waited for before it passes.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -37,13 +37,16 @@ def begun(
     shares: Sequence[Shared | None] | None = None,
 ) -> list[LegResult]:
     """A result for each leg, in the plan's order, with nothing in it yet."""
-    results = [LegResult(leg, clock.steady(), sent=[0] * leg.call.choices if streamed else []) for leg in plan]
-    if meters is not None:
-        for result, meter in zip(results, meters, strict=True):
-            result.meter = meter
-    if shares is not None:
-        for result, share in zip(results, shares, strict=True):
-            result.share = share
+    now, results = clock.steady(), list[LegResult]()
+    for leg in plan:
+        result = LegResult(leg, now)
+        if streamed:
+            result.sent = [0] * leg.call.choices
+        if meters is not None:
+            result.meter = meters[len(results)]
+        if shares is not None:
+            result.share = shares[len(results)]
+        results.append(result)
     return results
 
 
@@ -54,24 +57,30 @@ def within(fanout: Fanout, seconds: float) -> Fanout:
     return msgspec.structs.replace(fanout, deadline=seconds)
 
 
-async def answer(result: LegResult, clock: Clock, emit: Emit | None) -> None:
+def answer(result: LegResult, clock: Clock, emit: Emit | None) -> Awaitable[None]:
     """One leg: by the model's targets, or by what another call has been or is being given."""
-    if result.share is None:
-        await ask(result, clock, emit)
-    else:
-        await result.share.answer(result, clock, emit)
+    return ask(result, clock, emit) if result.share is None else result.share.answer(result, clock, emit)
 
 
-async def ask_all(
+def ask_all(
     results: list[LegResult], fanout: Fanout, clock: Clock, emit: Emit | None = None, ended: Ended | None = None
-) -> None:
+) -> Awaitable[None]:
     """Asks the models of all legs. ``outcome`` stays None in those that were given up because enough others had
     answered."""
     if len(results) == 1 and fanout.deadline is None:
-        await answer(results[0], clock, emit)
-        if ended:
-            ended(results[0])
-        return
+        result = results[0]
+        if ended is not None:
+            return alone(result, clock, emit, ended)
+        return ask(result, clock, emit) if result.share is None else result.share.answer(result, clock, emit)
+    return raced(results, fanout, clock, emit, ended)
+
+
+async def alone(result: LegResult, clock: Clock, emit: Emit | None, ended: Ended) -> None:
+    await answer(result, clock, emit)
+    ended(result)
+
+
+async def raced(results: list[LegResult], fanout: Fanout, clock: Clock, emit: Emit | None, ended: Ended | None) -> None:
     if fanout.deadline is not None:
         for result in results:
             result.until = result.started + fanout.deadline

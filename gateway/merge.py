@@ -19,8 +19,8 @@ def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, el
     if len(results) == 1 and isinstance(outcome, Reply) and not fanout.agree:
         if fanout.strict and results[0].broken:
             raise broken_parts(results)
-        alone, paid = tuple(parts_of(results[0])), outcome.usage or NOTHING
-        return CompletionResponse(id, created, alone, paid, round(elapsed * 1000), 1, outcome.raw)
+        alone, used = parts_of(results[0]), outcome.usage or NOTHING
+        return CompletionResponse(id, created, alone, used, round(elapsed * 1000), 1, outcome.raw)
     if fanout.alike is not None and size(results) > MOST:
         raise Unanswered(
             f"the answers have more than {MOST} characters together: too many to compare", 422, (), final=True
@@ -122,27 +122,31 @@ def failure(result: LegResult) -> LegFailure:
     return LegFailure(leg.offset, leg.model, "cancelled", "given up before it had answered")
 
 
-def parts_of(result: LegResult) -> list[Part]:
+def parts_of(result: LegResult) -> tuple[Part, ...]:
     """A leg's choices at their places; a failed leg's are empty, and say why."""
     leg, outcome = result.leg, result.outcome
     elapsed = round((result.ended - result.started) * 1000)
     if not isinstance(outcome, Reply):
         places, used = range(leg.offset, leg.offset + leg.call.choices), summed(result.used) if result.used else NOTHING
         paid = [used] + [NOTHING] * (len(places) - 1)
-        return [
-            Part(i, leg.model, "", None, usage, result.created, elapsed, outcome)
-            for i, usage in zip(places, paid, strict=True)
-        ]
+        return tuple(
+            [
+                Part(i, leg.model, "", None, usage, result.created, elapsed, outcome)
+                for i, usage in zip(places, paid, strict=True)
+            ]
+        )
     usage = outcome.usage or NOTHING
     if len(outcome.choices) == 1:
-        [c] = outcome.choices
-        return [Part(leg.offset + c.index, leg.model, c.text, c.finish, usage, result.created, elapsed, None, c.raw)]
+        c = outcome.choices[0]
+        return (Part(leg.offset + c.index, leg.model, c.text, c.finish, usage, result.created, elapsed, None, c.raw),)
     lengths, broken = result.sent or [len(choice.text) for choice in outcome.choices], result.broken
     made, at = result.created, leg.offset
-    return [
-        Part(at + c.index, leg.model, c.text, c.finish, c.usage or share, made, elapsed, broken.get(c.index), c.raw)
-        for c, share in zip(outcome.choices, split(usage, lengths), strict=True)
-    ]
+    return tuple(
+        [
+            Part(at + c.index, leg.model, c.text, c.finish, c.usage or share, made, elapsed, broken.get(c.index), c.raw)
+            for c, share in zip(outcome.choices, split(usage, lengths), strict=True)
+        ]
+    )
 
 
 def split(usage: Usage, lengths: list[int]) -> list[Usage]:

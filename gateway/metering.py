@@ -87,9 +87,26 @@ class Metered(Sending):
     ended: float = 0.0
 
     def reach(self) -> None:
+        """Raises Unavailable where it cannot be noted that the bytes of a try's first request are about to go out."""
         meter = self.meter
         if meter is not None and meter.noted != self.place:
-            meter.note(self)
+            call, target = self.call, self.target
+            assert target is not None
+            params, said = call.params, call.input
+            size = memoryview(said.messages).nbytes if isinstance(said, Chat) else size_of(call)
+            before = None if meter.noted < 0 else meter.spent(meter.noted)
+            begun = Begun(
+                meter.hold, meter.at, meter.request, meter.team, meter.key, meter.user, meter.model, target.name,
+                size, 0 if params.max_tokens is None else params.max_tokens * call.choices, before,
+            )  # fmt: skip
+            try:
+                meter.accounts.book.begin(begun)
+            except SpoolFull as full:
+                if meter.accounts.strict:
+                    raise Unnoted(
+                        "the gateway's disk has no room to note what calls use; none is made", retry_after=5
+                    ) from full
+            meter.noted = self.place
         self.reached = True
 
 
@@ -123,8 +140,7 @@ class LegMeter(Struct, eq=False):
     missed: tuple[Target, ...] = ()
     served: str = ""
 
-    def begin(self, target: Target) -> None:
-        now = self.accounts.clock.steady()
+    def begin(self, target: Target, now: float) -> None:
         if self.place > self.noted:
             self._missed()
         for sending in self.sendings:
@@ -164,16 +180,17 @@ class LegMeter(Struct, eq=False):
         if self.ended:
             return
         self.ended = True
+        accounts, sendings = self.accounts, self.sendings
         entries: tuple[Entry, ...] = ()
         tokens = nano = 0
         if self.noted >= 0 or self.served:
             if self.noted < 0:
                 entries = (self._hit(),)
-            elif len(self.sendings) == 1:  # as most are
-                entries = (self._entry(0, self.sendings, result, True, self.accounts.clock.steady()),)
+            elif len(sendings) == 1:  # as most are
+                entries = (self._entry(0, sendings, result, True, accounts.clock.steady()),)
             else:
                 entries = self._entries(result)
-            self.accounts.book.end(Ended(self.hold, entries))
+            accounts.book.end(Ended(self.hold, entries))
             for entry in entries:
                 tokens += entry.input + entry.output
                 if entry.cost is None:
@@ -182,13 +199,13 @@ class LegMeter(Struct, eq=False):
                     nano += entry.cost
             if self.cost is not None:
                 self.cost = nano
-        for sending in self.sendings:
+        for sending in sendings:
             sending.meter = None  # they would refer to each other, and wait for the collector
         if self.held:
-            self.accounts.settle(self.hold, tokens, nano)
-        watch = self.accounts.watch
+            accounts.settle(self.hold, tokens, nano)
+        watch = accounts.watch
         if watch is not None:
-            began = self.sendings[0].began if self.sendings else self.began
+            began = sendings[0].began if sendings else self.began
             if entries:
                 watch.observe(entries, began)
             elif began:
@@ -200,27 +217,7 @@ class LegMeter(Struct, eq=False):
 
     # ------------------------------------------------------------------ before
 
-    def note(self, sending: Metered) -> None:
-        """The bytes of a try's first request are about to go out. Raises Unavailable where that could not be noted."""
-        call, target = sending.call, sending.target
-        assert target is not None
-        params, said = call.params, call.input
-        size = len(said) if isinstance(said, str) else size_of(call)
-        before = None if self.noted < 0 else self._spent(self.noted)
-        begun = Begun(
-            self.hold, self.at, self.request, self.team, self.key, self.user, self.model, target.name,
-            size, 0 if params.max_tokens is None else params.max_tokens * call.choices, before,
-        )  # fmt: skip
-        try:
-            self.accounts.book.begin(begun)
-        except SpoolFull as full:
-            if self.accounts.strict:
-                raise Unnoted(
-                    "the gateway's disk has no room to note what calls use; none is made", retry_after=5
-                ) from full
-        self.noted = sending.place
-
-    def _spent(self, place: int) -> Spent:
+    def spent(self, place: int) -> Spent:
         """What an earlier try came to: should nobody come to say how the leg ended."""
         found = [sending for sending in self.sendings if sending.place == place and sending.reached]
         total = total_of(found, self.at)
@@ -273,8 +270,8 @@ def total_of(sendings: Sequence[Metered], at: int) -> Total:
     target = sendings[0].target
     assert target is not None
     if len(sendings) == 1:
-        usage = used(sendings[0], target)
-        paid = 1 if sendings[0].failure is None else int(answered(sendings[0]))
+        only = sendings[0]
+        usage, paid = used(only, target), 1 if only.failure is None else int(answered(only))
     else:
         usage = summed([used(sending, target) for sending in sendings])
         paid = sum([answered(sending) for sending in sendings])

@@ -14,7 +14,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.api import Api, Route
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed
-from gateway.exchange import HeaderLines, both, stream_head, too_large
+from gateway.exchange import both, stream_head, too_large
+from gateway.headers import Head, HeaderLines, joined
+from gateway.keys import Last
 from gateway.outbox import Outbox
 from gateway.turns import at_once, current_task
 from gateway.wire.dialect import Dialect
@@ -41,7 +43,7 @@ class Silent:
 
 SILENT = Silent()
 
-WHOLE = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b"
+WHOLE = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
 """What the head of every whole answer begins with: as ``whole_head`` has it for ASGI."""
 
 
@@ -52,9 +54,9 @@ class DirectExchange:
         "_chunked",
         "_head",
         "_protocol",
-        "_task",
         "_transport",
         "_waiting",
+        "_watching",
         "arrived",
         "authorization",
         "cache_control",
@@ -65,11 +67,13 @@ class DirectExchange:
         "id",
         "keep_alive",
         "lamini",
+        "last",
         "left",
         "parts",
         "response_complete",
         "started",
         "status",
+        "task",
         "team",
         "timeout",
     )
@@ -81,53 +85,60 @@ class DirectExchange:
         self._protocol = protocol
         self._chunked = chunked  # HTTP/1.0 has no chunks: there the end of the connection ends a stream
         self._transport = protocol.transport
-        self._task: asyncio.Task[Any] | None = None
+        self.last: Last | None = protocol.last
+        self.task: asyncio.Task[Any] | None = None
+        """Who answers, where that is known."""
         self._waiting: asyncio.Future[None] | None = None
-        self._head: HeaderLines = []
+        self._head: Head = b""
         self.id = self.team = ""
         self.status, self.first, self.arrived = 0, 0.0, 0.0
         self.parts: list[bytes] = []
         self.keep_alive = keep_alive
-        self.lamini = self.left = self.started = self.disconnected = self.response_complete = False
+        self._watching = self.lamini = self.left = self.started = self.disconnected = self.response_complete = False
         self.dialect: Dialect | None = None
         self.authorization: bytes | None = None
         self.content_type: bytes | None = None
         self.cache_control: bytes | None = None
         self.timeout: bytes | None = None
 
-    async def read(self, limit: int) -> bytes:
+    def at_hand(self, limit: int) -> bytes:
         parts = self.parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         if len(body) > limit:
             raise too_large(limit)
         return body
 
-    def cancel_when_left(self, task: asyncio.Task[Any]) -> None:
+    async def read(self, limit: int) -> bytes:
+        return self.at_hand(limit)
+
+    def cancel_when_left(self) -> None:
+        task = self.task
+        if task is None:
+            task = self.task = current_task()
         if self.left:
             task.cancel()
-        self._task = task
+        self._watching = True
 
     def stop_watching(self) -> None:
-        self._task = None
+        self._watching = False
 
-    async def answer(self, status: int, headers: HeaderLines, body: bytes) -> None:
+    def answer(self, status: int, headers: Head, body: bytes) -> None:
         self.started = True
         self.status = status
-        lines = [STATUS_LINE[status] + WHOLE % (len(body), self.id.encode())]
-        lines += map(b": ".join, headers)
+        whole = WHOLE % (len(body), self.id.encode())
         if self.keep_alive:
-            lines += (b"", body)
-            self._protocol.outbox.send(self._transport, b"\r\n".join(lines))
+            data = b"".join((STATUS_LINE[status], whole, headers, b"\r\n", body))
+            self._protocol.outbox.send(self._transport, data)
         else:
-            lines += (b"connection: close", b"", body)
+            data = b"".join((STATUS_LINE[status], whole, headers, b"connection: close\r\n\r\n", body))
             self._protocol.outbox.flush()
-            self._transport.write(b"\r\n".join(lines))  # at once, since it will be closed
+            self._transport.write(data)  # at once, since it will be closed
         self._complete()
 
-    def open(self, headers: HeaderLines) -> None:
-        self._head = stream_head(self.id, headers)
+    def open(self, headers: Head) -> None:
+        self._head = joined(stream_head(self.id, [])) + headers
         if self._chunked:
-            self._head.append((b"transfer-encoding", b"chunked"))
+            self._head += b"transfer-encoding: chunked\r\n"
 
     def write(self, data: bytes) -> asyncio.Future[None] | None:
         if self.left:
@@ -168,19 +179,17 @@ class DirectExchange:
         """The caller has hung up."""
         if not self.response_complete:
             self.left = True
-            if self._task is not None:
-                self._task.cancel()
+            if self._watching and self.task is not None:
+                self.task.cancel()
 
     def _opening(self) -> bytes:
         """The head of a stream."""
-        lines = [*map(b": ".join, self._head)]
-        if not self.keep_alive:
-            lines.append(b"connection: close")
-        return STATUS_LINE[200] + b"\r\n".join(lines) + b"\r\n\r\n"
+        closing = b"" if self.keep_alive else b"connection: close\r\n"
+        return b"".join((STATUS_LINE[200], self._head, closing, b"\r\n"))
 
     def _complete(self) -> None:
         self.response_complete = True
-        self._task = None
+        self._watching = False
         if not self.keep_alive:
             self._transport.close()
         self._protocol.on_response_complete()
@@ -192,6 +201,7 @@ class Protocol(HttpToolsProtocol):
     _exchange: DirectExchange | None = None
     _route: Route | None = None
     outbox: Outbox
+    last: Last
     _api: Api | None = None
     _parts: list[bytes]
     _asked: DirectExchange | None = None  # what is to be answered next
@@ -209,6 +219,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
         self._api = self.app if isinstance(self.app, Api) else None
+        self.last = Last()
         self.outbox = Outbox() if self._api is None else self._api.outbox
         self._since = self.loop.time()
         self._watch = self.loop.call_later(PATIENCE, self._look)
@@ -321,14 +332,15 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._direct = False
-        api, exchange = cast(Api, self._api), cast(DirectExchange, self._exchange)
+        api, exchange, route = self._api, self._exchange, self._route
+        assert api is not None and exchange is not None and route is not None
         doorkeeper = api.doorkeeper
         refusal = doorkeeper.refusal()
         if refusal is not None:
             if self.transport.is_closing():  # one of several requests in one write, behind the last that was answered
                 return
             exchange.keep_alive = exchange.keep_alive and not doorkeeper.stopping
-            at_once(api.turn_away(exchange, cast(Route, self._route), refusal))
+            at_once(api.turn_away(exchange, route, refusal))
             return
         exchange.arrived = doorkeeper.now()
         doorkeeper.waiting += 1
@@ -343,11 +355,14 @@ class Protocol(HttpToolsProtocol):
     async def _answer(self) -> None:
         """Answers one exchange after the other, for as long as the connection lasts: a task for each would cost more
         than most of what is done in it. It says itself when it has nothing to do, so that nobody waits for it."""
-        task = current_task()
+        task, api = current_task(), self._api
+        assert api is not None
         try:
             while (exchange := self._asked) is not None:  # also of a caller who has left meanwhile
                 self._asked = self._idle = None
-                await cast(Api, self._api).answer(exchange, cast(Route, self._route))
+                exchange.task = task
+                assert self._route is not None
+                await api.answer(exchange, self._route)
                 del exchange
                 self.tasks.discard(task)
                 if self._answering is not task or self.transport.is_closing():
@@ -365,24 +380,16 @@ class Protocol(HttpToolsProtocol):
             return False
         modern = self.parser.get_http_version() == "1.1"
         exchange = DirectExchange(self, modern and self.parser.should_keep_alive(), modern)
-        size = -1
-        for name, value in self.headers:
-            if name == b"authorization":
-                exchange.authorization = both(exchange.authorization, value)
-            elif name == b"content-type":
-                exchange.content_type = value
-            elif name == b"content-length":
-                size = int(value)
-            elif name == b"lamini-version":
-                exchange.lamini = True
-            elif name == b"cache-control":
-                exchange.cache_control = both(exchange.cache_control, value)
-            elif name == b"x-gateway-timeout-ms":
-                exchange.timeout = both(exchange.timeout, value)
-            elif name == b"expect":
-                return False
-        if not 0 <= size <= LARGE:
+        heard = dict(self.headers)
+        if len(heard) < len(self.headers):
+            heard = repeated(self.headers)
+        if b"expect" in heard or not 0 <= int(heard.get(b"content-length", -1)) <= LARGE:
             return False
+        exchange.authorization = heard.get(b"authorization")
+        exchange.content_type = heard.get(b"content-type")
+        exchange.cache_control = heard.get(b"cache-control")
+        exchange.timeout = heard.get(b"x-gateway-timeout-ms")
+        exchange.lamini = b"lamini-version" in heard
         self._direct = True
         self._exchange = exchange
         self._parts = exchange.parts
@@ -411,3 +418,15 @@ class Protocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self._in_head = True
         self.data_received(b"".join([*lines, b"\r\n", rest]))
+
+
+JOINED = frozenset({b"authorization", b"cache-control", b"x-gateway-timeout-ms"})
+"""Headers of which nobody chooses one where several came."""
+
+
+def repeated(headers: HeaderLines) -> dict[bytes, bytes]:
+    """Headers of which some came more than once: the last of them, or all together."""
+    heard: dict[bytes, bytes] = {}
+    for name, value in headers:
+        heard[name] = both(heard.get(name), value) if name in JOINED else value
+    return heard

@@ -17,15 +17,17 @@ async def exchanged(result: LegResult, target: Target, asked: Asked, shift: int)
     """One HTTP exchange and the reply in it, always with a usage. Raises a ProviderError."""
     sending = Sending(asked.call) if result.meter is None else result.meter.sending(asked.call)
     try:
-        response = await target.upstream.fetch(asked.request, target.timeouts, sending.reach)
+        request = asked.request or target.adapter.encode(asked.call)
+        response = await target.upstream.fetch(request, target.timeouts, sending.reach)
         reply = target.adapter.decode(asked.call, response)
     except ProviderError as failure:
         sending.failure = failure
         raise
     call, choices = asked.call, reply.choices
     usage = sending.usage = reply.usage or estimate(call, [len(choice.text) for choice in choices])
-    found = placed(choices, call.choices, shift)
-    return reply if found is choices and usage is reply.usage else Reply(found, usage, reply.raw)
+    if len(choices) != 1 or choices[0].index or shift or call.choices != 1:
+        choices = placed(choices, call.choices, shift)
+    return reply if choices is reply.choices and usage is reply.usage else Reply(choices, usage, reply.raw)
 
 
 async def mended(result: LegResult, target: Target, asked: Asked, reply: Reply, shift: int, spare: bool) -> Reply:

@@ -101,20 +101,27 @@ class Router:
 
     def plan(self, request: CompletionRequest, caller: Caller) -> tuple[Plan, Fanout]:
         """A leg for each model in the caller's order, or the error that stops the whole call."""
-        routes = self._resolve(request)
+        names = request.models
+        if len(names) == 1 and (route := self._routes.get(names[0])) is not None and route.targets:  # as most
+            routes = [(names[0], route)]
+        else:
+            routes = self._resolve(request)
         if caller.may is not None:
             for name, route in routes:
                 check_allowed(name, route.name, caller)
+        params = request.params
         prompts = len(request.input.items) if isinstance(request.input, Prompts) else 1
-        n, made = prompts * request.params.n, prompts * max(request.params.n, request.params.best_of or 0)
+        n = made = prompts * params.n
+        if params.best_of is not None:
+            made = prompts * max(params.n, params.best_of)
         if len(routes) * made > self._max_choices:
             raise too_many(len(routes), prompts, made // prompts, self._max_choices)
         keeping = None if request.constraint is None else self._keeping(request.constraint, request)
-        fanout = fanout_of(request, len(routes))
-        call = Call("", request.input, request.params, request.stream, request.fields, request.constraint)
+        fanout = ALL if request.fanout is NO_FANOUT else fanout_of(request, len(routes))
+        call = Call("", request.input, params, request.stream, request.fields, request.constraint)
         if request.stream and keeping is not None and waits(fanout, len(routes)):
             call = whole(call)
-        if len(routes) == 1:  # as most have
+        if len(routes) == 1:
             [(name, route)] = routes
             return (self._leg(name, route, request, call, 0, keeping),), fanout
         legs = [self._leg(name, route, request, call, i * n, keeping) for i, (name, route) in enumerate(routes)]
@@ -122,8 +129,6 @@ class Router:
 
     def _resolve(self, request: CompletionRequest) -> list[tuple[str, Route]]:
         names = request.models or self._default_model()
-        if len(names) == 1 and (route := self._routes.get(names[0])) is not None and route.targets:
-            return [(names[0], route)]
         if request.one_text and names[0] not in self._routes and "," in names[0]:
             names = tuple(name.strip() for name in names[0].split(","))
         if len(names) > self._max_models:
@@ -170,11 +175,18 @@ class Router:
     ) -> Leg:
         if route.defaults:
             call = with_defaults(call, route.defaults)
-        try:
-            return first_expressible(name, call, self._ordered(route), offset, keeping, route)
-        except Rejected as exc:
-            param = request.constrained_by if exc.param in CONSTRAINTS else exc.param
-            raise BadRequest(f"model '{name}': {exc.message}", param=param or exc.param) from exc
+        targets = route.targets if len(route.targets) == 1 else route.order(route.targets, self._steady())
+        refusal: Rejected | None = None
+        for i, target in enumerate(targets):  # the first whose wire has words for the call
+            try:
+                first = requests(target, call, keeping)
+            except Rejected as exc:
+                refusal = refusal or exc
+                continue
+            return Leg(name, call, targets[i:] if i else targets, offset, first, keeping, route.name, route.policy)
+        assert refusal is not None
+        param = request.constrained_by if refusal.param in CONSTRAINTS else refusal.param
+        raise BadRequest(f"model '{name}': {refusal.message}", param=param or refusal.param) from refusal
 
     def _ordered(self, route: Route) -> tuple[Target, ...]:
         return route.targets if len(route.targets) == 1 else route.order(route.targets, self._steady())
@@ -197,21 +209,6 @@ CONSTRAINTS = frozenset(
     | {"regex", "response_format", "structured_outputs"}
 )
 """What adapters call a constraint that their wire has no words for; callers have their own name for it."""
-
-
-def first_expressible(
-    name: str, call: Call, targets: tuple[Target, ...], offset: int, keeping: Keeping | None, route: Route
-) -> Leg:
-    """The leg, beginning with the first target whose wire has words for the call. Raises Rejected if none has."""
-    refusal: Rejected | None = None
-    for i, target in enumerate(targets):
-        try:
-            first = requests(target, call, keeping)
-            return Leg(name, call, targets[i:] if i else targets, offset, first, keeping, route.name, route.policy)
-        except Rejected as exc:
-            refusal = refusal or exc
-    assert refusal is not None
-    raise refusal
 
 
 def too_many(models: int, prompts: int, each: int, most: int) -> BadRequest:
@@ -239,8 +236,6 @@ ALL = Fanout()
 def fanout_of(request: CompletionRequest, legs: int) -> Fanout:
     """How the legs become one answer. A quorum is by default the majority."""
     asked = request.fanout
-    if asked is NO_FANOUT:
-        return ALL
     mode, needed = asked.mode or "all", asked.min_success
     if needed is None:
         needed = legs // 2 + 1 if mode == "quorum" else 1

@@ -20,6 +20,7 @@ from gateway.errors import Unanswered
 from gateway.exchange import Exchange
 from gateway.explain import explained
 from gateway.fanout import ask_all, begun
+from gateway.headers import lines_of
 from gateway.merge import merge, merge_compared, parts_of
 from gateway.paths import HELD
 from gateway.types import Clock, CompletionResponse, Fanout, LegResult, Plan, Shared
@@ -70,7 +71,7 @@ class Stream:
                 self._tell(merged)
         except Unanswered as error:
             if not self._exchange.started:
-                error.headers = explained(results) + self._admitted.told()
+                error.headers = lines_of(explained(results) + self._admitted.told())
                 raise
             last = self._chunks.failed(error)
         finally:

@@ -81,8 +81,9 @@ class Sending(Struct, eq=False):
 class Meter(Protocol):
     """Notes what one leg uses, from before its first request goes out."""
 
-    def begin(self, target: "Target") -> None:
-        """The leg is about to ask this target. Raises Unavailable where that could not be noted."""
+    def begin(self, target: "Target", now: float) -> None:
+        """The leg is about to ask this target, now by the steady clock. Raises Unavailable where that could not be
+        noted."""
 
     def sending(self, call: Call) -> Sending:
         """One more HTTP request to the target at hand."""

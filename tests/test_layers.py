@@ -46,7 +46,7 @@ adapters.embeddings
 gateway
 gateway.census  gateway.errors  gateway.gate  gateway.logs  gateway.memory  gateway.prices  gateway.settings
 gateway.tokens
-gateway.turns  gateway.upstream.types
+gateway.turns  gateway.upstream.types  gateway.headers
 gateway.limits.calendar  gateway.limits.types  gateway.limits.windows  gateway.prices.dollars  gateway.prices.hosts
 gateway.ledger.cost  gateway.ledger.entry  gateway.limits.accounts  gateway.limits.words
 gateway.limits.holds

@@ -107,6 +107,7 @@ class LlamaCpp:
     """The adapter. A server of one model passes over ``model``; one that routes among several reads it."""
 
     modes: tuple[Mode, ...] = ("completion", "chat")
+    plain = False
     takes: frozenset[str] = frozenset({"tokens"})
 
     def __init__(self, host: Host) -> None:

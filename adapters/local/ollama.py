@@ -81,6 +81,7 @@ class Ollama:
     """The adapter."""
 
     modes: tuple[Mode, ...] = ("completion", "chat")
+    plain = False
     takes: frozenset[str] = frozenset()
 
     def __init__(self, host: Host) -> None:

@@ -141,6 +141,7 @@ class Tgi:
     best, but not in a stream and not with a seed, so that is left to the gateway."""
 
     modes: tuple[Mode, ...] = ("completion", "chat")
+    plain = False
     takes: frozenset[str] = frozenset()
 
     def __init__(self, host: Host) -> None:

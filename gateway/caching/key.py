@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from adapters.errors import UNREADABLE
 from adapters.fields import NULL
-from adapters.types import Call, Chat, Constraint, Fields, Input, JsonSchema
+from adapters.types import Call, Chat, Constraint, Fields, Input, JsonSchema, Params
 from gateway.keeping import Keeping
 
 FORM = 1
@@ -53,6 +53,7 @@ def number(text: str) -> Any:
 encode = msgspec.msgpack.Encoder(order="sorted").encode
 decode = msgspec.json.Decoder(float_hook=number).decode
 decode_messages = msgspec.json.Decoder(list[dict[str, Any]], float_hook=number).decode
+to_builtins = msgspec.to_builtins
 plain = msgspec.json.Encoder().encode
 
 
@@ -64,7 +65,7 @@ def digest(team: str, model: str, call: Call, keeping: Keeping | None) -> str:
         team,
         model,
         spoken(call.input),
-        decode(plain(call.params)),
+        numbered(call.params),
         None if call.fields is None else beyond(call.fields),
         None if call.constraint is None else constrained(call.constraint),
         None if keeping is None else (sorted(keeping.free), keeping.rounds, keeping.hint),
@@ -74,6 +75,20 @@ def digest(team: str, model: str, call: Call, keeping: Keeping | None) -> str:
     except OverflowError:  # a whole number of more than 64 bits: then the order of keys counts
         packed = repr(said).encode()
     return sha256(packed).hexdigest()
+
+
+def numbered(params: Params) -> Any:
+    """What is asked of the answer, each number in the one way in which it is written here."""
+    if params.logit_bias is not None:
+        return decode(plain(params))
+    said = to_builtins(params)
+    for name, value in said.items():
+        if type(value) is float:
+            if not -EXACT < value < EXACT:
+                return decode(plain(params))
+            if value.is_integer():
+                said[name] = int(value)
+    return said
 
 
 def spoken(input: Input) -> Any:

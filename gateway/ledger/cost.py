@@ -64,6 +64,8 @@ class RateTable(Struct, frozen=True):
 
     def at(self, moment: int) -> Rates | None:
         """The rates of that moment, in microseconds since 1970; None if nothing held yet, which is not known."""
+        if len(self.changes) == 1 and self.changes[0][0] <= moment:  # as most are
+            return self.changes[0][1]
         for since, rates in reversed(self.changes):
             if since <= moment:
                 return rates
@@ -118,7 +120,10 @@ def dearest(rates: Rates | None, input: int, output: int, calls: int = 1) -> int
         return None
     if not rates.tiers:
         top = at_most(rates, input, output)
-        return None if top is None else min(-(-top // MILLION) + rates.request * calls, MOST)
+        if top is None:
+            return None
+        most = -(-top // MILLION) + rates.request * calls
+        return most if most < MOST else MOST
     most = 0
     for above in (0, *[tier.above + 1 for tier in rates.tiers if tier.above < input]):
         top = at_most(rates.holding(above), input, output)

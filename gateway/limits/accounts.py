@@ -38,10 +38,10 @@ class Used:
 
 
 class Account:
-    """``by_minute``, ``by_time`` (minute or day) and ``warns`` are how it is limited, so that who asks need not look at
-    every limit there is."""
+    """``by_minute``, ``by_time`` (minute or day) and ``warns`` are how it is limited, and ``bounds`` its limits that do
+    not only warn, so that who asks need not look at every limit there is."""
 
-    __slots__ = ("by_minute", "by_time", "day", "limits", "month", "places", "subject", "warns", "window")
+    __slots__ = ("bounds", "by_minute", "by_time", "day", "limits", "month", "places", "subject", "warns", "window")
 
     def __init__(self, subject: Subject, calendar: Calendar) -> None:
         self.subject = subject
@@ -54,6 +54,7 @@ class Account:
     def learn(self, limits: Limits) -> None:
         """Its limits, which are other ones than when it was last asked."""
         self.limits = limits
+        self.bounds = (limits.rpm, limits.tpm, limits.concurrent, limits.usd_month, limits.tpd, limits.usd_day)
         self.by_minute = limits.rpm is not None or limits.tpm is not None
         self.by_time = self.by_minute or limits.tpd is not None
         self.warns = limits.soft_usd_day is not None or limits.soft_usd_month is not None
@@ -88,20 +89,33 @@ class Account:
     def spares(self, requests: int, tokens: int, nano: int) -> bool:
         """Whether so many requests more fit so well that half of everything is left; where that is not so, it must be
         looked at closely how much they may take."""
-        limits, day, month = self.limits, self.day, self.month
-        if self.by_minute:
-            window = self.window
-            if (most := limits.rpm) is not None and window.requests + requests > most:
+        rpm, tpm, concurrent, usd_month, tpd, usd_day = self.bounds
+        if rpm is not None and self.window.requests + requests > rpm:
+            return False
+        if tpm is not None and (self.window.tokens + tokens) * 2 > tpm:
+            return False
+        if concurrent is not None and self.places + requests > concurrent:
+            return False
+        if usd_month is not None:
+            month = self.month
+            if (month.nano + month.reserved_nano + nano) * 2 > usd_month:
                 return False
-            if (most := limits.tpm) is not None and (window.tokens + tokens) * 2 > most:
-                return False
-        if (most := limits.concurrent) is not None and self.places + requests > most:
+        if tpd is None and usd_day is None:
+            return True
+        day = self.day
+        if tpd is not None and (day.tokens + day.reserved_tokens + tokens) * 2 > tpd:
             return False
-        if (most := limits.usd_month) is not None and (month.nano + month.reserved_nano + nano) * 2 > most:
-            return False
-        if (most := limits.tpd) is not None and (day.tokens + day.reserved_tokens + tokens) * 2 > most:
-            return False
-        return (most := limits.usd_day) is None or (day.nano + day.reserved_nano + nano) * 2 <= most
+        return usd_day is None or (day.nano + day.reserved_nano + nano) * 2 <= usd_day
+
+    def hold(self, requests: int, tokens: int, nano: int, now: int) -> "Place":
+        """Reserves it, places and all: where that is."""
+        day, month = self.day, self.month
+        day.there = month.there = True
+        day.reserved_tokens += tokens
+        day.reserved_nano += nano
+        month.reserved_nano += nano
+        self.places += requests
+        return self, self.window.add(now, requests, tokens) if self.by_minute else None, day, month
 
     def take(self, requests: int, tokens: int, nano: int, now: int) -> Bucket | None:
         """Reserves it, all but the places. The bucket is where it counts, if it is limited by the minute."""
@@ -121,6 +135,10 @@ class Account:
             or (self.day.there and self.day.number == calendar.day)
             or (self.month.there and self.month.number == calendar.month)
         )
+
+
+Place = tuple[Account, Bucket | None, Used, Used]
+"""Where a hold counts: the account, the bucket of its window, its day, its month."""
 
 
 class Obstacle(Struct, frozen=True):

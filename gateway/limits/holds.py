@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator
 
-from gateway.limits.accounts import Account, Used
+from gateway.limits.accounts import Account, Place, Used
 from gateway.limits.windows import Bucket
 
 REMEMBERED = 48 * 3600 * 1000
 """Milliseconds that an expired hold may still be settled, and that a use which is told twice is recognised."""
-
-Place = tuple[Account, Bucket | None, Used, Used]
-"""Where a hold counts: the account, the bucket of its window, its day, its month."""
 
 Reserved = tuple[Account, Bucket | None, Used, Used, int, int]
 """A share of a hold: the account, the bucket of its window, its day, its month; tokens and nano-dollars."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from gateway.limits.accounts import Account, Obstacle, obstacles, soft
+from gateway.limits.accounts import Account, Obstacle, Place, obstacles, soft
 from gateway.limits.calendar import calendar_at
-from gateway.limits.holds import Held, Holds, Place, Reserved
+from gateway.limits.holds import Held, Holds, Reserved
 from gateway.limits.types import (
     Ask,
     Claim,
@@ -122,14 +122,13 @@ class LocalLimiter:
         be asked for in full. Takes half as long. ``now`` is the clock's time; the holds do not expire."""
         if now >= self._due:
             self._tend(now)
-        if len(wishes) == 1:
-            [(_, tokens, nano)] = wishes
-        else:
+        requests, day, known = len(wishes), self._calendar.day, self._accounts
+        _, tokens, nano = wishes[0]
+        if requests > 1:
             tokens, nano = sum([wish[1] for wish in wishes]), sum([wish[2] for wish in wishes])
-        requests, day = len(wishes), self._calendar.day
         accounts: list[Account] = []
         for subject, limits in limited:
-            account = self._accounts.get(subject) or self._open(subject)
+            account = known.get(subject) or self._open(subject)
             if account.limits is not limits:
                 account.learn(limits)
             if account.day.number != day:
@@ -139,14 +138,12 @@ class LocalLimiter:
             if account.warns or not account.spares(requests, tokens, nano):
                 return None
             accounts.append(account)
-        places: list[Place] = []
-        for account in accounts:
-            account.places += requests
-            places.append((account, account.take(requests, tokens, nano, now), account.day, account.month))
+        places = [account.hold(requests, tokens, nano, now) for account in accounts]
         kept = self._holds.kept
         for hold, tokens, nano in wishes:
             kept[hold] = (places, tokens, nano)
-        return Granted(now, *self._tightest(accounts, now))
+        tightest, of_tokens = self._tightest(accounts, now)
+        return Granted(now, tightest, of_tokens)
 
     def spent(self, hold: str, tokens: int, nano: int) -> None:
         """What a leg that was let in here came to."""
@@ -154,7 +151,8 @@ class LocalLimiter:
         if held is None:
             self.settled((SettledUse(hold, tokens, nano),))
         else:
-            release(*held, tokens, nano)
+            places, reserved_tokens, reserved_nano = held
+            release(places, reserved_tokens, reserved_nano, tokens, nano)
 
     def settled(self, uses: tuple[SettledUse, ...]) -> None:
         now = self._clock()
@@ -275,7 +273,7 @@ class LocalLimiter:
             if not account.by_time:
                 continue
             limits, window = account.limits, account.window
-            reset = window.until_empty(now) / 1000
+            reset = (window.buckets[-1].last + SPAN - now) / 1000 if window.buckets else 0.0
             if (most := limits.rpm) is not None:
                 left = most - window.requests if most > window.requests else 0
                 if (share := left / (most or 1)) < least_requests:
@@ -343,8 +341,9 @@ def release(places: list[Place], tokens: int, nano: int, used_tokens: int, used_
         day.nano += used_nano
         month.reserved_nano -= nano
         month.nano += used_nano
-        if bucket is not None and used_tokens != tokens:
-            bucket.change(used_tokens - tokens)
+        if bucket is not None and used_tokens != tokens and (window := bucket.window) is not None:
+            bucket.tokens += used_tokens - tokens
+            window.tokens += used_tokens - tokens
 
 
 def release_each(shares: list[Reserved], used_tokens: int, used_nano: int) -> None:

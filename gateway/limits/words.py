@@ -6,9 +6,8 @@ Names and forms of ``x-ratelimit-*``: https://platform.openai.com/docs/guides/ra
 import math
 
 from gateway.errors import Exhausted, GatewayError, OverLimit
+from gateway.headers import Head, lines_of
 from gateway.limits.types import NANO, Granted, Kind, Refused, Standing, Subject
-
-HeaderLines = list[tuple[bytes, bytes]]
 
 UNITS: dict[Kind, str] = {
     "requests/min": "requests per minute",
@@ -18,38 +17,28 @@ UNITS: dict[Kind, str] = {
     "USD/day": "per day",
     "USD/month": "per month",
 }
+REQUESTS = b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %d\r\nx-ratelimit-reset-requests: %b\r\n"
+TOKENS = b"x-ratelimit-limit-tokens: %d\r\nx-ratelimit-remaining-tokens: %d\r\nx-ratelimit-reset-tokens: %b\r\n"
 NEXT: dict[Kind, str] = {"USD/day": "tomorrow", "tokens/day": "tomorrow", "USD/month": "next month"}
 
 
-def told(verdict: Granted | Refused) -> HeaderLines:
+def told(verdict: Granted | Refused) -> Head:
     """The limits that bind, and soft budgets that are passed."""
-    lines: HeaderLines = []
-    if verdict.requests is not None:
-        lines += standing(REQUESTS, verdict.requests)
-    if verdict.tokens is not None:
-        lines += standing(TOKENS, verdict.tokens)
+    head, requests, tokens = b"", verdict.requests, verdict.tokens
+    if requests is not None:
+        reset = b"1m0s" if requests.reset == 60 else duration(requests.reset)
+        head = REQUESTS % (requests.limit, requests.remaining, reset)
+    if tokens is not None:
+        reset = b"1m0s" if tokens.reset == 60 else duration(tokens.reset)
+        head += TOKENS % (tokens.limit, tokens.remaining, reset)
     if isinstance(verdict, Granted) and verdict.soft:
         passed = "; ".join(
             [f"{name(soft.subject)} has passed {amount(soft.kind, soft.limit)}" for soft in verdict.soft]
         )
-        lines.append((b"x-gateway-budget-warning", passed.encode("ascii", "replace")))
+        head += b"x-gateway-budget-warning: %b\r\n" % passed.encode("ascii", "replace")
     if verdict.degraded:
-        lines.append((b"x-gateway-degraded", b"limits"))
-    return lines
-
-
-Names = tuple[bytes, bytes, bytes]
-REQUESTS: Names = (b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests")
-TOKENS: Names = (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens")
-
-
-def standing(names: Names, state: Standing) -> HeaderLines:
-    limit, remaining, reset = names
-    return [
-        (limit, b"%d" % state.limit),
-        (remaining, b"%d" % state.remaining),
-        (reset, b"1m0s" if state.reset == 60 else duration(state.reset)),
-    ]
+        head += b"x-gateway-degraded: limits\r\n"
+    return head
 
 
 def duration(seconds: float) -> bytes:
@@ -80,7 +69,7 @@ def refusal(verdict: Refused, wish: str) -> GatewayError:
         error.kind = "tokens" if state.kind.startswith("tokens") else "requests"
         error.retry_after = verdict.wait
         error.final = verdict.wait is None
-    error.headers = [*told(verdict), (b"x-ratelimit-scope", state.subject.scope.encode()), limit_line(state)]
+    error.headers = [*lines_of(told(verdict)), (b"x-ratelimit-scope", state.subject.scope.encode()), limit_line(state)]
     if verdict.wait is not None:
         error.headers.append((b"retry-after-ms", b"%d" % math.ceil(verdict.wait * 1000)))
     return error

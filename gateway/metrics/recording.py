@@ -58,12 +58,15 @@ class Asking(Struct, eq=False):
 
 
 class OfRoute(Struct, frozen=True, eq=False):
-    """Places of what is told of each request."""
+    """Places of what is told of each request. Those of sums are in the histograms of which they are."""
 
     count: int
     seconds: int
+    seconds_sum: int
     server: int
+    server_sum: int
     overhead: int
+    overhead_sum: int
 
 
 class OfLeg(Struct, frozen=True, eq=False):
@@ -75,9 +78,12 @@ class OfLeg(Struct, frozen=True, eq=False):
     output: int
     rare: Labels
     seconds: int
+    seconds_sum: int
     first_token: int
     asked: int
+    asked_sum: int
     answered: int
+    answered_sum: int
 
 
 class Recording:
@@ -120,12 +126,12 @@ class Recording:
         values[of.count] += 1
         bucket = bisect_left(SECONDS, took)
         values[of.seconds + bucket] += 1
-        values[of.seconds + SECONDS_SUM] += took
+        values[of.seconds_sum] += took
         values[of.server + bucket] += 1
-        values[of.server + SECONDS_SUM] += took
+        values[of.server_sum] += took
         ours = took - (asking.last - asking.first) if asking.last else took
         values[of.overhead + bisect_left(OVERHEAD_SECONDS, ours)] += 1
-        values[of.overhead + OVERHEAD_SUM] += ours
+        values[of.overhead_sum] += ours
         if first_byte:
             until = first_byte - asking.began
             place = self._figures.place(table.FIRST_BYTE_SECONDS, (asking.route,))
@@ -178,19 +184,20 @@ class Recording:
             values[of.input] += input
             values[of.output] += output
             values[of.asked + bisect_left(TOKENS, input)] += 1
-            values[of.asked + TOKENS_SUM] += input
+            values[of.asked_sum] += input
             values[of.answered + bisect_left(TOKENS, output)] += 1
-            values[of.answered + TOKENS_SUM] += output
+            values[of.answered_sum] += output
             took = entry.duration / 1000
             values[of.seconds + bisect_left(SECONDS, took)] += 1
-            values[of.seconds + SECONDS_SUM] += took
-            if entry.cost is not None:
-                values[of.cost] += entry.cost
+            values[of.seconds_sum] += took
+            cost = entry.cost
+            if cost is not None:
+                values[of.cost] += cost
             if entry.first_token is not None:
                 until = entry.first_token / 1000
                 values[of.first_token + bisect_left(FIRST_SECONDS, until)] += 1
                 values[of.first_token + FIRST_SUM] += until
-            if entry.estimated or entry.cost is None or entry.cached or entry.cache_write or entry.reasoning:
+            if entry.estimated or cost is None or entry.cached or entry.cache_write or entry.reasoning:
                 self._rare(entry, of.rare)
 
     def waited(self, request: str, began: float) -> None:
@@ -324,11 +331,16 @@ class Recording:
     def _place_route(self, key: tuple[str, int, str, str], operation: str) -> OfRoute:
         route, status, team, code = key
         place = self._figures.place
+        seconds, server = place(table.REQUEST_SECONDS, (route,)), place(table.SERVER_SECONDS, (operation, SERVER, code))
+        overhead = place(table.OVERHEAD, (route,))
         found = OfRoute(
             place(table.REQUESTS, (route, str(status or LEFT), team)),
-            place(table.REQUEST_SECONDS, (route,)),
-            place(table.SERVER_SECONDS, (operation, SERVER, code)),
-            place(table.OVERHEAD, (route,)),
+            seconds,
+            seconds + SECONDS_SUM,
+            server,
+            server + SECONDS_SUM,
+            overhead,
+            overhead + OVERHEAD_SUM,
         )
         if len(self._of_route) < READY:
             self._of_route[key] = found
@@ -337,16 +349,21 @@ class Recording:
     def _place_leg(self, key: tuple[str, str, str, str, str]) -> OfLeg:
         team, model, target, outcome, operation = key
         place, client = self._figures.place, (operation, *target.split("/", 1))
+        seconds = place(table.OPERATION_SECONDS, (*client, "" if outcome == "ok" else outcome))
+        asked, answered = place(table.TOKEN_USAGE, (*client, "input")), place(table.TOKEN_USAGE, (*client, "output"))
         found = OfLeg(
             place(table.LEGS, (model, target, outcome)),
             place(table.COST, (team, model)),
             place(table.TOKENS_USED, (team, model, "input")),
             place(table.TOKENS_USED, (team, model, "output")),
             (team, model),
-            place(table.OPERATION_SECONDS, (*client, "" if outcome == "ok" else outcome)),
+            seconds,
+            seconds + SECONDS_SUM,
             place(table.FIRST_TOKEN_SECONDS, client),
-            place(table.TOKEN_USAGE, (*client, "input")),
-            place(table.TOKEN_USAGE, (*client, "output")),
+            asked,
+            asked + TOKENS_SUM,
+            answered,
+            answered + TOKENS_SUM,
         )
         if len(self._of_leg) < READY:
             self._of_leg[key] = found

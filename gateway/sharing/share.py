@@ -52,9 +52,17 @@ class Share(Struct, eq=False):
     async def answer(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
         """Leaves the answer, or why there is none, in ``result``. What was used is noted, however it ends."""
         try:
-            kept = await self._kept(clock)
-            if kept is not None:
-                await from_cache(result, kept, clock, emit)
+            looked = self.looked
+            kept = usable(looked, self, clock) if isinstance(looked, bytes) else await self._kept(clock)
+            if kept is not None and emit is None:
+                note_hit(result, kept, clock)
+                outcome = whole(kept)
+                if self.leg.keeping is not None:
+                    result.kept = {choice.index: choice for choice in outcome.choices}
+                close(result, outcome, clock)
+            elif kept is not None and emit is not None:
+                note_hit(result, kept, clock)
+                close(result, await replayed(result, kept, emit), clock)
             elif self.directives.only_if_cached:
                 close(result, NotCached("no answer to this call is kept (Cache-Control: only-if-cached)"), clock)
             else:
@@ -66,7 +74,7 @@ class Share(Struct, eq=False):
                 self.leg.policy.notice.cache(self.leg.name, result.cache)
 
     async def _kept(self, clock: Clock) -> Kept | None:
-        """What is kept, if it may be used."""
+        """What is kept, if it may be used: of what the cache will tell, or has not been asked for yet."""
         value = self.flights.look_again(self) if self.looked is None else self.looked
         if value is None:
             return None
@@ -143,21 +151,18 @@ def kept_of(flown: LegResult, reply: Reply, heard: list[Batch], at: float) -> Ke
     return Kept(name, at, reply.choices, reply.usage, reply.raw, flown.path, told)
 
 
-async def from_cache(result: LegResult, kept: Kept, clock: Clock, emit: Emit | None) -> None:
-    """Answers with what is kept; a stream of it comes in the pieces in which it came first."""
+def note_hit(result: LegResult, kept: Kept, clock: Clock) -> None:
     result.cache, result.age = "hit", max(0, int(clock.wall() - kept.at))
     result.served, result.path = kept.target, kept.path
     if result.meter is not None:
         result.meter.hit(kept.target, 0.0)
-    if emit is None:
-        outcome = whole(kept)
-        if result.leg.keeping is not None:
-            result.kept = {choice.index: choice for choice in outcome.choices}
-    else:
-        outcome = Reply(kept.choices, kept.usage, kept.raw)
-        for shift, deltas in batches(kept, result.leg.call.fields is not None):
-            note_told(result, shift, deltas)
-            ready = emit(result, deltas, shift)
-            if ready is not None:
-                await ready
-    close(result, outcome, clock)
+
+
+async def replayed(result: LegResult, kept: Kept, emit: Emit) -> Reply:
+    """Tells what is kept in the pieces in which it came first."""
+    for shift, deltas in batches(kept, result.leg.call.fields is not None):
+        note_told(result, shift, deltas)
+        ready = emit(result, deltas, shift)
+        if ready is not None:
+            await ready
+    return Reply(kept.choices, kept.usage, kept.raw)

@@ -76,9 +76,10 @@ class Sharing:
             return Share(self, team, leg, "", directives, NOTHING) if directives.only_if_cached else None
         if leg.keeping is not None and leg.call.params.echo:
             return None  # what is held to the constraint is then a part of what is told
-        share = Share(self, team, leg, digest(team, leg.name, leg.call, leg.keeping), directives, None, held)
-        if looks(directives) and self._joinable(share) is None:
-            share.looked = self._store.look(team, leg.name, share.digest)
+        asked = digest(team, leg.name, leg.call, leg.keeping)
+        share = Share(self, team, leg, asked, directives, None, held)
+        if not directives.no_cache and ((team, asked) not in self._flights or self._joinable(share) is None):
+            share.looked = self._store.look(team, leg.name, asked)
         return share
 
     def look_again(self, share: Share) -> bytes | None | Awaitable[bytes | None]:

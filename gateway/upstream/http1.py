@@ -48,36 +48,13 @@ class LeanClient:
         self._prepared: dict[Endpoint, Prepared] = {}
         self._pools: WeakValueDictionary[Origin, Pool] = WeakValueDictionary()  # held by endpoints and connections
 
-    def fetch(
-        self, request: HttpRequest, timeouts: Timeouts, reach: Reach | None = None
-    ) -> Coroutine[Any, Any, HttpResponse]:
-        """The whole answer, whatever its status. Raises ValueError for an endpoint that cannot be asked."""
-        return self._exchange(request, timeouts, None, reach)
-
-    def stream(
-        self, request: HttpRequest, timeouts: Timeouts, feed: Feed, reach: Reach | None = None
-    ) -> Coroutine[Any, Any, HttpResponse]:
-        """Pushes a 200's body into ``feed``, from inside the event loop's read callback."""
-        return self._exchange(request, timeouts, feed, reach)
-
-    async def forget(self, url: str) -> None:
-        """Closes the connections to an address, and drops what was prepared for it."""
-        pool = self._pools.pop(place(url).origin, None)
-        if pool is not None:
-            self._prepared = {endpoint: known for endpoint, known in self._prepared.items() if known.pool is not pool}
-            await pool.close()
-
-    async def close(self) -> None:
-        """Closes every connection; what is under way, or asked from now on, fails."""
-        self._closed = True
-        for pool in list(self._pools.values()):
-            await pool.close()
-        self._prepared.clear()
-
-    async def _exchange(
-        self, request: HttpRequest, timeouts: Timeouts, feed: Feed | None, reach: Reach | None
+    async def fetch(
+        self, request: HttpRequest, timeouts: Timeouts, reach: Reach | None = None, feed: Feed | None = None
     ) -> HttpResponse:
-        prepared = self._prepared.get(request.endpoint) or self._prepare(request.endpoint)
+        """The whole answer, whatever its status; with ``feed`` see ``stream``. Raises ValueError for an endpoint that
+        cannot be asked."""
+        endpoint = request.endpoint
+        prepared = self._prepared.get(endpoint) or self._prepare(endpoint)
         began = now = prepared.time()
         connection = prepared.pool.take(now)
         if connection is None:
@@ -96,13 +73,33 @@ class LeanClient:
             timeouts,
             began,
             now,
-            request.endpoint.keep_alive,
+            endpoint.keep_alive,
         )
         try:
             return await answer
         except BaseException:
             connection.drop(answer)
             raise
+
+    def stream(
+        self, request: HttpRequest, timeouts: Timeouts, feed: Feed, reach: Reach | None = None
+    ) -> Coroutine[Any, Any, HttpResponse]:
+        """Pushes a 200's body into ``feed``, from inside the event loop's read callback."""
+        return self.fetch(request, timeouts, reach, feed)
+
+    async def forget(self, url: str) -> None:
+        """Closes the connections to an address, and drops what was prepared for it."""
+        pool = self._pools.pop(place(url).origin, None)
+        if pool is not None:
+            self._prepared = {endpoint: known for endpoint, known in self._prepared.items() if known.pool is not pool}
+            await pool.close()
+
+    async def close(self) -> None:
+        """Closes every connection; what is under way, or asked from now on, fails."""
+        self._closed = True
+        for pool in list(self._pools.values()):
+            await pool.close()
+        self._prepared.clear()
 
     async def _connection(self, pool: Pool, began: float, timeouts: Timeouts) -> Connection:
         """Waits for a free one, or opens one: both within the time allowed for connecting."""

@@ -143,7 +143,10 @@ read = wire.read_leniently
 def decode(body: wire.Body) -> CompletionRequest:
     """The request, or BadRequest naming the field that is wrong."""
     found = body.fields
-    asked: RequestBody = wire.convert(decode_body, body.data, found, EXPECTED)
+    try:
+        asked = decode_body(body.data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        asked = wire.convert(decode_body, body.data, found, EXPECTED)  # says what is wrong
     if len(found) > len(KNOWN) or not KNOWN.issuperset(found):
         refuse_constraints(found)
     if asked.fanout is not None:
@@ -213,22 +216,19 @@ def not_here(name: str) -> BadRequest:
 
 def encode(request: CompletionRequest, response: CompletionResponse) -> bytes:
     """The merged answer."""
-    usage = usage_body(response.usage, response.elapsed_ms)
-    choices = list(map(choice_body, response.parts))
+    used, choices = response.usage, list(map(choice_body, response.parts))
+    usage = UsageBody(used.input, used.output, used.input + used.output, response.elapsed_ms)
     created, failed = rfc3339(response.created), response.parts[0].failed or UNSET
     return to_json(ResponseBody(response.id, "text_completion", created, choices, usage, failed))
 
 
 def choice_body(part: Part) -> ChoiceBody:
-    usage = usage_body(part.usage, part.elapsed_ms)
+    used = part.usage
+    usage = UsageBody(used.input, used.output, used.input + used.output, part.elapsed_ms)
     if part.error is None:
         finish, shares = FINISH.get(part.finish, "stop"), UNSET if part.agreement is None else part.agreement
         return ChoiceBody(part.text, part.created, part.model, finish, usage, UNSET, shares)
     return ChoiceBody(part.text, part.created, part.model, ended_by(part.error), usage, failure_body(part.error))
-
-
-def usage_body(usage: Usage, elapsed_ms: int) -> UsageBody:
-    return UsageBody(usage.input, usage.output, usage.input + usage.output, elapsed_ms)
 
 
 def ended_by(error: ProviderError) -> str:
@@ -291,7 +291,8 @@ class ThiggleChunks:
 
     def usage(self, usage: Usage, elapsed_ms: int) -> bytes:
         """The sum, and the end of the stream."""
-        return self._head + b'],"usage":' + to_json(usage_body(usage, elapsed_ms)) + b"}\n\ndata: [DONE]\n\n"
+        total = UsageBody(usage.input, usage.output, usage.input + usage.output, elapsed_ms)
+        return self._head + b'],"usage":' + to_json(total) + b"}\n\ndata: [DONE]\n\n"
 
     def failed(self, error: GatewayError) -> bytes:
         """The whole call has failed after its first byte."""

@@ -2,8 +2,11 @@
 
 import pytest
 
+from adapters.chat import said_by_user
 from adapters.errors import Garbled, Rejected
 from adapters.llama import Llama
+from adapters.local.vllm import Vllm
+from adapters.longtail import LongTail
 from adapters.openai import OpenAI
 from adapters.types import Call, Host, HttpResponse, Params
 
@@ -85,3 +88,14 @@ def test_usage_under_a_damaged_name_is_not_overlooked(rich: bool) -> None:
         adapter.decode(call, HttpResponse(200, [], DAMAGED))
     with pytest.raises(Garbled):
         adapter.decoder(call).feed(b"data: " + DAMAGED + b"\n\n")
+
+
+def test_who_says_every_plain_call_refuses_none() -> None:
+    host = Host(base_url="http://host/v1")
+    every = [OpenAI(host), Llama(host), LongTail(host)]
+    assert all(adapter.plain for adapter in every) and not Vllm(host).plain
+    few = Params(max_tokens=1, temperature=2.0, top_p=0.5, stop=("a",) * 16, seed=-1, frequency_penalty=-2.0)
+    for adapter in every:
+        for said in ("hi", said_by_user("hi")):
+            for params in (Params(), few):
+                assert adapter.encode(Call("m", said, params, stream=True)).body

@@ -18,6 +18,7 @@ from gateway.counting import LocalCounting
 from gateway.directory import Defaults, Directory
 from gateway.errors import Exhausted, OverLimit, Unrecorded
 from gateway.estimates import Estimator
+from gateway.headers import lines_of
 from gateway.keeping import Keeping
 from gateway.ledger.cost import Rates, RateTable
 from gateway.limits.local import LocalLimiter
@@ -139,7 +140,7 @@ def read_of(leg: Leg) -> int:
 
 def done(meter: Any, leg: Leg, usage: Usage) -> None:
     """The leg is asked, and answers."""
-    meter.begin(leg.targets[0])
+    meter.begin(leg.targets[0], 1.0)
     sending = meter.sending(leg.first[0].call)
     sending.reach()
     sending.usage = usage
@@ -162,13 +163,13 @@ async def test_prompt_and_longest_answer_are_reserved_and_the_rest_given_back() 
     assert gate.count("team", "red") == (0, 0)
     [count] = gate.limiter.counted((Subject("team", "red"),))
     assert (count.used.tokens_day, count.used.nano_month) == (7, 3 + 8)
-    assert dict(admitted.told())[b"x-gateway-cost-usd"] == b"0.000000011"
+    assert dict(lines_of(admitted.told()))[b"x-gateway-cost-usd"] == b"0.000000011"
 
 
 async def test_nobody_is_asked_where_nothing_is_limited() -> None:
     gate, asked = Gate({"team/blue": Limits(rpm=1)}), leg(max_tokens=5)
     admitted = await gate.admit(asked)
-    assert (gate.counting.asks, admitted.headers, admitted.meters[0].held) == ([], [], False)
+    assert (gate.counting.asks, admitted.headers, admitted.meters[0].held) == ([], b"", False)
 
 
 async def test_the_dearest_target_counts_and_the_others_may_have_read_in_vain() -> None:
@@ -464,10 +465,10 @@ async def test_a_soft_budget_is_always_looked_at_closely() -> None:
     gate = Gate({"team/red": Limits(usd_day=10**9, soft_usd_day=100)}, closely=False)
     asked = leg(max_tokens=200)
     admitted = await gate.admit(asked)
-    assert admitted.headers == []
+    assert admitted.headers == b""
     done(admitted.meters[0], asked, Usage(3, 200))
     admitted = await gate.admit(asked)
-    assert dict(admitted.headers)[b"x-gateway-budget-warning"] == b"team 'red' has passed $0.0000001 per day"
+    assert dict(lines_of(admitted.headers))[b"x-gateway-budget-warning"] == b"team 'red' has passed $0.0000001 per day"
 
 
 # ------------------------------------------------------------------ what stands in the way

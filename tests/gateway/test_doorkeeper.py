@@ -130,8 +130,8 @@ class Caller:
         self.task: asyncio.Task[Any] | None = None
         self.timeout = timeout
 
-    def cancel_when_left(self, task: asyncio.Task[Any]) -> None:
-        self.task = task
+    def cancel_when_left(self) -> None:
+        self.task = asyncio.current_task()
 
     def stop_watching(self) -> None:
         self.task = None

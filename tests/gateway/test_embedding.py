@@ -188,7 +188,7 @@ def measured(
 
 async def attempted(target: Target, request: EmbeddingRequest, book: Notebook | None = None) -> Vectors:
     made = asking(target, request.call)
-    return await attempt(made, measured(request, made, book=book))
+    return await attempt(made, measured(request, made, book=book), 1.0)
 
 
 async def tried(

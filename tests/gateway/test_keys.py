@@ -6,7 +6,7 @@ import pytest
 
 from gateway.directory import Defaults, Directory
 from gateway.errors import Unauthenticated
-from gateway.keys import Admins, Keys
+from gateway.keys import Admins, Keys, Last
 from gateway.store.sql.rows import AdminRow, SecretRow, TeamRow
 from gateway.types import Caller
 
@@ -71,6 +71,38 @@ def test_nobody_comes_in_without_a_key(keys: Keys, header: bytes | None) -> None
 def test_a_key_has_its_time(keys: Keys) -> None:
     with pytest.raises(Unauthenticated, match="has expired, or was replaced"):
         keys.caller(b"Bearer " + OLD)
+
+
+def test_a_connections_last_key_is_known_without_a_look(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = Last()
+    caller = keys.caller(b"Bearer " + KEY, last)
+    monkeypatch.setattr("gateway.keys.sha256", None)
+    assert caller is not None and keys.caller(b"Bearer " + KEY, last) is caller
+
+
+def test_another_key_on_the_same_connection_is_looked_at(keys: Keys) -> None:
+    last = Last()
+    assert keys.caller(b"Bearer " + KEY, last) is not None
+    for header in (b"Bearer " + KEY + b"x", b"Bearer " + DEAD, b"", b"Bearer " + KEY[:-1]):
+        with pytest.raises(Unauthenticated):
+            keys.caller(header, last)
+    assert keys.caller(b"Bearer " + KEY, last) is not None
+
+
+def test_a_connections_last_key_is_good_no_longer_than_any(directory: Directory) -> None:
+    now, last = NOW - 1, Last()
+    keys = Keys(directory, lambda: now)
+    assert keys.caller(b"Bearer " + OLD, last) is not None and keys.caller(b"Bearer " + OLD, last) is not None
+    now = NOW
+    with pytest.raises(Unauthenticated):
+        keys.caller(b"Bearer " + OLD, last)
+    assert keys.caller(b"Bearer " + KEY, last) is not None
+    directory.change([], [SecretRow(digest(KEY), "k", "red", None, True, None)], [], [])
+    with pytest.raises(Unauthenticated):
+        keys.caller(b"Bearer " + KEY, last)
+    directory.change([TeamRow("red", True, None)], [SecretRow(digest(KEY), "k", "red", None, False, None)], [], [])
+    with pytest.raises(Unauthenticated):
+        keys.caller(b"Bearer " + KEY, last)
 
 
 def test_an_admin_key_asks_no_model_and_a_teams_key_opens_no_admin_plane(directory: Directory, keys: Keys) -> None:

@@ -474,7 +474,7 @@ async def test_a_guess_is_that_of_the_first_request_alone() -> None:
     notebook, estimator = book(), Learning()
     made = leg(priced(Playing(a=says("x")), "a", estimator=estimator))
     meter = notebook.meter(guess=estimator.before(made.first[0].call))
-    meter.begin(made.targets[0])
+    meter.begin(made.targets[0], 1.0)
     first, second = meter.sending(made.first[0].call), meter.sending(made.first[0].call)
     assert first.guess is not None and second.guess is None
 

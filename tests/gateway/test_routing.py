@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.types import Chat, Params
+from adapters.types import Asked, Chat, Params
 from gateway.constraints import Checker
 from gateway.errors import GatewayError
 from gateway.resilience.strategies import Order, weighted
 from gateway.routing import Route, Router, as_written
-from gateway.types import Caller, CompletionRequest, Fanout, FanoutBody, Plan, Target
+from gateway.types import Caller, CompletionRequest, Fanout, FanoutBody, Leg, Plan, Target
 from tests.gateway.playing import Playing, target
 
 UP = Playing()
@@ -47,7 +47,13 @@ def ask(*models: str, **more: Any) -> CompletionRequest:
 
 
 def body(plan: Plan, leg: int = 0) -> Any:
-    return msgspec.json.decode(plan[leg].first[0].request.body)
+    return said(plan[leg], plan[leg].first[0])
+
+
+def said(leg: Leg, asked: Asked) -> Any:
+    """What is sent, also where it is said only then."""
+    request = asked.request or leg.targets[0].adapter.encode(asked.call)
+    return msgspec.json.decode(request.body)
 
 
 def test_choices_have_their_places_before_anything_is_asked() -> None:
@@ -176,7 +182,7 @@ def test_later_parts_of_a_seeded_call_have_seeds_of_their_own() -> None:
         "legal_name": bool, "repair_rounds": 2,
     }  # fmt: skip
     plan, _ = Router({"one": single}, {}, **options).plan(ask("one", params=Params(n=3, seed=40)), TEAM)
-    assert [msgspec.json.decode(asked.request.body)["seed"] for asked in plan[0].first] == [40, 41, 42]
+    assert [said(plan[0], asked)["seed"] for asked in plan[0].first] == [40, 41, 42]
 
 
 def test_a_target_shows_no_secret() -> None:

@@ -64,18 +64,19 @@ class Reader:
             data = segment.map[at:end]
         else:
             data = await asyncio.to_thread(segment.read, at, end)  # it may no longer be in memory
-        view, place, size = memoryview(data), 0, len(data)
-        decode, head, turn = self._decode, HEAD.unpack_from, 0
-        while place + 8 <= size and len(entries) < most:
-            word, _ = head(data, place)
-            begin, after = place + 8, place + 8 + (word & LENGTH)
-            if after > size:
-                break  # the piece ends within it
-            if word & KIND == ENDED:
-                entries += decode(view[begin:after]).entries
-            place = after
-            turn += 1
-            if turn == AT_ONCE:
-                turn = 0
-                await asyncio.sleep(0)
-        return at + place
+        view, place = memoryview(data), 0
+        last = len(data) - 8
+        decode, head = self._decode, HEAD.unpack_from
+        while True:
+            for _ in range(AT_ONCE):
+                if place > last or len(entries) >= most:
+                    return at + place
+                word = head(data, place)[0]
+                begin = place + 8
+                after = begin + (word & LENGTH)
+                if after > len(data):
+                    return at + place  # the piece ends within it
+                if word & KIND == ENDED:
+                    entries += decode(view[begin:after]).entries
+                place = after
+            await asyncio.sleep(0)
