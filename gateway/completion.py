@@ -15,7 +15,7 @@ from gateway.fanout import ask_all, begun, within
 from gateway.keys import Keys
 from gateway.merge import merge, merge_compared
 from gateway.routing import Router
-from gateway.sharing.sharing import Shares, Sharing
+from gateway.sharing.sharing import Shares, Sharing, leave
 from gateway.streaming import Stream
 from gateway.turns import current_task
 from gateway.types import Caller, Clock, CompletionRequest, CompletionResponse, Fanout, LegResult, Plan
@@ -61,7 +61,11 @@ class Completion:
             fanout = within(fanout, patience(exchange.timeout))
         exchange.cancel_when_left(current_task())
         shares = self._sharing.shares(caller.team, plan, exchange.cache_control, router)
-        admitted = await self._admission.admit(caller, request.user, plan, exchange.id)
+        try:
+            admitted = await self._admission.admit(caller, request.user, plan, exchange.id)
+        except BaseException:
+            leave(shares)
+            raise
         if request.stream:
             await self._stream(exchange, dialect, request, plan, fanout, began, admitted, shares)
         else:
