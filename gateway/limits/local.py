@@ -16,6 +16,7 @@ from gateway.limits.types import (
     SettledUse,
     Standing,
     Subject,
+    TooClose,
     Verdict,
 )
 from gateway.limits.windows import SPAN, Bucket
@@ -48,7 +49,7 @@ class LocalLimiter:
     # ------------------------------------------------------------------ without waiting
 
     def admit(self, ask: Ask, ttl: float) -> Verdict:
-        """``ttl`` is in seconds."""
+        """``ttl`` is in seconds. Raises TooClose."""
         now = self._clock()
         if now >= self._due:
             self._tend(now)
@@ -64,8 +65,11 @@ class LocalLimiter:
             if account.by_minute:
                 account.window.forget(now)
             accounts.append(account)
-            fit = fit and account.fits(claim)
+            fits = account.fits(claim) if not ask.rough else account.spares(claim.requests, claim.tokens, claim.nano)
+            fit = fit and fits
         if not fit:
+            if ask.rough:
+                raise TooClose
             return self._refused(claims, accounts, now)
         self._enter(ask, accounts, now, ttl)
         requests, tokens = self._tightest(accounts, now)

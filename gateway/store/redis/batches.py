@@ -14,7 +14,7 @@ from redis.exceptions import TimeoutError as NoAnswer
 from gateway.limits.types import StoreDown
 from gateway.store.redis.client import Client
 from gateway.store.redis.script import Script
-from gateway.store.redis.words import PREFIX, Operation, keys_of
+from gateway.store.redis.words import KEYS, PREFIX, Operation
 
 MOST = 64
 """Rows in one batch, so that Redis is not kept from others for long. A reservation is a row, and so is each hold that
@@ -144,10 +144,9 @@ class Batches:
         loop = asyncio.get_running_loop()
         operations = [pending.operation for pending in batch]
         packed = encode((PREFIX, self._time() if self._time is not None else 0, operations))
-        keys = keys_of(operations)
-        answer = None if whole else self._script.start(self._client, keys, packed)
+        answer = None if whole else self._script.start(self._client, KEYS, packed)
         if answer is None:
-            answer = loop.create_task(self._script.run(self._client, keys, packed))
+            answer = loop.create_task(self._script.run(self._client, KEYS, packed))
         now = loop.time()
         flight = Flight(batch, answer, now, now + self._seconds)
         flight.timer = loop.call_at(flight.due, self._look, flight)

@@ -62,7 +62,7 @@ class RedisLimiter:
     @property
     def up(self) -> bool:
         """Whether ``reserve`` is likely to be answered, by counters that know all that this process has used."""
-        return self._reachable and not self._kept.owing
+        return self.epoch is not None and not self._breaker.is_open and not self._kept.owing
 
     @property
     def _reachable(self) -> bool:
