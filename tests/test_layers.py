@@ -166,7 +166,8 @@ gateway.store.redis.client
 gateway.store.redis.lean
 gateway.store.redis.opening
 gateway.store.redis.script
-gateway.store.redis.batches  gateway.store.redis.lanes
+gateway.store.redis.batches
+gateway.store.redis.lanes
 gateway.store.redis.bus      gateway.store.redis.cache  gateway.store.redis.census
 gateway.store.redis.leases   gateway.store.redis.limiter
 gateway.store.redis.store

@@ -7,6 +7,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
+from gateway.store.redis.batches import TURNS
 from gateway.store.redis.client import Client, Word
 from gateway.store.redis.script import Script
 
@@ -45,6 +46,7 @@ class Lane:
         self._heard = heard
         self._waiting: dict[str, list[Row]] = {}
         self._rows = 0
+        self._since = 0.0  # when the first of them came
         self._scheduled = False
         self._flights: dict[asyncio.Future[Any], list[Row]] = {}
         self.count = 0
@@ -55,11 +57,14 @@ class Lane:
         if rows is None:
             rows = self._waiting[prefix] = []
         rows.append((words, size, whose))
+        loop = asyncio.get_running_loop()
+        if not self._rows:
+            self._since = loop.time()
         self._rows += 1
         self.count += 1
         if not self._scheduled and (not self._flights or self._rows >= FULL):
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._start)
+            loop.call_soon(self._start)
 
     async def close(self) -> None:
         """What is on its way may be lost."""
@@ -72,18 +77,19 @@ class Lane:
     def _start(self) -> None:
         self._scheduled = False
         waiting, self._waiting, self._rows = self._waiting, {}, 0
+        until = self._since + self._seconds
         for prefix, rows in waiting.items():
             some: list[Row] = []
             room = MOST_BYTES
             for row in rows:
                 if some and (len(some) == MOST or row[1] > room):
-                    self._send(prefix, some)
+                    self._send(prefix, some, until)
                     some, room = [], MOST_BYTES
                 some.append(row)
                 room -= row[1]
-            self._send(prefix, some)
+            self._send(prefix, some, until)
 
-    def _send(self, prefix: str, rows: list[Row], whole: bool = False) -> None:
+    def _send(self, prefix: str, rows: list[Row], until: float, whole: bool = False) -> None:
         """``whole``: with the script's text, since the server may not know it."""
         loop = asyncio.get_running_loop()
         words = [*self._head()]
@@ -93,15 +99,17 @@ class Lane:
         if answer is None:
             answer = loop.create_task(self._script.run(self._client, [prefix], *words))
         self._flights[answer] = rows
-        timer = loop.call_later(self._seconds, answer.cancel)
-        answer.add_done_callback(partial(self._landed, prefix, timer))
+        timer = loop.call_at(until, late, answer, TURNS)
+        answer.add_done_callback(partial(self._landed, prefix, until, timer))
 
-    def _landed(self, prefix: str, timer: asyncio.TimerHandle, answer: "asyncio.Future[Any]") -> None:
+    def _landed(
+        self, prefix: str, until: float, timer: asyncio.TimerHandle, answer: "asyncio.Future[Any]"
+    ) -> None:
         timer.cancel()
         rows = self._flights.pop(answer)
         error = TimeoutError() if answer.cancelled() else answer.exception()
         if isinstance(error, NoScriptError):  # a server that has started since; nothing was done
-            self._send(prefix, rows, whole=True)
+            self._send(prefix, rows, until, whole=True)
             return
         self.count -= len(rows)
         if error is None:
@@ -118,3 +126,11 @@ class Lane:
         for rows in waiting.values():
             self.count -= len(rows)
             self._spread(rows, None)
+
+
+def late(answer: "asyncio.Future[Any]", turns: int) -> None:
+    """The time is up. What has arrived by now is read before."""
+    if turns and not answer.done():
+        asyncio.get_running_loop().call_soon(late, answer, turns - 1)
+    else:
+        answer.cancel()
