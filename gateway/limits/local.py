@@ -84,11 +84,15 @@ class LocalLimiter:
         now = self._clock()
         if now >= self._due:
             self._tend(now)
-        places = []
+        places, day = [], self._calendar.day
         for claim in ask.claims:
-            account = self._current(claim.subject)
-            account.window.forget(now)
-            places.append((account, account.window.add(now, claim.requests, claim.tokens)))
+            account = self._accounts.get(claim.subject) or self._open(claim.subject)
+            if account.day.number != day:
+                account.turn(self._calendar)
+            window = account.window
+            if (buckets := window.buckets) and buckets[0].last + SPAN <= now:
+                window.forget(now)
+            places.append((account, window.add(now, claim.requests, claim.tokens)))
         for hold in ask.holds:
             shares = self._noticed[hold.id] = []
             for share in hold.shares:

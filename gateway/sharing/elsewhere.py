@@ -142,7 +142,8 @@ class Elsewhere:
             look = self._claimed(share)
         while unknown < TRIES:
             look.taken = True
-            await look
+            if not look.known:
+                await look
             holder = look.found
             if not isinstance(holder, str) or not holder:
                 break  # it is ours, or nobody can say

@@ -72,10 +72,9 @@ class Flight:
 
 class Batches:
     """Of every batch ``answered`` is told the server's epoch, its time, and when anybody had asked it before; or
-    ``unanswered`` is called. ``time`` replaces the
-    server's clock, in milliseconds. Nobody waits longer than ``seconds``, and within so many Redis must say
-    something: one that answers others is alive, if busy. A loop that was late itself, with other work or without a processor, first reads what has arrived meanwhile,
-    and allows for its own delay."""
+    ``unanswered`` is called. ``time`` replaces the server's clock, in milliseconds. Nobody waits more than ``seconds``,
+    and within so many Redis must say something: one that answers others is alive, if busy. A loop that was late itself,
+    with other work or without a processor, first reads what has arrived meanwhile, and allows for its own delay."""
 
     def __init__(
         self,
@@ -103,7 +102,7 @@ class Batches:
         loop = asyncio.get_running_loop()
         pending = Pending(operation, rows, loop.create_future(), loop.time())
         self._waiting.append(pending)
-        if not self._scheduled and self._may_start():
+        if not self._scheduled and (not self._flights or self._may_start()):
             self._scheduled = True
             loop.call_soon(self._start)
         return pending.answered
@@ -133,9 +132,13 @@ class Batches:
 
     def _next(self) -> list[Pending]:
         """Without those who have left meanwhile."""
-        batch, room = [], MOST
-        while self._waiting and (room == MOST or self._waiting[0].rows <= room):
-            pending = self._waiting.popleft()
+        batch: list[Pending] = []
+        waiting, room = self._waiting, MOST
+        while waiting:
+            pending = waiting[0]
+            if pending.rows > room and batch:
+                break
+            waiting.popleft()
             if not pending.answered.done():
                 batch.append(pending)
                 room -= pending.rows

@@ -63,11 +63,11 @@ class RedisCache:
         return self._sent(loop, SECONDS, "GET", f"{prefix_of(team)}v:{digest}:{model}")
 
     def keep(self, team: str, model: str, digest: str, value: bytes, ttl: float) -> None:
-        loop = asyncio.get_running_loop()
-        size = len(value)
-        if self.under_way < UNDER_WAY and self._bytes + size <= UNDER_WAY_BYTES and self._asks(loop):
+        size, keeping = len(value), self._keeping
+        few = keeping.count + len(self._tasks) < UNDER_WAY and self._bytes + size <= UNDER_WAY_BYTES
+        if few and self._asks(asyncio.get_running_loop()):
             self._bytes += size
-            self._keeping.add(prefix_of(team), (f"{digest}:{model}", value, int(ttl * 1000)), team, size)
+            keeping.add(prefix_of(team), (f"{digest}:{model}", value, int(ttl * 1000)), team, size)
 
     @property
     def under_way(self) -> int:

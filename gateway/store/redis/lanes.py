@@ -102,9 +102,7 @@ class Lane:
         timer = loop.call_at(until, late, answer, TURNS)
         answer.add_done_callback(partial(self._landed, prefix, until, timer))
 
-    def _landed(
-        self, prefix: str, until: float, timer: asyncio.TimerHandle, answer: "asyncio.Future[Any]"
-    ) -> None:
+    def _landed(self, prefix: str, until: float, timer: asyncio.TimerHandle, answer: "asyncio.Future[Any]") -> None:
         timer.cancel()
         rows = self._flights.pop(answer)
         error = TimeoutError() if answer.cancelled() else answer.exception()

@@ -36,7 +36,11 @@ class Leases:
 
     def take(self, wanted: Wanted, whose: Hears) -> None:
         """Looks for a kept answer, and claims to make it if there is none."""
-        self._add(self._take, wanted, whose)
+        if self._up():
+            team, model, digest = wanted
+            self._take.add(prefix_of(team), (f"{digest}:{model}",), whose)
+        else:
+            whose.hear(None)
 
     def claim(self, wanted: Wanted, whose: Hears) -> None:
         """The same without looking."""

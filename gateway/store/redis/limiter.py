@@ -72,7 +72,7 @@ class RedisLimiter:
     def answers(self) -> bool:
         """Whether Redis is up, and has answered when it was asked last: who has just waited for it in vain need not do
         so again."""
-        return self.up and not self._breaker.has_doubts
+        return self.epoch is not None and not self._breaker.has_doubts and not self._kept.owing
 
     @property
     def reason(self) -> str:

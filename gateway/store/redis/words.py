@@ -55,7 +55,11 @@ def reserve(ask: Ask, ttl: float) -> Operation:
 
 
 def settle(uses: tuple[SettledUse, ...]) -> Operation:
-    return ("settle", [(use.id, use.tokens, use.nano, list(map(name_of, use.subjects)), use.at) for use in uses])
+    return (
+        "settle",
+        [(use.id, use.tokens, use.nano, [name_of(one) for one in use.subjects] if use.subjects else (), use.at)
+         for use in uses],
+    )  # fmt: skip
 
 
 def restore(holds: tuple[tuple[Hold, Ask], ...], ttl: float) -> Operation:

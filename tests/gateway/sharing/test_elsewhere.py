@@ -334,6 +334,22 @@ async def test_who_leaves_while_claiming_holds_nothing() -> None:
         await other.task
 
 
+async def test_what_is_not_made_after_all_is_left_by_the_last_who_wanted_it() -> None:
+    """Also by one that had not heard yet that it was to make it."""
+    async with processes(1) as (_, (one,)):
+        share = Share(None, "t", LEG, "key", NONE)  # type: ignore[arg-type]
+        first, second = one.elsewhere.look(share), one.elsewhere.look(share)
+        await first
+        first.end()
+        assert one.leases.held == {"key": "p0"}
+        second.end()
+        await until(lambda: not one.leases.held)
+        kept = one.elsewhere.look(share)
+        await kept
+        kept.end(kept=True)
+        assert one.leases.held == {"key": "p0"}, "the cache ends it, when it has the answer"
+
+
 async def test_a_slow_process_bounds_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """The provider waits, once so much has been told that was not taken."""
     monkeypatch.setattr(module, "SILENCE", 10.0)  # a machine that has other work is not a dead process
