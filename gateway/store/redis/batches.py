@@ -104,7 +104,7 @@ class Batches:
         self._waiting.append(pending)
         if not self._scheduled and (not self._flights or self._may_start()):
             self._scheduled = True
-            loop.call_soon(self._start)
+            self._client.soon(self._start)
         return pending.answered
 
     async def close(self) -> None:

@@ -64,7 +64,7 @@ class Lane:
         self.count += 1
         if not self._scheduled and (not self._flights or self._rows >= FULL):
             self._scheduled = True
-            loop.call_soon(self._start)
+            self._client.soon(self._start)
 
     async def close(self) -> None:
         """What is on its way may be lost."""
