@@ -80,12 +80,18 @@ class LocalLimiter:
         return Granted(now, requests, tokens, passed)
 
     def noticed(self, ask: Ask) -> None:
-        """Another store has let this in: it counts in the last minute, and holds its places, but no money."""
+        """Another store has let this in: it counts in the last minute, and holds its places, but no money. Nothing is
+        noticed of those who have only budgets."""
         now = self._clock()
         if now >= self._due:
             self._tend(now)
-        places, day = [], self._calendar.day
+        places: list[tuple[Account, Bucket] | None] = []
+        day = self._calendar.day
         for claim in ask.claims:
+            limits = claim.limits
+            if limits.rpm is None and limits.tpm is None and limits.concurrent is None:
+                places.append(None)
+                continue
             account = self._accounts.get(claim.subject) or self._open(claim.subject)
             if account.day.number != day:
                 account.turn(self._calendar)
@@ -96,7 +102,9 @@ class LocalLimiter:
         for hold in ask.holds:
             shares = self._noticed[hold.id] = []
             for share in hold.shares:
-                account, bucket = places[share.claim]
+                if (place := places[share.claim]) is None:
+                    continue
+                account, bucket = place
                 account.places += 1
                 shares.append((account, bucket, share.tokens))
 

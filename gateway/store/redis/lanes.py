@@ -57,9 +57,8 @@ class Lane:
         if rows is None:
             rows = self._waiting[prefix] = []
         rows.append((words, size, whose))
-        loop = asyncio.get_running_loop()
         if not self._rows:
-            self._since = loop.time()
+            self._since = asyncio.get_running_loop().time()
         self._rows += 1
         self.count += 1
         if not self._scheduled and (not self._flights or self._rows >= FULL):

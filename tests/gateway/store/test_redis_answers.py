@@ -1,6 +1,7 @@
 """What Redis says that is no answer to what was asked: nobody is left waiting, and nobody gets another's."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,6 +23,9 @@ class Saying:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(future.set_result, self.answer)
         return future
+
+    def soon(self, start: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(start)
 
     def hang_up(self) -> None:
         pass

@@ -1,6 +1,7 @@
 """What travels together to Redis, and what becomes of it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from redis.exceptions import NoScriptError, ResponseError
@@ -24,6 +25,9 @@ class Line:
         self.sent.append(command)
         self.answers.append(asyncio.get_running_loop().create_future())
         return self.answers[-1]
+
+    def soon(self, start: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(start)
 
     async def call(self, *command: Word) -> Any:
         if command[0] == "EVALSHA":
