@@ -28,6 +28,7 @@ from gateway.limits.types import (
     Standing,
     StoreDown,
     Subject,
+    TooClose,
     Verdict,
 )
 from gateway.limits.words import dollars, refusal, told
@@ -61,9 +62,18 @@ class Counting(Protocol):
         ``wishes`` are the holds of its legs, each with tokens and nano-dollars; ``now`` is in milliseconds since
         1970."""
 
+    def may_be_rough(self, limited: Sequence[tuple[Subject, Limits]]) -> bool:
+        """Whether a rough wish of these is worth a try."""
+
+    def was_too_close(self, limited: Sequence[tuple[Subject, Limits]]) -> None:
+        """It was not."""
+
     def now(self, ask: Ask) -> Verdict | None: ...
     async def later(self, ask: Ask) -> Verdict:
-        """Raises StoreDown."""
+        """Raises StoreDown, and TooClose for a rough wish."""
+
+    def alone(self, ask: Ask) -> Verdict:
+        """Without the store, which has just been asked in vain."""
 
     def settle(self, hold: str, tokens: int, nano: int) -> None:
         """What a leg came to. Without waiting, whatever the state of the store."""
@@ -167,13 +177,23 @@ class Admission:
         if not limited and not directory.models_limited:
             self._watch.granted()
             return Admitted(self._meters(caller, user, plan, request, stem, at, None), b"")
+        counting, away = self._counting, False
         if (
-            self._counting.at_once
-            and not directory.models_limited
+            not directory.models_limited
+            and (counting.at_once or counting.may_be_rough(limited))
             and (wishes := wishes_of(plan, stem, at)) is not None
         ):
-            granted = self._counting.spare(wishes, limited, at // 1000)
-            if granted is not None:
+            granted: Verdict | None = None
+            if counting.at_once:
+                granted = counting.spare(wishes, limited, at // 1000)
+            else:
+                try:
+                    granted = await self._asked(rough(wishes, limited))
+                except TooClose as close:
+                    away = close.away
+                    if not away:
+                        counting.was_too_close(limited)
+            if isinstance(granted, Granted):
                 self._watch.granted(granted)
                 return Admitted(self._meters(caller, user, plan, request, stem, granted.at * 1000, []), told(granted))
         wanted = self._ask(limited, plan, stem, at)
@@ -181,7 +201,7 @@ class Admission:
             self._watch.granted()
             return Admitted(self._meters(caller, user, plan, request, stem, at, None), b"")
         ask, needs = wanted
-        verdict = self._counting.now(ask)
+        verdict = counting.alone(ask) if away else counting.now(ask)
         if verdict is None:
             verdict = await self._asked(ask)
         if not isinstance(verdict, Granted):
@@ -292,6 +312,18 @@ def wishes_of(plan: Plan, stem: str, at: int) -> list[tuple[str, int, int]] | No
         tokens, nano = rough
         wishes.append((f"{stem}.{len(wishes)}", tokens, nano))
     return wishes
+
+
+def rough(wishes: Sequence[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]]) -> Ask:
+    """The same in full: of everybody who is limited alike."""
+    many, tokens, nano = len(wishes), 0, 0
+    holds = []
+    for id, some, price in wishes:
+        holds.append(Hold(id, tuple([Share(place, some, price) for place in range(len(limited))])))
+        tokens += some
+        nano += price
+    claims = tuple([Claim(subject, limits, many, tokens, nano) for subject, limits in limited])
+    return Ask(claims, tuple(holds), True)
 
 
 def roughly(leg: Leg, at: int) -> tuple[int, int] | None:

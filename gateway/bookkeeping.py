@@ -27,7 +27,7 @@ from gateway.limits.types import Limiter, SettledUse, StoreDown, Subject
 from gateway.metering import Accounts
 from gateway.metrics import Recording
 from gateway.settings import Settings
-from gateway.sharing.elsewhere import Elsewhere
+from gateway.sharing.elsewhere import LEASE, Elsewhere
 from gateway.sharing.share import Share
 from gateway.store.spool import Spool
 from gateway.store.sql.change import Change
@@ -132,7 +132,7 @@ class Bookkeeping:
         self.cache: CacheStore = (
             LocalCache(config.cache.max_bytes, clock.steady)
             if self._redis is None
-            else self._redis.cache(config.cache.max_bytes)
+            else self._redis.cache(config.cache.max_bytes, self.spool.alive.name)
         )
         self._replicas = 1
         self._seen: list[tuple[float, int]] = []
@@ -180,7 +180,7 @@ class Bookkeeping:
         if self._redis is None:
             return None
         name = self.spool.alive.name
-        return Elsewhere(name, self._redis.leases(name), self._redis, self._clock, kept)
+        return Elsewhere(name, self._redis.leases(name, LEASE), self._redis, self._clock, kept)
 
     def configure(self, limits: AllLimits, kept_bytes: int) -> None:
         """``routing.yaml`` says something else now of limits, and of the bytes of answers that are kept. Who had no

@@ -18,7 +18,7 @@ from gateway.headers import lines_of
 from gateway.keys import Keys
 from gateway.merge import merge, merge_compared
 from gateway.routing import Router
-from gateway.sharing.sharing import Shares, Sharing
+from gateway.sharing.sharing import Shares, Sharing, leave
 from gateway.streaming import Stream
 from gateway.types import Caller, Clock, CompletionRequest, CompletionResponse, Fanout, LegResult, Plan
 from gateway.wire.dialect import Chunks, Dialect, Door
@@ -64,7 +64,11 @@ class Completion:
             fanout = within(fanout, patience(exchange.timeout))
         exchange.cancel_when_left()
         shares = self._sharing.shares(caller.team, plan, exchange.cache_control, router)
-        admitted = await self._admission.admit(caller, request.user, plan, exchange.id)
+        try:
+            admitted = await self._admission.admit(caller, request.user, plan, exchange.id)
+        except BaseException:
+            leave(shares)
+            raise
         if request.stream:
             await self._stream(exchange, dialect, request, plan, fanout, began, admitted, shares)
             return

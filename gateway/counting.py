@@ -8,7 +8,19 @@ import msgspec
 
 from gateway.limits.calendar import calendar_at
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Claim, Granted, Hold, Limits, Period, SettledUse, StoreDown, Subject, Verdict
+from gateway.limits.types import (
+    Ask,
+    Claim,
+    Granted,
+    Hold,
+    Limits,
+    Period,
+    SettledUse,
+    StoreDown,
+    Subject,
+    TooClose,
+    Verdict,
+)
 
 LIFE = 60.0
 """Seconds after which a hold in Redis expires that nobody has settled or renewed."""
@@ -22,12 +34,16 @@ MARGIN = 8
 KNOWN = 10_000
 """Subjects of which it is known what they have used, before those are looked for that no longer count."""
 
+CLOSELY = 1000
+"""Milliseconds for which those are looked at closely for whom a rough wish did not fit."""
+
 AT_ONCE = 500
 """Holds renewed by one command."""
 
 replace = msgspec.structs.replace
 
 Policy = Literal["local", "deny", "allow"]
+Limited = Sequence[tuple[Subject, Limits]]
 
 
 class LocalCounting:
@@ -40,11 +56,20 @@ class LocalCounting:
         self.spare = limiter.spare
         self.settle = limiter.spent
 
+    def may_be_rough(self, limited: Limited) -> bool:
+        return False
+
+    def was_too_close(self, limited: Limited) -> None:
+        pass
+
     def now(self, ask: Ask) -> Verdict | None:
         return self._limiter.admit(ask, ALONE)
 
     async def later(self, ask: Ask) -> Verdict:
         raise AssertionError("the answer is always there at once")
+
+    def alone(self, ask: Ask) -> Verdict:
+        raise AssertionError("nobody else is asked")
 
 
 class Shared(Protocol):
@@ -76,6 +101,8 @@ class SharedCounting:
         self._gone: dict[Subject, Period] = {}
         self._worth = KNOWN
         """When to look for what need not be known any more."""
+        self._close: dict[Limited, int] = {}
+        """Until when a rough wish is not tried for these."""
         self._living: dict[str, Ask] = {}
         self._elsewhere: dict[str, tuple[Ask, int]] = {}
         self._spending: set[Subject] = set()
@@ -89,10 +116,22 @@ class SharedCounting:
         """Redis is always asked in full."""
         return None
 
+    def may_be_rough(self, limited: Limited) -> bool:
+        if self._close and (until := self._close.get(limited)) is not None:
+            if self._clock_ms() < until:
+                return False
+            del self._close[limited]
+        return self._shared.up
+
+    def was_too_close(self, limited: Limited) -> None:
+        if len(self._close) >= KNOWN:
+            self._close.clear()
+        self._close[limited] = self._clock_ms() + CLOSELY
+
     def now(self, ask: Ask) -> Verdict | None:
         if self._shared.up or self.policy == "deny":
             return None
-        return self._without(ask)
+        return self.alone(ask)
 
     async def later(self, ask: Ask) -> Verdict:
         try:
@@ -100,7 +139,9 @@ class SharedCounting:
         except StoreDown:
             if self.policy == "deny":
                 raise
-            return self._without(ask)
+            if ask.rough:
+                raise TooClose(away=True) from None
+            return self.alone(ask)
         if isinstance(verdict, Granted):
             for hold in ask.holds:
                 self._living[hold.id] = ask
@@ -168,7 +209,8 @@ class SharedCounting:
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
-    def _without(self, ask: Ask) -> Verdict:
+    def alone(self, ask: Ask) -> Verdict:
+        """Without Redis, which cannot be asked now."""
         if self.policy == "allow":
             verdict: Verdict = Granted(self._clock_ms(), degraded=True)
         else:

@@ -87,9 +87,11 @@ async def raced(results: list[LegResult], fanout: Fanout, clock: Clock, emit: Em
     try:
         await Race(results, fanout, clock, emit, ended).run()
     finally:
-        for result in results:
+        for result in results:  # also those whose task was cancelled before it began
             if result.meter is not None:
-                result.meter.end(result)  # also of those whose task was cancelled before it began
+                result.meter.end(result)
+            if result.share is not None:
+                result.share.leave()
 
 
 class Race:

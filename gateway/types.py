@@ -245,6 +245,9 @@ class Shared(Protocol):
     ) -> None:
         """Leaves the answer, or why there is none, in ``result``. What was used is noted, however it ends."""
 
+    def leave(self) -> None:
+        """There will be no ``answer``, or it is over."""
+
 
 Plan = tuple[Leg, ...]
 Outcome = Reply | ProviderError

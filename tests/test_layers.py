@@ -148,7 +148,7 @@ gateway.upstream.choice
 gateway.upstream
 gateway.resilience.course
 gateway.attempts  gateway.reloading  gateway.watching
-gateway.sharing.flight
+gateway.sharing.flight    gateway.sharing.look
 gateway.sharing.messages  gateway.sharing.share
 gateway.sharing.elsewhere  gateway.sharing.sharing
 gateway.sharing
@@ -167,8 +167,9 @@ gateway.store.redis.lean
 gateway.store.redis.opening
 gateway.store.redis.script
 gateway.store.redis.batches
-gateway.store.redis.bus  gateway.store.redis.cache  gateway.store.redis.census  gateway.store.redis.leases
-gateway.store.redis.limiter
+gateway.store.redis.lanes
+gateway.store.redis.bus      gateway.store.redis.cache  gateway.store.redis.census
+gateway.store.redis.leases   gateway.store.redis.limiter
 gateway.store.redis.store
 gateway.store.redis
 gateway.store.sql.migrations.env  gateway.store.sql.migrations.versions.v0001_record

@@ -15,6 +15,13 @@ class Held(Struct, frozen=True, kw_only=True):
     bytes: int
 
 
+Wanted = tuple[str, str, str]
+"""A team, a model, and the digest of what is asked."""
+
+Found = bytes | str | None
+"""A kept answer; or the name of who makes it now, empty where that is who asks; None where nobody could say."""
+
+
 class CacheStore(Protocol):
     """Values by team, model and digest, each until its time is over. Bounded: the oldest written make room."""
 

@@ -150,22 +150,28 @@ class Writer:
                 async with asyncio.timeout(self._delay):
                     await self._hurry.wait()
             self._hurry.clear()
-            while self._spool.pending:
+            full = True
+            while full and self._spool.pending:  # what comes meanwhile waits for others: small batches cost the most
                 try:
                     await self._may.wait()
                     async with self._moving:
-                        await self._move()
+                        full = await self._move()
                 except Exception as error:
                     log.error("the spool cannot be read (%s)", error)
                     await asyncio.sleep(self._pauses[-1])
+            if self._spool.pending:
+                self._some.set()
 
-    async def _move(self) -> None:
+    async def _move(self) -> bool:
+        """Whether there may be as much again."""
         self._batch = await self._reader.batch(self._most)
+        full = len(self._batch.entries) >= self._most
         await self._write(self._batch.entries)
         await self._reader.advance(self._batch)
         self._batch = None
         async with self._moved:
             self._moved.notify_all()
+        return full
 
     async def _write(self, entries: Sequence[Entry]) -> None:
         failures, size = 0, len(entries)

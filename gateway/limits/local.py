@@ -16,6 +16,7 @@ from gateway.limits.types import (
     SettledUse,
     Standing,
     Subject,
+    TooClose,
     Verdict,
 )
 from gateway.limits.windows import SPAN, Bucket
@@ -48,7 +49,7 @@ class LocalLimiter:
     # ------------------------------------------------------------------ without waiting
 
     def admit(self, ask: Ask, ttl: float) -> Verdict:
-        """``ttl`` is in seconds."""
+        """``ttl`` is in seconds. Raises TooClose."""
         now = self._clock()
         if now >= self._due:
             self._tend(now)
@@ -64,8 +65,11 @@ class LocalLimiter:
             if account.by_minute:
                 account.window.forget(now)
             accounts.append(account)
-            fit = fit and account.fits(claim)
+            fits = account.fits(claim) if not ask.rough else account.spares(claim.requests, claim.tokens, claim.nano)
+            fit = fit and fits
         if not fit:
+            if ask.rough:
+                raise TooClose
             return self._refused(claims, accounts, now)
         self._enter(ask, accounts, now, ttl)
         requests, tokens = self._tightest(accounts, now)
@@ -76,19 +80,31 @@ class LocalLimiter:
         return Granted(now, requests, tokens, passed)
 
     def noticed(self, ask: Ask) -> None:
-        """Another store has let this in: it counts in the last minute, and holds its places, but no money."""
+        """Another store has let this in: it counts in the last minute, and holds its places, but no money. Nothing is
+        noticed of those who have only budgets."""
         now = self._clock()
         if now >= self._due:
             self._tend(now)
-        places = []
+        places: list[tuple[Account, Bucket] | None] = []
+        day = self._calendar.day
         for claim in ask.claims:
-            account = self._current(claim.subject)
-            account.window.forget(now)
-            places.append((account, account.window.add(now, claim.requests, claim.tokens)))
+            limits = claim.limits
+            if limits.rpm is None and limits.tpm is None and limits.concurrent is None:
+                places.append(None)
+                continue
+            account = self._accounts.get(claim.subject) or self._open(claim.subject)
+            if account.day.number != day:
+                account.turn(self._calendar)
+            window = account.window
+            if (buckets := window.buckets) and buckets[0].last + SPAN <= now:
+                window.forget(now)
+            places.append((account, window.add(now, claim.requests, claim.tokens)))
         for hold in ask.holds:
             shares = self._noticed[hold.id] = []
             for share in hold.shares:
-                account, bucket = places[share.claim]
+                if (place := places[share.claim]) is None:
+                    continue
+                account, bucket = place
                 account.places += 1
                 shares.append((account, bucket, share.tokens))
 

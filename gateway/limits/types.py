@@ -70,10 +70,13 @@ class Hold(Struct, frozen=True, gc=False):
 
 
 class Ask(Struct, frozen=True, gc=False):
-    """One call's wish: granted whole or refused whole. The shares of the holds add up to the claims."""
+    """One call's wish: granted whole or refused whole. The shares of the holds add up to the claims. ``rough``: it is
+    for more than the call can come to, and never refused: TooClose is raised where less than half of a limit would be
+    left."""
 
     claims: tuple[Claim, ...]
     holds: tuple[Hold, ...]
+    rough: bool = False
 
 
 class Standing(Struct, frozen=True, gc=False):
@@ -142,6 +145,14 @@ class StoreDown(Exception):
     """The store of counters cannot be asked now, or did not answer in time; what was asked may yet happen there."""
 
 
+class TooClose(Exception):
+    """Nothing is reserved: it must be looked at closely what the call may come to. ``away``: the store was asked, and
+    cannot say now."""
+
+    def __init__(self, away: bool = False) -> None:
+        self.away = away
+
+
 class SettledUse(Struct, frozen=True, gc=False):
     """What a leg came to, counted the same in every subject of its hold. ``subjects`` and ``at`` (milliseconds) are
     given where the hold was never made in this store: then it is committed there all the same, once."""
@@ -158,7 +169,7 @@ class Limiter(Protocol):
 
     async def reserve(self, ask: Ask, ttl: float) -> Verdict:
         """Checks and reserves for all legs in all subjects in one step. Holds expire after ``ttl`` seconds unless they
-        are renewed. Raises StoreDown."""
+        are renewed. Raises StoreDown, and TooClose for a rough wish."""
 
     async def settle(self, uses: tuple[SettledUse, ...]) -> None:
         """Ends holds. May be repeated: a hold is settled once, also if it had expired meanwhile. Raises StoreDown."""

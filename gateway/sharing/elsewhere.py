@@ -17,10 +17,12 @@ from msgspec import Struct
 
 from adapters.errors import Invalid, ProviderError, Unavailable
 from adapters.types import Choice, Delta, Reply
-from gateway.caching.entry import Batches, Kept, storable
+from gateway.caching.entry import Kept
 from gateway.caching.gathering import batches, whole
+from gateway.caching.store import Wanted
 from gateway.limits.types import StoreDown
 from gateway.sharing.flight import Batch, Flight, Stopped, size
+from gateway.sharing.look import Look
 from gateway.sharing.messages import Kind, Message, error_of, failed_by, read, written
 from gateway.sharing.share import Share, kept_of, note_told
 from gateway.types import Clock, LegResult
@@ -57,11 +59,14 @@ Heard = Literal["ended", "silent", "missed", "unknown", "alone"]
 
 
 class Leases(Protocol):
-    """Each raises StoreDown."""
+    """Who makes what. Nothing waits."""
 
-    async def claim(self, what: str, seconds: float) -> str | None: ...
-    async def renew(self, what: str, seconds: float) -> bool: ...
-    async def release(self, what: str) -> None: ...
+    def take(self, wanted: Wanted, whose: Look) -> None:
+        """Looks for a kept answer, and claims to make it if there is none."""
+
+    def claim(self, wanted: Wanted, whose: Look) -> None: ...
+    def renew(self, wanted: Wanted) -> None: ...
+    def release(self, wanted: Wanted) -> None: ...
 
 
 class Post(Protocol):
@@ -105,7 +110,8 @@ class Elsewhere:
         self._post = post
         self._clock = clock
         self._kept = kept
-        self._leading: dict[str, Flight] = {}
+        self._leading: dict[str, tuple[Flight, Wanted]] = {}
+        self._looks: dict[Wanted, int] = {}  # how many there are that have not ended
         self._ears = count(1)
         self._inboxes: dict[int, asyncio.Queue[tuple[Message, Kept | None]]] = {}
         self._tellings: dict[tuple[str, int], Telling] = {}
@@ -131,17 +137,21 @@ class Elsewhere:
         key = share.digest
         unknown = 0
         silent, until = "", 0.0  # whoever is dead holds the call until then at most
+        look = share.look
+        if look is None or isinstance(look.found, bytes) or (look.ended and not look.found):
+            look = self._claimed(share)
         while unknown < TRIES:
-            try:
-                holder = await self._claim(key)
-            except StoreDown:
-                break
-            if holder is None:
-                break
+            look.taken = True
+            if not look.known:
+                await look
+            holder = look.found
+            if not isinstance(holder, str) or not holder:
+                break  # it is ours, or nobody can say
             if holder == silent:
                 if self._clock.steady() > until:
                     break  # it lives, and cannot be heard
                 await asyncio.sleep(PAUSE)
+                look = self._claimed(share)
                 continue
             heard = await self._hear(holder, key, flight)
             if heard == "ended":
@@ -163,44 +173,50 @@ class Elsewhere:
                 self._tell_whole(flight, kept)
                 return
             await asyncio.sleep(PAUSE)
-        await self._lead(key, flight, lead)
+            look = self._claimed(share)
+        await self._lead(key, flight, share, lead)
+
+    def look(self, share: Share) -> Look:
+        """Asks for what is kept; where there is nothing, and nobody else makes it, this process is to do so until the
+        look ends."""
+        look = self._begun(share)
+        self._leases.take(look.wanted, look)
+        return look
 
     # ------------------------------------------------------------------ leading
 
-    async def _claim(self, key: str) -> str | None:
-        claim = self._begin(self._leases.claim(key, LEASE))
-        try:
-            return await asyncio.shield(claim)
-        except asyncio.CancelledError:
-            self._begin(self._give_back(key, claim))
-            raise
+    def _claimed(self, share: Share) -> Look:
+        look = share.look = self._begun(share)
+        self._leases.claim(look.wanted, look)
+        return look
 
-    async def _give_back(self, key: str, claim: asyncio.Task[str | None]) -> None:
-        """Nobody is there any more for whom it was claimed."""
-        if await claim is None:
-            await self._release(key)
+    def _begun(self, share: Share) -> Look:
+        wanted = (share.team, share.leg.name, share.digest)
+        looks = self._looks
+        looks[wanted] = looks.get(wanted, 0) + 1
+        return Look(wanted, self._ended)
 
-    async def _lead(self, key: str, flight: Flight, lead: Callable[[], Awaitable[None]]) -> None:
-        self._leading[key] = flight
+    def _ended(self, wanted: Wanted, ours: bool) -> None:
+        """A look is over. The last one that there is leaves what this process has not made after all to others."""
+        others = self._looks.pop(wanted) - 1
+        if others:
+            self._looks[wanted] = others
+        elif ours:
+            self._leases.release(wanted)
+
+    async def _lead(self, key: str, flight: Flight, share: Share, lead: Callable[[], Awaitable[None]]) -> None:
+        led = self._leading[key] = flight, (share.team, share.leg.name, key)
         try:
             await lead()
         finally:
-            if self._leading.get(key) is flight:
+            if self._leading.get(key) is led:
                 del self._leading[key]
-            if not will_be_kept(flight):  # else nobody asks for it before the lease is over: the cache has it
-                self._begin(self._release(key))
-
-    async def _release(self, key: str) -> None:
-        if key not in self._leading:
-            await self._leases.release(key)
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(RENEWED)
-            said = [self._leases.renew(key, LEASE) for key in self._leading]
-            for failure in await asyncio.gather(*said, return_exceptions=True):
-                if isinstance(failure, Exception) and not isinstance(failure, StoreDown):
-                    log.error("a call could not be held for this process", exc_info=failure)
+            for _, wanted in self._leading.values():
+                self._leases.renew(wanted)
 
     async def _tell(self, flight: Flight, telling: Telling) -> None:
         """Tells another process what comes of a call, until its end."""
@@ -422,7 +438,7 @@ class Elsewhere:
                 telling.taken = message.place
                 telling.news.set()
             return
-        flight = self._leading.get(message.key)
+        flight, _ = self._leading.get(message.key, (None, None))
         if flight is None or not flight.joinable:
             kind: Kind = "unknown" if flight is None else "alone"
             self._begin(self._say(message.sender, Message(kind, message.key, self._name, message.ear)))
@@ -476,13 +492,3 @@ class Hearing:
             ready = self.flight.emit(result, deltas, shift)
             if ready is not None:
                 await ready
-
-
-def will_be_kept(flight: Flight) -> bool:
-    """Whether the cache gets the answer."""
-    reply = flight.result.outcome
-    return isinstance(reply, Reply) and flight.kept and storable(reply, flight.result.broken, told_in(flight))
-
-
-def told_in(flight: Flight) -> Batches:
-    return tuple([(shift, tuple(deltas)) for shift, deltas in flight.batches])

@@ -14,6 +14,7 @@ from gateway.caching.control import Directives, fresh
 from gateway.caching.entry import Kept
 from gateway.caching.gathering import batches, whole
 from gateway.sharing.flight import Batch, Flight, Stopped, follow
+from gateway.sharing.look import Look
 from gateway.types import Clock, Leg, LegResult
 
 
@@ -30,16 +31,16 @@ class Flights(Protocol):
     def read(self, value: bytes) -> Kept | None:
         """A value of the cache; None if it cannot be read."""
 
-    def look_again(self, share: "Share") -> bytes | None | Awaitable[bytes | None]:
-        """What the cache has by now; nothing if there is a call to be heard instead."""
+    def look(self, share: "Share") -> None:
+        """Looks for what the cache has by now, if there is no call to be heard instead."""
 
     def joined(self, share: "Share", result: LegResult, streamed: bool) -> Flight:
         """The one to hear: one that is under way, or else a new one, to which the result's meter goes over."""
 
 
 class Share(Struct, eq=False):
-    """``digest`` says what is asked. ``looked`` is what the cache has, or will have; None where it is not asked.
-    ``held`` stays for as long as the call goes on."""
+    """``digest`` says what is asked. ``looked`` is what the cache has, or will have; None where it is not asked, or
+    where ``look`` is to say so, and who makes the answer otherwise. ``held`` stays for as long as the call goes on."""
 
     flights: Flights
     team: str
@@ -48,6 +49,7 @@ class Share(Struct, eq=False):
     directives: Directives
     looked: bytes | Awaitable[bytes | None] | None = None
     held: object = None
+    look: Look | None = None
 
     async def answer(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
         """Leaves the answer, or why there is none, in ``result``. What was used is noted, however it ends."""
@@ -68,19 +70,30 @@ class Share(Struct, eq=False):
             else:
                 await self._fly(result, clock, emit)
         finally:
+            self.leave()
             if result.meter is not None:
                 result.meter.end(result)
             if result.cache and self.leg.policy.notice is not None:
                 self.leg.policy.notice.cache(self.leg.name, result.cache)
 
+    def leave(self) -> None:
+        """Nothing is to be made for this leg any more, unless that has begun."""
+        look = self.look
+        if look is not None and not look.taken:
+            look.end()
+
     async def _kept(self, clock: Clock) -> Kept | None:
         """What is kept, if it may be used: of what the cache will tell, or has not been asked for yet."""
-        value = self.flights.look_again(self) if self.looked is None else self.looked
-        if value is None:
-            return None
-        if not isinstance(value, bytes):
+        if self.look is None and self.looked is None:
+            self.flights.look(self)
+        look, value = self.look, self.looked
+        if look is not None:
+            if not look.known:
+                await look
+            value = look.found if isinstance(look.found, bytes) else None
+        elif value is not None and not isinstance(value, bytes):
             value = await value
-        return usable(value, self, clock)
+        return None if value is None else usable(value, self, clock)
 
     async def _fly(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
         flight = self.flights.joined(self, result, emit is not None)

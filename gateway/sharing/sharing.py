@@ -15,6 +15,7 @@ from gateway.caching.key import digest
 from gateway.caching.reading import Reader
 from gateway.caching.store import CacheStore
 from gateway.sharing.flight import Flight
+from gateway.sharing.look import Look
 from gateway.sharing.share import Share, kept_of, usable
 from gateway.types import Clock, Leg, LegResult, Plan
 
@@ -32,6 +33,10 @@ class Elsewhere(Protocol):
 
     async def fly(self, flight: Flight, share: Share, lead: Callable[[], Awaitable[None]]) -> None:
         """Hears a call that another process has begun, or else begins it, by ``lead``, so that others can hear it."""
+
+    def look(self, share: Share) -> Look:
+        """Asks for what is kept; where there is nothing, and nobody else makes it, this process is to do so until the
+        look ends."""
 
     def start(self) -> None: ...
     async def close(self) -> None: ...
@@ -79,14 +84,19 @@ class Sharing:
         asked = digest(team, leg.name, leg.call, leg.keeping)
         share = Share(self, team, leg, asked, directives, None, held)
         if not directives.no_cache and ((team, asked) not in self._flights or self._joinable(share) is None):
-            share.looked = self._store.look(team, leg.name, asked)
+            self._ask(share)
         return share
 
-    def look_again(self, share: Share) -> bytes | None | Awaitable[bytes | None]:
-        """What the cache has by now; nothing if there is a call to be heard instead."""
-        if not looks(share.directives) or self._joinable(share) is not None:
-            return None
-        return self._store.look(share.team, share.leg.name, share.digest)
+    def look(self, share: Share) -> None:
+        """Looks for what the cache has by now, if there is no call to be heard instead."""
+        if looks(share.directives) and self._joinable(share) is None:
+            self._ask(share)
+
+    def _ask(self, share: Share) -> None:
+        if self._elsewhere is None or share.directives.only_if_cached:
+            share.looked = self._store.look(share.team, share.leg.name, share.digest)
+        else:
+            share.look = self._elsewhere.look(share)
 
     def joined(self, share: Share, result: LegResult, streamed: bool) -> Flight:
         flight = self._joinable(share) if looks(share.directives) else None
@@ -136,15 +146,27 @@ class Sharing:
             del self._flights[share.team, share.digest]
         if flight.result.meter is not None:
             flight.result.meter.end(flight.result)  # of one that never began
-        self._keep(flight, share)
+        kept = self._keep(flight, share)
+        if share.look is not None and share.look.taken:
+            share.look.end(kept)
 
-    def _keep(self, flight: Flight, share: Share) -> None:
+    def _keep(self, flight: Flight, share: Share) -> bool:
+        """Whether the cache gets the answer."""
         reply, result, leg = flight.result.outcome, flight.result, share.leg
         if not isinstance(reply, Reply) or result.cache != "miss" or not flight.kept:
-            return
+            return False
         kept = kept_of(result, reply, flight.batches, self._clock.wall())
         if not storable(reply, result.broken, kept.batches):
-            return
+            return False
         value = pack(kept)
-        if len(value) <= self.most:
-            self._store.keep(share.team, leg.name, share.digest, value, leg.policy.cache_ttl)
+        if len(value) > self.most:
+            return False
+        self._store.keep(share.team, leg.name, share.digest, value, leg.policy.cache_ttl)
+        return True
+
+
+def leave(shares: Shares) -> None:
+    """The call is not made after all."""
+    for share in shares or ():
+        if share is not None:
+            share.leave()

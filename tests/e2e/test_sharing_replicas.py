@@ -26,6 +26,8 @@ providers:
   p: {{adapter: gpt, base_url: "{url}", key_env: P_KEY}}
 models:
   a: {{targets: [{{provider: p, model: a}}]}}
+  full: {{targets: [{{provider: p, model: a}}]}}
+limits: {{models: {{full: {{rpm: 1}}}}}}
 """
 WORDS = ["Hello", ", ", "world", "."]
 
@@ -140,6 +142,17 @@ async def test_twenty_on_two_replicas_make_one_call(two: Two, provider: Provider
     assert sorted(map(told, answers)) == ["coalesced"] * 19 + ["miss"]
     for answer in answers:
         assert texts(answer) == WORDS if stream else answer.json()["choices"][0]["text"] == "".join(WORDS)
+
+
+async def test_neither_a_call_that_was_answered_nor_one_that_was_refused_is_held(two: Two, provider: Provider) -> None:
+    assert (await two.ask(0, model="full")).status_code == 200
+    assert (await two.ask(0, model="full", prompt="another")).status_code == 429
+    provider.scripts["a"] = Script(status=400)
+    assert (await two.ask(0, model="a", prompt="bad")).status_code == 400
+    with two.redis.client() as redis:
+        async with asyncio.timeout(0.5):  # and not only when the leases are over
+            await until(lambda: not list(redis.scan_iter(match="*:cache:l:*")))
+        assert len(list(redis.scan_iter(match="*:cache:v:*"))) == 1
 
 
 @pytest.mark.parametrize(("leads", "follows"), [(True, False), (False, True)])

@@ -14,7 +14,7 @@ from adapters.types import AnyJson, Call, Chat, Params, Prompts, Reply, Usage
 from gateway.admission import ROOM, ROUGHLY, Admission, Rules, roughly
 from gateway.asking import requests
 from gateway.constraints import Checker
-from gateway.counting import LocalCounting
+from gateway.counting import Limited, LocalCounting
 from gateway.directory import Defaults, Directory
 from gateway.errors import Exhausted, OverLimit, Unrecorded
 from gateway.estimates import Estimator
@@ -22,7 +22,7 @@ from gateway.headers import lines_of
 from gateway.keeping import Keeping
 from gateway.ledger.cost import Rates, RateTable
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Granted, Limits, Scope, StoreDown, Subject, Verdict
+from gateway.limits.types import Ask, Granted, Limits, Scope, StoreDown, Subject, TooClose, Verdict
 from gateway.metrics import Figures, Recording
 from gateway.store.sql.rows import TeamRow
 from gateway.types import Caller, Clock, Leg, LegResult, Plan, Target
@@ -63,8 +63,17 @@ class Watched:
         self.asks.append(ask)
         return self._counting.now(ask)
 
+    def may_be_rough(self, limited: Limited) -> bool:
+        return False
+
+    def was_too_close(self, limited: Limited) -> None:
+        raise AssertionError
+
     async def later(self, ask: Ask) -> Verdict:
         return await self._counting.later(ask)
+
+    def alone(self, ask: Ask) -> Verdict:
+        raise AssertionError
 
     def settle(self, hold: str, tokens: int, nano: int) -> None:
         self._counting.settle(hold, tokens, nano)
@@ -519,6 +528,70 @@ async def test_without_the_store_nobody_is_let_in() -> None:
     with pytest.raises(Unrecorded, match="limits cannot be looked up now") as raised:
         await gate.admit(leg())
     assert (raised.value.status, raised.value.retry_after) == (503, 1)
+
+
+class Elsewhere(Watched):
+    """A store that must be waited for. ``there``: it answers."""
+
+    at_once = False
+
+    def __init__(self, limiter: LocalLimiter) -> None:
+        super().__init__(limiter, False)
+        self.limiter = limiter
+        self.there = True
+        self.close: list[Limited] = []
+
+    def may_be_rough(self, limited: Limited) -> bool:
+        return not self.close
+
+    def was_too_close(self, limited: Limited) -> None:
+        self.close.append(limited)
+
+    def now(self, ask: Ask) -> Verdict | None:
+        return None
+
+    async def later(self, ask: Ask) -> Verdict:
+        self.asks.append(ask)
+        if not self.there:
+            raise TooClose(away=True)
+        return self.limiter.admit(ask, 60)
+
+    def alone(self, ask: Ask) -> Verdict:
+        self.asks.append(ask)
+        return self.limiter.admit(ask, 60)
+
+
+def elsewhere(limits: Limits) -> tuple[Gate, Elsewhere]:
+    gate = Gate({"team/red": limits})
+    counting = Elsewhere(gate.limiter)
+    gate.admission = Admission(
+        gate.directory, counting, gate.book.accounts, Room(), Rules(10), gate.clock, gate.metrics
+    )
+    return gate, counting
+
+
+async def test_a_store_elsewhere_is_asked_roughly_first() -> None:
+    gate, counting = elsewhere(Limits(tpm=2000, usd_month=10**9))
+    one, two = leg("a", "hi", max_tokens=20), leg("b", "hi", max_tokens=20)
+    await gate.admit(one)
+    [ask] = counting.asks
+    assert ask.rough and ask.claims[0].tokens == ROUGHLY + 2 + 20 == ask.holds[0].shares[0].tokens
+    await gate.admit(one, two)
+    roughly, closely = counting.asks[1:]
+    assert roughly.rough and [hold.id for hold in roughly.holds] == [hold.id for hold in closely.holds]
+    assert not closely.rough and closely.claims[0].tokens < ROUGHLY
+    assert [[subject for subject, _ in limited] for limited in counting.close] == [[Subject("team", "red")]]
+    await gate.admit(one)
+    assert [one.rough for one in counting.asks] == [True, True, False, False]
+    await gate.admit(leg("a"))  # how long its answer may be nobody knows
+    assert not counting.asks[-1].rough
+
+
+async def test_a_store_that_does_not_answer_is_not_asked_again() -> None:
+    gate, counting = elsewhere(Limits(tpm=2000))
+    counting.there = False
+    assert await gate.admit(leg("a", max_tokens=20))
+    assert [one.rough for one in counting.asks] == [True, False] and not counting.close
 
 
 async def test_who_leaves_while_the_store_is_asked_gives_all_back() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.counting import ALONE, LIFE, LocalCounting, Policy, SharedCounting
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Granted, Limits, Period, SettledUse, StoreDown, Subject, Verdict
+from gateway.limits.types import Ask, Granted, Limits, Period, SettledUse, StoreDown, Subject, TooClose, Verdict
 from tests.gateway.limits.asking import DAY, KEY, NOON, TEAM, Asking, Time, granted, refused
 
 
@@ -131,6 +131,26 @@ async def test_the_store_decides_while_it_is_there() -> None:
     _, second = await replica.admit((TEAM, Limits(rpm=1)))
     assert not refused(second).degraded
     assert replica.store.asked == 2
+
+
+async def test_who_was_too_close_is_looked_at_closely_for_a_second() -> None:
+    replica = Replica()
+    limited, others = ((TEAM, Limits(tpm=100)),), ((KEY, Limits(tpm=100)),)
+    rough = msgspec.structs.replace(replica.asking.ask(*limited, tokens=60), rough=True)
+    assert replica.counting.may_be_rough(limited)
+    with pytest.raises(TooClose) as close:
+        await replica.counting.later(rough)
+    assert not close.value.away
+    replica.counting.was_too_close(limited)
+    assert not replica.counting.may_be_rough(limited) and replica.counting.may_be_rough(others)
+    replica.time.now += 1000
+    assert replica.counting.may_be_rough(limited)
+    replica.store.there = False
+    with pytest.raises(TooClose) as away:
+        await replica.counting.later(rough)
+    assert away.value.away and granted(replica.counting.alone(replica.asking.ask(*limited))).degraded
+    replica.store.up = False
+    assert not replica.counting.may_be_rough(limited)
 
 
 async def test_what_ends_together_is_told_together() -> None:

@@ -14,7 +14,7 @@ from redis.exceptions import TimeoutError as NoAnswer
 from gateway.limits.types import StoreDown
 from gateway.store.redis.client import Client
 from gateway.store.redis.script import Script
-from gateway.store.redis.words import PREFIX, Operation, keys_of
+from gateway.store.redis.words import KEYS, PREFIX, Operation
 
 MOST = 64
 """Rows in one batch, so that Redis is not kept from others for long. A reservation is a row, and so is each hold that
@@ -46,34 +46,35 @@ class Unanswered(StoreDown):
 
 
 class Pending:
-    __slots__ = ("answered", "operation", "rows")
+    __slots__ = ("answered", "operation", "rows", "since")
 
-    def __init__(self, operation: Operation, rows: int, answered: asyncio.Future[Answer]) -> None:
+    def __init__(self, operation: Operation, rows: int, answered: asyncio.Future[Answer], since: float) -> None:
         self.operation = operation
         self.rows = rows
         self.answered = answered
+        self.since = since
 
 
 class Flight:
-    """A batch that has been sent. ``turns`` are left for bytes that have arrived to be understood."""
+    """A batch that has been sent, and is looked at next at ``look``. ``turns`` are left for bytes that have arrived to
+    be understood."""
 
-    __slots__ = ("answer", "batch", "began", "due", "timer", "turns")
+    __slots__ = ("answer", "batch", "began", "look", "timer", "turns")
 
-    def __init__(self, batch: list[Pending], answer: "asyncio.Future[Any]", began: float, due: float) -> None:
+    def __init__(self, batch: list[Pending], answer: "asyncio.Future[Any]", began: float, look: float) -> None:
         self.batch = batch
         self.answer = answer
         self.began = began
-        self.due = due
+        self.look = look
         self.turns = TURNS
         self.timer: asyncio.Handle | None = None
 
 
 class Batches:
     """Of every batch ``answered`` is told the server's epoch, its time, and when anybody had asked it before; or
-    ``unanswered`` is called. ``time`` replaces the
-    server's clock, in milliseconds. Redis must say something within ``seconds``: one that answers others is alive, if
-    busy. A loop that was late itself, with other work or without a processor, first reads what has arrived meanwhile,
-    and allows for its own delay."""
+    ``unanswered`` is called. ``time`` replaces the server's clock, in milliseconds. Nobody waits more than ``seconds``,
+    and within so many Redis must say something: one that answers others is alive, if busy. A loop that was late itself,
+    with other work or without a processor, first reads what has arrived meanwhile, and allows for its own delay."""
 
     def __init__(
         self,
@@ -100,11 +101,11 @@ class Batches:
     def submit(self, operation: Operation, rows: int = 1) -> "asyncio.Future[Answer]":
         """The future raises StoreDown, or Unanswered if it was sent."""
         loop = asyncio.get_running_loop()
-        pending = Pending(operation, rows, loop.create_future())
+        pending = Pending(operation, rows, loop.create_future(), loop.time())
         self._waiting.append(pending)
-        if not self._scheduled and self._may_start():
+        if not self._scheduled and (not self._flights or self._may_start()):
             self._scheduled = True
-            loop.call_soon(self._start)
+            self._client.soon(self._start)
         return pending.answered
 
     async def close(self) -> None:
@@ -132,9 +133,13 @@ class Batches:
 
     def _next(self) -> list[Pending]:
         """Without those who have left meanwhile."""
-        batch, room = [], MOST
-        while self._waiting and (room == MOST or self._waiting[0].rows <= room):
-            pending = self._waiting.popleft()
+        batch: list[Pending] = []
+        waiting, room = self._waiting, MOST
+        while waiting:
+            pending = waiting[0]
+            if pending.rows > room and batch:
+                break
+            waiting.popleft()
             if not pending.answered.done():
                 batch.append(pending)
                 room -= pending.rows
@@ -145,13 +150,11 @@ class Batches:
         loop = asyncio.get_running_loop()
         operations = [pending.operation for pending in batch]
         packed = encode((PREFIX, self._time() if self._time is not None else 0, operations))
-        keys = keys_of(operations)
-        answer = None if whole else self._script.start(self._client, keys, packed)
+        answer = None if whole else self._script.start(self._client, KEYS, packed)
         if answer is None:
-            answer = loop.create_task(self._script.run(self._client, keys, packed))
-        now = loop.time()
-        flight = Flight(batch, answer, now, now + self._seconds)
-        flight.timer = loop.call_at(flight.due, self._look, flight)
+            answer = loop.create_task(self._script.run(self._client, KEYS, packed))
+        flight = Flight(batch, answer, loop.time(), batch[0].since + self._seconds)
+        flight.timer = loop.call_at(flight.look, self._look, flight)
         self._flights.add(flight)
         answer.add_done_callback(partial(self._landed, flight))
 
@@ -185,7 +188,7 @@ class Batches:
             self._start()
 
     def _look(self, flight: Flight) -> None:
-        """Its time is up."""
+        """Somebody has waited long enough, or its own time is up."""
         if flight.answer.done():
             return
         loop = asyncio.get_running_loop()
@@ -193,14 +196,30 @@ class Batches:
             flight.turns -= 1
             flight.timer = loop.call_soon(self._look, flight)
             return
-        now = loop.time()
-        late = now - flight.due
-        flight.due = max(self._heard + self._seconds, now + min(late, self._seconds) if late > LATE else 0.0)
-        if flight.due <= now or now > flight.began + MOST_SECONDS:
+        now, seconds = loop.time(), self._seconds
+        late = now - flight.look
+        due = max(self._heard, flight.began) + seconds
+        if late > LATE:
+            due = flight.look = max(due, now + min(late, seconds))
+        else:
+            flight.look = min(due, self._expire(flight, now) + seconds)
+        if due <= now or now > flight.began + max(MOST_SECONDS, seconds):
             self._give_up(flight)
         else:
             flight.turns = TURNS
-            flight.timer = loop.call_at(flight.due, self._look, flight)
+            flight.timer = loop.call_at(flight.look, self._look, flight)
+
+    def _expire(self, flight: Flight, now: float) -> float:
+        """Those who have waited long enough do so no more; since when the one of the others does who came first."""
+        first = now
+        for pending in (*flight.batch, *self._waiting):
+            if not pending.answered.done():
+                if pending.since + self._seconds > now:
+                    first = min(first, pending.since)
+                else:
+                    why = "Redis did not answer in time"
+                    fail(pending, Unanswered(why) if pending in flight.batch else StoreDown(why))
+        return first
 
     def _give_up(self, flight: Flight) -> None:
         """Whoever waits does so no longer, whatever a client does yet before it ends: redis-py may close connections,

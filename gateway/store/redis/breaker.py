@@ -12,20 +12,19 @@ class Breaker:
         self._changed = changed
         self._failures = 0
         self.is_open = False
-
-    @property
-    def has_doubts(self) -> bool:
+        self.has_doubts = False
         """Whether the last time has failed."""
-        return self._failures > 0
 
     def succeed(self) -> None:
         self._failures = 0
+        self.has_doubts = False
         if self.is_open:
             self.is_open = False
             self._changed(False)
 
     def fail(self) -> None:
         self._failures += 1
+        self.has_doubts = True
         if self._failures >= self._most and not self.is_open:
             self.is_open = True
             self._changed(True)

@@ -2,6 +2,7 @@
 -- ARGV[1] says what is done; now is the server's time in ms.
 --
 -- <prefix>v:<member>  a value, which expires by itself; a member is <digest>:<model>
+-- <prefix>l:<member>  who makes it now (leases.lua)
 -- <prefix>written     sorted set: members in the order in which they were written
 -- <prefix>expiry      sorted set: members by the moment at which they expire
 -- <prefix>sizes       hash: member -> bytes
@@ -70,18 +71,25 @@ end
 
 local acts = {}
 
--- ARGV: member, value, ms that it is kept, most bytes of the team. Answers how many entries there are.
-function acts.keep(member, value, ttl, most)
+-- ARGV: most bytes of the team; who keeps them; and of each answer member, value, and ms that it is kept. Nobody makes
+-- it any more then. Answers how many entries there are.
+function acts.keep(most, who, ...)
+  most = tonumber(most)
   expire()
-  drop(member)
-  local size = #value + #prefix + 4 * #member + OVERHEAD
-  if size <= tonumber(most) then
-    call('SET', prefix .. 'v:' .. member, value, 'PX', ttl)
-    call('ZADD', WRITTEN, call('HINCRBY', COUNTS, 'seq', 1), member)
-    call('ZADD', EXPIRY, string.format('%.0f', now + ttl), member)
-    call('HSET', SIZES, member, size)
-    count(model_of(member), 1, size)
-    while tonumber(call('HGET', COUNTS, 'b')) > tonumber(most) do drop(call('ZRANGE', WRITTEN, 0, 0)[1]) end
+  local given = {...}
+  for i = 1, #given, 3 do
+    local member, value, ttl = given[i], given[i + 1], given[i + 2]
+    drop(member)
+    local size = #value + #prefix + 4 * #member + OVERHEAD
+    if size <= most then
+      call('SET', prefix .. 'v:' .. member, value, 'PX', ttl)
+      call('ZADD', WRITTEN, call('HINCRBY', COUNTS, 'seq', 1), member)
+      call('ZADD', EXPIRY, string.format('%.0f', now + ttl), member)
+      call('HSET', SIZES, member, size)
+      count(model_of(member), 1, size)
+      while tonumber(call('HGET', COUNTS, 'b')) > most do drop(call('ZRANGE', WRITTEN, 0, 0)[1]) end
+    end
+    if who ~= '' and call('GET', prefix .. 'l:' .. member) == who then call('DEL', prefix .. 'l:' .. member) end
   end
   close_books()
   return call('HLEN', SIZES)

@@ -7,7 +7,8 @@ from typing import Any
 
 from gateway.caching.store import Held
 from gateway.store.redis.batches import PATIENCE, patiently, reason_of
-from gateway.store.redis.client import SECONDS, Client
+from gateway.store.redis.client import SECONDS, Client, Word
+from gateway.store.redis.lanes import Lane, Row
 from gateway.store.redis.script import Script
 from gateway.store.redis.words import PREFIX
 
@@ -20,8 +21,10 @@ FAILURES = 3
 """In a row, after which nothing is asked for a while."""
 PAUSE = 0.5
 """Seconds of that while."""
-UNDER_WAY = 64
-"""Values that are on their way to Redis; while there are more, further ones are not kept."""
+UNDER_WAY = 256
+"""Values that are on their way to Redis, ..."""
+UNDER_WAY_BYTES = 16 << 20
+"""... and how many bytes they may have together; while there are more, further ones are not kept."""
 
 
 def prefix_of(team: str) -> str:
@@ -31,16 +34,19 @@ def prefix_of(team: str) -> str:
 
 class RedisCache:
     """A CacheStore. ``max_bytes`` bounds each team. ``up`` says whether Redis is likely to answer: while it is not,
-    nothing is looked up and nothing kept. A look is one GET, sent at once where there is a connection; keeping is one
-    script."""
+    nothing is looked up and nothing kept. A look is one GET, sent at once where there is a connection; what is kept in
+    one turn of the event loop is one script for each team, which also ends the lease that ``name`` has on making it."""
 
-    def __init__(self, client: Client, max_bytes: int, up: Callable[[], bool]) -> None:
+    def __init__(self, client: Client, max_bytes: int, up: Callable[[], bool], name: str = "") -> None:
         self._client = client
         self._most = max_bytes
         self._up = up
         self._script = Script("cache.lua")
         self._failures = 0
         self._rests_until = 0.0
+        self._keeping = Lane(client, self._script, self._head, PATIENCE, self._kept, self._heard)
+        self._name = name
+        self._bytes = 0
         self._known: set[str] = set()  # teams that Redis has been told of
         self._tasks: set[asyncio.Future[Any]] = set()
         self._closed = False
@@ -57,9 +63,16 @@ class RedisCache:
         return self._sent(loop, SECONDS, "GET", f"{prefix_of(team)}v:{digest}:{model}")
 
     def keep(self, team: str, model: str, digest: str, value: bytes, ttl: float) -> None:
-        loop = asyncio.get_running_loop()
-        if len(self._tasks) < UNDER_WAY and self._asks(loop):
-            self._begin(loop, self._keep(team, f"{digest}:{model}", value, int(ttl * 1000)))
+        size, keeping = len(value), self._keeping
+        few = keeping.count + len(self._tasks) < UNDER_WAY and self._bytes + size <= UNDER_WAY_BYTES
+        if few and self._asks(asyncio.get_running_loop()):
+            self._bytes += size
+            keeping.add(prefix_of(team), (f"{digest}:{model}", value, int(ttl * 1000)), team, size)
+
+    @property
+    def under_way(self) -> int:
+        """Values that are on their way to Redis, or of which it is told."""
+        return self._keeping.count + len(self._tasks)
 
     async def stats(self, team: str | None = None, model: str | None = None) -> list[Held]:
         found: list[Held] = []
@@ -86,6 +99,7 @@ class RedisCache:
     async def close(self) -> None:
         """What is on its way to Redis may be lost."""
         self._closed = True
+        await self._keeping.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -132,17 +146,24 @@ class RedisCache:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _keep(self, team: str, member: str, value: bytes, ms: int) -> None:
+    def _head(self) -> tuple[Word, ...]:
+        return ("keep", self._most, self._name)
+
+    def _kept(self, rows: list[Row], entries: Any) -> None:
+        self._bytes -= sum([size for _, size, _ in rows])
+        if entries is not None:
+            team = rows[0][2]
+            if team not in self._known or entries <= len(rows):  # Redis may have been emptied since it was told
+                self._begin(asyncio.get_running_loop(), self._tell(team))
+
+    async def _tell(self, team: str) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                entries = await self._script.run(self._client, [prefix_of(team)], "keep", member, value, ms, self._most)
-                if entries == 1 or team not in self._known:  # Redis may have been emptied since it was told
-                    await self._client.call("SADD", TEAMS, team)
-                    self._known.add(team)
-            self._heard(None)
+                await self._client.call("SADD", TEAMS, team)
         except Exception as error:  # RedisError, OSError, and whatever a Cluster's client has
-            self._heard(error)
-            log.debug("redis: an answer was not kept: %s", reason_of(error))
+            log.debug("redis: a team is not known to keep answers: %s", reason_of(error))
+        else:
+            self._known.add(team)
 
     async def _teams(self, team: str | None) -> list[str]:
         if team is not None:

@@ -1,7 +1,7 @@
 """redis-py, such that nothing is ever asked twice: no retries, and no more than the caller's time."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, Protocol
@@ -26,6 +26,9 @@ Word = bytes | str | int
 class Client(Protocol):
     def start(self, *command: Word) -> "asyncio.Future[Any] | None":
         """The same, for who need not wait for a connection: the answer to come, or None if ``call`` must be awaited."""
+
+    def soon(self, start: Callable[[], None]) -> None:
+        """In the next turn of the event loop, with whatever else is to be sent then."""
 
     async def call(self, *command: Word) -> Any:
         """One command, sent at most once, with keys of one slot. Can be cancelled. Raises RedisError, OSError."""
@@ -71,6 +74,9 @@ class PoolClient:
 
     def start(self, *command: Word) -> "asyncio.Future[Any] | None":
         return None
+
+    def soon(self, start: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(start)
 
     def hang_up(self) -> None:
         """Each command has closed its own connection."""
@@ -147,6 +153,9 @@ class ClusterClient:
 
     def start(self, *command: Word) -> "asyncio.Future[Any] | None":
         return None
+
+    def soon(self, start: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(start)
 
     def hang_up(self) -> None:
         """Each command has closed its own connection."""

@@ -7,6 +7,7 @@ of every call go this way (bench row ``redis``). What is rare (Sentinel, Cluster
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
 from typing import Any, cast
 
 import hiredis
@@ -32,11 +33,29 @@ class LeanClient:
         self._line: Line | None = None
         self._lines: set[Line] = set()  # also those that are being closed
         self._dialling: asyncio.Future[Line] | None = None
+        self._starts: list[Callable[[], None]] = []
 
     def start(self, *command: Word) -> "asyncio.Future[Any] | None":
         """The answer to come, if there is a connection to ask on at once."""
         line = self._line
         return None if line is None or line.closed else line.send(command)
+
+    def soon(self, start: Callable[[], None]) -> None:
+        if not self._starts:
+            asyncio.get_running_loop().call_soon(self._turn)
+        self._starts.append(start)
+
+    def _turn(self) -> None:
+        starts, self._starts = self._starts, []
+        line = self._line
+        if line is not None:
+            line.gathers = True
+        try:
+            for start in starts:
+                start()
+        finally:
+            if line is not None:
+                line.flush()
 
     async def call(self, *command: Word) -> Any:
         answer = self.start(*command) or (await self._connected()).send(command)
@@ -92,7 +111,8 @@ class LeanClient:
 
 
 class Line(asyncio.Protocol):
-    """One connection."""
+    """One connection. While it ``gathers``, what is sent waits for ``flush``: each write wakes Redis, and costs as much
+    as all the rest."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, lines: "set[Line]") -> None:
         self._loop = loop
@@ -100,6 +120,8 @@ class Line(asyncio.Protocol):
         self._reader = hiredis.Reader(protocolError=Lost, replyError=BaseParser.parse_error)
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._transport: asyncio.Transport | None = None
+        self._unsent: list[bytes] = []
+        self.gathers = False
         self.closed = False
         self.gone: asyncio.Future[None] = loop.create_future()
 
@@ -108,8 +130,18 @@ class Line(asyncio.Protocol):
         assert self._transport is not None
         answer: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append(answer)
-        self._transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub knows one word only
+        packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows one word only
+        if self.gathers:
+            self._unsent.append(packed)
+        else:
+            self._transport.write(packed)
         return answer
+
+    def flush(self) -> None:
+        self.gathers = False
+        unsent, self._unsent = self._unsent, []
+        if unsent and self._transport is not None and not self.closed:
+            self._transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
 
     def close(self) -> None:
         self.closed = True

@@ -1,44 +1,83 @@
-"""What one replica at a time may do, for as long as it says that it is still at it."""
+"""Who makes which answer, of all replicas: one at a time, for as long as it says that it is still at it."""
 
-import asyncio
 from collections.abc import Callable
+from typing import Any, Protocol
 
-from redis.exceptions import RedisError
-
-from gateway.limits.types import StoreDown
-from gateway.store.redis.batches import reason_of
+from gateway.caching.store import Found, Wanted
+from gateway.store.redis.cache import prefix_of
 from gateway.store.redis.client import SECONDS, Client
+from gateway.store.redis.lanes import Lane, Row
 from gateway.store.redis.script import Script
+
+FAILURES = 3
+"""In a row, after which the connection is given up."""
+
+
+class Hears(Protocol):
+    def hear(self, found: Found) -> None:
+        """Called once, at once or later."""
 
 
 class Leases:
     """``name`` is this replica's. ``up`` says whether Redis is likely to answer; while it is not, it is not asked.
-    Every method raises StoreDown, after 0.2 s at the latest."""
+    A lease ends after ``seconds`` if it is not renewed. Nobody waits longer than 0.2 s."""
 
-    def __init__(self, client: Client, name: str, up: Callable[[], bool]) -> None:
+    def __init__(self, client: Client, name: str, seconds: float, up: Callable[[], bool]) -> None:
         self._client = client
-        self._name = name
         self._up = up
-        self._script = Script("lease.lua")
+        self._failures = 0
+        script, ms = Script("leases.lua"), int(seconds * 1000)
 
-    async def claim(self, what: str, seconds: float) -> str | None:
-        """The name of the replica that holds it; None if this one does from now on."""
-        return await self._say(what, "claim", seconds) or None
+        def lane(verb: str) -> Lane:
+            head = (verb, name, ms)
+            return Lane(client, script, lambda: head, SECONDS, spread, self._heard)
 
-    async def renew(self, what: str, seconds: float) -> bool:
-        """Whether this replica still holds it."""
-        return not await self._say(what, "renew", seconds)
+        self._take, self._claim, self._renew, self._release = map(lane, ("take", "claim", "renew", "release"))
 
-    async def release(self, what: str) -> None:
-        await self._say(what, "release", 0)
+    def take(self, wanted: Wanted, whose: Hears) -> None:
+        """Looks for a kept answer, and claims to make it if there is none."""
+        if self._up():
+            team, model, digest = wanted
+            self._take.add(prefix_of(team), (f"{digest}:{model}",), whose)
+        else:
+            whose.hear(None)
 
-    async def _say(self, what: str, verb: str, seconds: float) -> str:
-        if not self._up():
-            raise StoreDown("Redis is away")
-        key = f"{{gw:{what}}}:lease"
-        try:
-            async with asyncio.timeout(SECONDS):
-                found: bytes = await self._script.run(self._client, [key], verb, self._name, int(seconds * 1000))
-        except (RedisError, OSError) as error:
-            raise StoreDown(reason_of(error)) from None
-        return found.decode()
+    def claim(self, wanted: Wanted, whose: Hears) -> None:
+        """The same without looking."""
+        self._add(self._claim, wanted, whose)
+
+    def renew(self, wanted: Wanted) -> None:
+        self._add(self._renew, wanted, None)
+
+    def release(self, wanted: Wanted) -> None:
+        """It is made no more, or kept."""
+        self._add(self._release, wanted, None)
+
+    async def close(self) -> None:
+        for lane in (self._take, self._claim, self._renew, self._release):
+            await lane.close()
+
+    def _add(self, lane: Lane, wanted: Wanted, whose: Hears | None) -> None:
+        team, model, digest = wanted
+        if self._up():
+            lane.add(prefix_of(team), (f"{digest}:{model}",), whose)
+        elif whose is not None:
+            whose.hear(None)
+
+    def _heard(self, error: BaseException | None) -> None:
+        """A single late answer may be our own loop's fault, so the connection stays."""
+        self._failures = self._failures + 1 if isinstance(error, TimeoutError) else 0
+        if self._failures >= FAILURES:
+            self._failures = 0
+            self._client.hang_up()
+
+
+def spread(rows: list[Row], answer: Any) -> None:
+    for i, (_, _, whose) in enumerate(rows):
+        if whose is None:
+            return  # nobody waits for any of them
+        found = None if answer is None else answer[i]
+        if answer is None or type(found) is bytes:
+            whose.hear(found)
+        else:
+            whose.hear("" if found is None else found[0].decode())

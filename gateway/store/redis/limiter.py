@@ -69,7 +69,7 @@ class RedisLimiter:
     @property
     def up(self) -> bool:
         """Whether ``reserve`` is likely to be answered, by counters that know all that this process has used."""
-        return self._reachable and not self._kept.owing
+        return self.epoch is not None and not self._breaker.is_open and not self._kept.owing
 
     @property
     def _reachable(self) -> bool:
@@ -79,7 +79,7 @@ class RedisLimiter:
     def answers(self) -> bool:
         """Whether Redis is up, and has answered when it was asked last: who has just waited for it in vain need not do
         so again."""
-        return self.up and not self._breaker.has_doubts
+        return self.epoch is not None and not self._breaker.has_doubts and not self._kept.owing
 
     @property
     def reason(self) -> str:

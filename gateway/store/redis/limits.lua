@@ -2,7 +2,8 @@
 --
 -- One call does a batch of operations, in order and in one piece. ARGV[1] is {prefix, time, operations} in MessagePack;
 -- time in ms since 1970, or 0 for the server's own. The answer is {time, epoch or false, answers, when the last call before
--- was}, likewise: who has been answered later than that sees that the data went back. KEYS are those known before; what belongs to a hold is read from the hold. All share the prefix's hash tag, so all are in one slot.
+-- was}, likewise: who has been answered later than that sees that the data went back. KEYS are some of the keys; all share
+-- the prefix's hash tag, so all are in one slot.
 --
 -- <prefix>holds   hash: id -> {day, month, subject, bucket (0: none), tokens, nano, subject, ...} of the living
 -- <prefix>expiry  sorted set: id by the moment at which it expires
@@ -287,6 +288,18 @@ local function obstacles(place, claim, found)
   check(USD_MONTH, claim.usd_month, counters.month_nano + counters.month_reserved, claim.nano, BUDGET, month, month)
 end
 
+-- Whether half of everything is left after a claim. Where that is not so, it must be looked at closely what to ask for.
+local function fits_easily(claim)
+  local window, c = claim.window, claim.counters
+  local function half(most, used) return not most or used * 2 <= most end
+  return not (claim.rpm and window.requests + claim.requests > claim.rpm)
+    and not (claim.concurrent and c.places + claim.requests > claim.concurrent)
+    and half(claim.tpm, window and window.tokens + claim.tokens)
+    and half(claim.tpd, c.tokens + c.reserved_tokens + claim.tokens)
+    and half(claim.usd_day, c.nano + c.reserved_nano + claim.nano)
+    and half(claim.usd_month, c.month_nano + c.month_reserved + claim.nano)
+end
+
 local function refused(claims, found)
   local longest, wait = found[1], 0
   for _, obstacle in ipairs(found) do
@@ -335,7 +348,7 @@ local function gone(claims)
   return all
 end
 
-local function reserve(operation)
+local function reserve(operation, easily)
   local claims, found = {}, {}
   for place, c in ipairs(operation[3]) do
     local claim = {
@@ -345,7 +358,11 @@ local function reserve(operation)
     claim.counters = counters_of(claim.subject, today)
     if claim.rpm or claim.tpm then claim.window = window_of(claim.subject) end
     claims[place] = claim
-    obstacles(place, claim, found)
+    if not easily then
+      obstacles(place, claim, found)
+    elseif not fits_easily(claim) then
+      return {2}
+    end
   end
   if #found > 0 then return refused(claims, found) end
   for _, hold in ipairs(operation[4]) do
@@ -369,6 +386,10 @@ local function reserve(operation)
   end
   local requests, tokens = tightest(claims)
   return {1, requests, tokens, passed(claims), gone(claims)}
+end
+
+local function reserve_easily(operation)
+  return reserve(operation, true)
 end
 
 -------------------------------------------------------------------------------- the rest
@@ -500,7 +521,7 @@ end
 
 -- Name of the operation: what does it, and whether it needs whole counters.
 local OPERATIONS = {
-  reserve = {reserve, true}, settle = {settle, true}, renew = {renew, true},
+  reserve = {reserve, true}, easily = {reserve_easily, true}, settle = {settle, true}, renew = {renew, true},
   seed = {seed, false}, adjust = {adjust, true}, counts = {counts, false}, begin = {begin, false}, forget = {forget, false},
   restore = {restore, false}, probe = {probe, false},
 }

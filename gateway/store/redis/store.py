@@ -32,6 +32,7 @@ class RedisStore:
         self._census = Census(self._client)
         self._listeners: list[Listener] = []
         self._caches: list[RedisCache] = []
+        self._leases: list[Leases] = []
         self.limiter = RedisLimiter(self._client, rebuild, changed, counted)
 
     async def start(self) -> bool:
@@ -49,15 +50,18 @@ class RedisStore:
         listener.start()
         self._listeners.append(listener)
 
-    def cache(self, max_bytes: int) -> RedisCache:
-        """Kept answers, of so many bytes a team. Nobody waits for them while the limiter is not ``up``."""
-        cache = RedisCache(self._client, max_bytes, lambda: self.limiter.up)
+    def cache(self, max_bytes: int, name: str = "") -> RedisCache:
+        """Kept answers, of so many bytes a team. Nobody waits for them while the limiter is not ``up``. ``name`` is
+        this replica's."""
+        cache = RedisCache(self._client, max_bytes, lambda: self.limiter.up, name)
         self._caches.append(cache)
         return cache
 
-    def leases(self, name: str) -> Leases:
-        """What this replica alone may do for a while; asked for only while Redis ``answers`` the limiter."""
-        return Leases(self._client, name, lambda: self.limiter.answers)
+    def leases(self, name: str, seconds: float) -> Leases:
+        """What this replica alone makes, for so many seconds; asked for only while Redis ``answers`` the limiter."""
+        leases = Leases(self._client, name, seconds, lambda: self.limiter.answers)
+        self._leases.append(leases)
+        return leases
 
     async def heartbeat(self, name: str, ttl: float) -> int:
         """Says for ``ttl`` seconds that this replica is there; how many are. Raises StoreDown."""
@@ -88,6 +92,8 @@ class RedisStore:
     async def close(self) -> None:
         for listener in self._listeners:
             await listener.close()
+        for leases in self._leases:
+            await leases.close()
         for cache in self._caches:
             await cache.close()
         await self.limiter.close()

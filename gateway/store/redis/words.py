@@ -15,13 +15,15 @@ from gateway.limits.types import (
     SettledUse,
     Standing,
     Subject,
+    TooClose,
     Verdict,
 )
 
 TAG = "{gw}"
 """One hash tag for all keys: a Cluster keeps them on one node, where one script can see them all."""
 PREFIX = TAG + ":"
-FIXED = (PREFIX + "holds", PREFIX + "expiry", PREFIX + "epoch", PREFIX + "last")
+KEYS = [PREFIX + "holds", PREFIX + "expiry", PREFIX + "epoch", PREFIX + "last"]
+"""What a Cluster finds the node by. What belongs to a subject or to a hold lies beside."""
 
 KINDS: tuple[Kind, ...] = ("requests/min", "tokens/min", "tokens/day", "concurrent", "USD/day", "USD/month")
 
@@ -49,11 +51,15 @@ def reserve(ask: Ask, ttl: float) -> Operation:
         for share in hold.shares:
             flat += (share.claim, share.tokens, share.nano)
         holds.append(flat)
-    return ("reserve", int(ttl * 1000), claims, holds)
+    return ("easily" if ask.rough else "reserve", int(ttl * 1000), claims, holds)
 
 
 def settle(uses: tuple[SettledUse, ...]) -> Operation:
-    return ("settle", [(use.id, use.tokens, use.nano, list(map(name_of, use.subjects)), use.at) for use in uses])
+    return (
+        "settle",
+        [(use.id, use.tokens, use.nano, [name_of(one) for one in use.subjects] if use.subjects else (), use.at)
+         for use in uses],
+    )  # fmt: skip
 
 
 def restore(holds: tuple[tuple[Hold, Ask], ...], ttl: float) -> Operation:
@@ -83,28 +89,6 @@ def counts(subjects: tuple[Subject, ...]) -> Operation:
     return ("counts", list(map(name_of, subjects)))
 
 
-def keys_of(operations: list[Operation]) -> list[str]:
-    """The keys that are known before. What belongs to holds is known to them only."""
-    names: dict[str, None] = {}
-    for operation in operations:
-        kind = operation[0]
-        if kind == "reserve" or kind == "seed":
-            for row in operation[2]:
-                names[row[0]] = None
-        elif kind == "counts":
-            names.update(dict.fromkeys(operation[1]))
-        elif kind == "adjust":
-            for row in operation[1]:
-                names[row[0]] = None
-        elif kind == "restore":
-            for row in operation[2]:
-                names.update(dict.fromkeys(row[1::3]))
-    keys = list(FIXED)
-    for name in names:
-        keys += (PREFIX + "w:" + name, PREFIX + "u:" + name)
-    return keys
-
-
 def standing(ask: Ask, found: Any) -> Standing | None:
     if not found:
         return None
@@ -113,11 +97,14 @@ def standing(ask: Ask, found: Any) -> Standing | None:
 
 
 def verdict(ask: Ask, at: int, answer: list[Any]) -> Verdict:
+    """Raises TooClose."""
     if answer[0] == 1:
         _, requests, tokens, soft, gone = answer
         passed = tuple(filter(None, [standing(ask, one) for one in soft])) if soft else ()
         spent = tuple([Period(ask.claims[place].subject, at, *figures) for place, *figures in gone])
         return Granted(at, standing(ask, requests), standing(ask, tokens), passed, False, spent)
+    if answer[0] == 2:
+        raise TooClose
     _, longest, wait, never, requests, tokens = answer
     found = standing(ask, longest)
     assert found is not None

@@ -12,10 +12,12 @@ from adapters.errors import Invalid, ProviderError, Unavailable
 from adapters.types import Choice, Delta, Reply, Usage
 from gateway.caching.control import NONE
 from gateway.caching.entry import Kept
+from gateway.caching.store import Wanted
 from gateway.limits.types import StoreDown
 from gateway.sharing import elsewhere as module
 from gateway.sharing.elsewhere import Elsewhere
 from gateway.sharing.flight import Flight
+from gateway.sharing.look import Look
 from gateway.sharing.messages import Message, error_of, failed_by, read
 from gateway.sharing.share import Share
 from gateway.types import Clock, LegResult
@@ -34,19 +36,22 @@ class Leases:
         self.held = held
         self.down = False
 
-    async def claim(self, what: str, seconds: float) -> str | None:
-        await asyncio.sleep(0)
+    def take(self, wanted: Wanted, whose: Look) -> None:
+        self.claim(wanted, whose)
+
+    def claim(self, wanted: Wanted, whose: Look) -> None:
         if self.down:
-            raise StoreDown("away")
-        holder = self.held.setdefault(what, self.name)
-        return None if holder == self.name else holder
+            whose.hear(None)
+            return
+        holder = self.held.setdefault(wanted[2], self.name)
+        asyncio.get_running_loop().call_soon(whose.hear, "" if holder == self.name else holder)
 
-    async def renew(self, what: str, seconds: float) -> bool:
-        return self.held.get(what) == self.name
+    def renew(self, wanted: Wanted) -> None:
+        pass
 
-    async def release(self, what: str) -> None:
-        if self.held.get(what) == self.name:
-            del self.held[what]
+    def release(self, wanted: Wanted) -> None:
+        if self.held.get(wanted[2]) == self.name:
+            del self.held[wanted[2]]
 
 
 class Post:
@@ -97,8 +102,9 @@ class Call:
         self.end: asyncio.Future[Reply | ProviderError] | None = None
         self.heard: list[str] = ["", ""]
         self.wait: asyncio.Future[None] | None = None
+        self.share = Share(None, "t", LEG, "key", NONE)  # type: ignore[arg-type]
         own = LegResult(LEG, 0.0, sent=[0, 0] if streamed else [])
-        self.flight = Flight(own, streamed, room, self._run, lambda _: None)
+        self.flight = Flight(own, streamed, room, self._run, self._over)
         self.result = LegResult(LEG, 0.0, sent=[0, 0])
         self.task = asyncio.get_running_loop().create_task(
             self.flight.hear(self.result, self._emit if streamed else None)
@@ -110,8 +116,11 @@ class Call:
         return self.wait
 
     async def _run(self, flight: Flight) -> None:
-        share = Share(None, "t", LEG, "key", NONE)  # type: ignore[arg-type]
-        await self.process.elsewhere.fly(flight, share, self._lead)
+        await self.process.elsewhere.fly(flight, self.share, self._lead)
+
+    def _over(self, flight: Flight) -> None:
+        if self.share.look is not None:
+            self.share.look.end()
 
     async def _lead(self) -> None:
         self.end = asyncio.get_running_loop().create_future()
@@ -147,7 +156,7 @@ async def processes(count: int = 2) -> AsyncIterator[tuple[Post, list[Process]]]
         await one.elsewhere.close()
     for one in found:
         assert not one.elsewhere._tasks and not one.elsewhere._tellings
-        assert not one.elsewhere._inboxes and not one.elsewhere._leading
+        assert not one.elsewhere._inboxes and not one.elsewhere._leading and not one.elsewhere._looks
 
 
 async def both(one: Process, two: Process, **more: bool) -> tuple[Call, Call]:
@@ -323,6 +332,22 @@ async def test_who_leaves_while_claiming_holds_nothing() -> None:
         await until(lambda: other.end)
         finish(other)
         await other.task
+
+
+async def test_what_is_not_made_after_all_is_left_by_the_last_who_wanted_it() -> None:
+    """Also by one that had not heard yet that it was to make it."""
+    async with processes(1) as (_, (one,)):
+        share = Share(None, "t", LEG, "key", NONE)  # type: ignore[arg-type]
+        first, second = one.elsewhere.look(share), one.elsewhere.look(share)
+        await first
+        first.end()
+        assert one.leases.held == {"key": "p0"}
+        second.end()
+        await until(lambda: not one.leases.held)
+        kept = one.elsewhere.look(share)
+        await kept
+        kept.end(kept=True)
+        assert one.leases.held == {"key": "p0"}, "the cache ends it, when it has the answer"
 
 
 async def test_a_slow_process_bounds_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:

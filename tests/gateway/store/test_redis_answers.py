@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,6 +24,9 @@ class Saying:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(future.set_result, self.answer)
         return future
+
+    def soon(self, start: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(start)
 
     def hang_up(self) -> None:
         pass

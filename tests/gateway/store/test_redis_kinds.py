@@ -1,14 +1,16 @@
 """The ways in which Redis is run: on a socket, with a password, with users, with TLS, as a Cluster, with Sentinels."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
+from gateway.caching.store import Found, Wanted
 from gateway.limits.types import Granted, Limits, SettledUse, StoreDown
+from gateway.sharing.look import Look
 from gateway.store.redis.address import parse
 from gateway.store.redis.client import PoolClient
 from gateway.store.redis.store import RedisStore
@@ -35,14 +37,34 @@ async def works(url: str) -> None:
 async def shares(url: str) -> None:
     """Kept answers and leases, whose keys lie apart from the counters'."""
     async with opened(url) as store:
-        cache, leases = store.cache(1 << 20), store.leases("me")
+        cache, leases, other = store.cache(1 << 20, "me"), store.leases("me", 5.0), store.leases("other", 5.0)
         cache.keep("search", "m", "0", b"kept", 60.0)
         async with asyncio.timeout(5):
             while not await cache.stats():  # noqa: ASYNC110 - it is kept by Redis
                 await asyncio.sleep(0.005)
         looked = cache.look("search", "m", "0")
         assert looked is not None and await looked == b"kept"
-        assert await leases.claim("0", 5.0) is None and await leases.renew("0", 5.0)
+        zero, one = ("search", "m", "0"), ("search", "m", "1")
+        assert [await found(leases.take, what) for what in (zero, one)] == [b"kept", ""]
+        assert [await found(other.take, what) for what in (zero, one)] == [b"kept", "me"]
+        assert await found(other.claim, zero) == "" and await found(leases.claim, zero) == "other"
+        cache.keep("search", "m", "1", b"kept, too", 60.0)
+        async with asyncio.timeout(5):
+            while await found(other.take, one) != b"kept, too":  # noqa: ASYNC110 - Redis is another process
+                await asyncio.sleep(0.005)
+        assert await found(other.claim, one) == "", "what is kept is made no more"
+        other.release(one)
+        async with asyncio.timeout(5):
+            while await found(leases.claim, one) != "":  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+
+async def found(ask: Callable[[Wanted, Look], None], what: Wanted) -> Found:
+    look = Look(what, lambda *_: None)
+    ask(what, look)
+    await look
+    assert look.known
+    return look.found
 
 
 async def does_not_work(url: str) -> None:

@@ -1,0 +1,133 @@
+"""Rows for one script, of whoever has some, travel together."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+from gateway.store.redis.batches import TURNS
+from gateway.store.redis.client import Client, Word
+from gateway.store.redis.script import Script
+
+MOST = 64
+"""Rows in one command, ..."""
+MOST_BYTES = 1 << 20
+"""... and about how many bytes they have, so that Redis is not kept from others for long."""
+FULL = 16
+"""Rows that are worth a second command while one is under way: fewer wait for its answer, one round trip at most, and
+travel with what comes meanwhile."""
+
+Row = tuple[tuple[Word, ...], int, Any]
+"""The script's further arguments, how many bytes they have, where that may be many, and whose it is."""
+
+
+class Lane:
+    """What is added in one turn of the event loop goes out in the next: one command for each prefix, which is the
+    script's only key, with ``head`` before the rows. ``spread`` is given the rows and the answer to them, None if there
+    is none: after ``seconds`` at the latest, also for those who had to wait. ``heard`` is told how each command ended:
+    None, or why there is no answer."""
+
+    def __init__(
+        self,
+        client: Client,
+        script: Script,
+        head: Callable[[], tuple[Word, ...]],
+        seconds: float,
+        spread: Callable[[list[Row], Any], None],
+        heard: Callable[[BaseException | None], None],
+    ) -> None:
+        self._client = client
+        self._script = script
+        self._head = head
+        self._seconds = seconds
+        self._spread = spread
+        self._heard = heard
+        self._waiting: dict[str, list[Row]] = {}
+        self._rows = 0
+        self._since = 0.0  # when the first of them came
+        self._scheduled = False
+        self._flights: dict[asyncio.Future[Any], list[Row]] = {}
+        self.count = 0
+        """Rows of which nothing has been heard yet."""
+
+    def add(self, prefix: str, words: tuple[Word, ...], whose: Any, size: int = 0) -> None:
+        rows = self._waiting.get(prefix)
+        if rows is None:
+            rows = self._waiting[prefix] = []
+        rows.append((words, size, whose))
+        if not self._rows:
+            self._since = asyncio.get_running_loop().time()
+        self._rows += 1
+        self.count += 1
+        if not self._scheduled and (not self._flights or self._rows >= FULL):
+            self._scheduled = True
+            self._client.soon(self._start)
+
+    async def close(self) -> None:
+        """What is on its way may be lost."""
+        flights = list(self._flights)
+        self._fail_waiting()
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+    def _start(self) -> None:
+        self._scheduled = False
+        waiting, self._waiting, self._rows = self._waiting, {}, 0
+        until = self._since + self._seconds
+        for prefix, rows in waiting.items():
+            some: list[Row] = []
+            room = MOST_BYTES
+            for row in rows:
+                if some and (len(some) == MOST or row[1] > room):
+                    self._send(prefix, some, until)
+                    some, room = [], MOST_BYTES
+                some.append(row)
+                room -= row[1]
+            self._send(prefix, some, until)
+
+    def _send(self, prefix: str, rows: list[Row], until: float, whole: bool = False) -> None:
+        """``whole``: with the script's text, since the server may not know it."""
+        loop = asyncio.get_running_loop()
+        words = [*self._head()]
+        for row in rows:
+            words += row[0]
+        answer = None if whole else self._script.start(self._client, [prefix], *words)
+        if answer is None:
+            answer = loop.create_task(self._script.run(self._client, [prefix], *words))
+        self._flights[answer] = rows
+        timer = loop.call_at(until, late, answer, TURNS)
+        answer.add_done_callback(partial(self._landed, prefix, until, timer))
+
+    def _landed(self, prefix: str, until: float, timer: asyncio.TimerHandle, answer: "asyncio.Future[Any]") -> None:
+        timer.cancel()
+        rows = self._flights.pop(answer)
+        error = TimeoutError() if answer.cancelled() else answer.exception()
+        if isinstance(error, NoScriptError):  # a server that has started since; nothing was done
+            self._send(prefix, rows, until, whole=True)
+            return
+        self.count -= len(rows)
+        if error is None:
+            self._spread(rows, answer.result())
+        else:  # RedisError, OSError, whatever a Cluster's client has
+            self._spread(rows, None)
+            self._fail_waiting()  # they would only wait as long again
+        self._heard(error)
+        if self._rows and not self._scheduled:
+            self._start()
+
+    def _fail_waiting(self) -> None:
+        waiting, self._waiting, self._rows = self._waiting, {}, 0
+        for rows in waiting.values():
+            self.count -= len(rows)
+            self._spread(rows, None)
+
+
+def late(answer: "asyncio.Future[Any]", turns: int) -> None:
+    """The time is up. What has arrived by now is read before."""
+    if turns and not answer.done():
+        asyncio.get_running_loop().call_soon(late, answer, turns - 1)
+    else:
+        answer.cancel()
