@@ -354,6 +354,8 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     assert len(rounds) == 50 and sum(finished for _, finished in rounds) > 1000
     for number, (started, finished) in enumerate(rounds):
         assert started - finished in (0, 1)
-        found = left(tmp_path / str(number) / "ledger")
+        folder = tmp_path / str(number) / "ledger"
+        folder.mkdir(parents=True, exist_ok=True)  # it may have died before it made one
+        found = left(folder)
         records = list(spool_child.script(seed + number, started))
         assert found in (records[:finished], records)
