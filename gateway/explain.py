@@ -22,8 +22,8 @@ def explained(results: list[LegResult]) -> Head:
         if name:
             head += ASKED % (name.encode(), result.attempts)
         return head + PATH % result.path.encode() if name and result.path is not None else head
-    asked = [result for result in results if result.answered_by]
-    shown = [result for result in asked if isinstance(result.outcome, Reply)] or asked
+    replied = [result for result in results if isinstance(result.outcome, Reply) and result.answered_by]
+    shown = replied or [result for result in results if result.answered_by]
     names, paths = ",".join([r.answered_by for r in shown]), ",".join([r.path for r in shown if r.path])
     head = CACHE % (",".join([shared(result) for result in shown]).encode() or b"bypass")
     head += ASKED % (names.encode(), sum([result.attempts for result in results]))

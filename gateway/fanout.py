@@ -68,10 +68,7 @@ def ask_all(
     """Asks the models of all legs. ``outcome`` stays None in those that were given up because enough others had
     answered."""
     if len(results) == 1 and fanout.deadline is None:
-        result = results[0]
-        if ended is not None:
-            return alone(result, clock, emit, ended)
-        return ask(result, clock, emit) if result.share is None else result.share.answer(result, clock, emit)
+        return answer(results[0], clock, emit) if ended is None else alone(results[0], clock, emit, ended)
     return raced(results, fanout, clock, emit, ended)
 
 
@@ -143,15 +140,15 @@ class Race:
             self._finish(bug)
 
     def _note(self, result: LegResult) -> None:
+        fanout, replied = self._fanout, isinstance(result.outcome, Reply)
         self._left -= 1
-        self._answered += self._agreeing is None and isinstance(result.outcome, Reply)
-        if self._fanout.mode == "first" and self._winner is None and isinstance(result.outcome, Reply):
+        self._answered += replied and self._agreeing is None
+        if fanout.mode == "first" and self._winner is None and replied:
             self._winner = result  # also one that had nothing to say
-        if self._ended and (self._fanout.mode != "first" or self._winner in (None, result)):
+        if self._ended and (fanout.mode != "first" or self._winner in (None, result)):
             self._ended(result)
-        enough = self._fanout.mode != "all" and self._answered >= self._fanout.min_success
-        failed = not isinstance(result.outcome, Reply)
-        hopeless = self._answered + self._left < self._fanout.min_success or (failed and self._fanout.strict)
+        enough = fanout.mode != "all" and self._answered >= fanout.min_success
+        hopeless = self._answered + self._left < fanout.min_success or (fanout.strict and not replied)
         if not self._left or enough or hopeless:
             self._finish()
 
