@@ -23,7 +23,7 @@ PATIENCE = 2.0
 """Seconds for what no request waits for."""
 LANES = 2
 """Batches under way at once. One is on the wire while the next is worked on; more would only make them smaller."""
-FULL = 16
+FULL = 6
 """Operations that are worth a second lane: fewer wait for the batch that is under way, one round trip at most, and
 travel with what comes meanwhile."""
 

@@ -15,7 +15,7 @@ MOST = 64
 """Rows in one command, ..."""
 MOST_BYTES = 1 << 20
 """... and about how many bytes they have, so that Redis is not kept from others for long."""
-FULL = 16
+FULL = 6
 """Rows that are worth a second command while one is under way: fewer wait for its answer, one round trip at most, and
 travel with what comes meanwhile."""
 
