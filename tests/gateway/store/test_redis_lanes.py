@@ -26,7 +26,7 @@ class Line:
         self.answers.append(asyncio.get_running_loop().create_future())
         return self.answers[-1]
 
-    def soon(self, start: Callable[[], None]) -> None:
+    def soon(self, start: Callable[[], None], first: bool = False) -> None:
         asyncio.get_running_loop().call_soon(start)
 
     async def call(self, *command: Word) -> Any:
