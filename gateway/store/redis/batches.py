@@ -149,7 +149,7 @@ class Batches:
         loop = asyncio.get_running_loop()
         operations = [pending.operation for pending in batch]
         packed = encode((PREFIX, self._time() if self._time is not None else 0, operations))
-        answer = None if whole else self._script.start(self._client, KEYS, packed)
+        answer = (self._script.start_whole if whole else self._script.start)(self._client, KEYS, packed)
         if answer is None:
             answer = loop.create_task(self._script.run(self._client, KEYS, packed))
         flight = Flight(batch, answer, loop.time(), batch[0].since + self._seconds)

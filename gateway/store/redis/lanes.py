@@ -97,7 +97,8 @@ class Lane:
         words = [*self._head()]
         for row in rows:
             words += row[0]
-        answer = None if whole else self._script.start(self._client, [prefix], *words)
+        start = self._script.start_whole if whole else self._script.start
+        answer = start(self._client, [prefix], *words)
         if answer is None:
             answer = loop.create_task(self._script.run(self._client, [prefix], *words))
         self._flights[answer] = rows
