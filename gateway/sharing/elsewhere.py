@@ -111,7 +111,8 @@ class Elsewhere:
         self._clock = clock
         self._kept = kept
         self._leading: dict[str, tuple[Flight, Wanted]] = {}
-        self._looks: dict[Wanted, int] = {}  # how many there are that have not ended
+        self._looks: dict[Wanted, int] = {}  # how many there are that have not ended ...
+        self._found: set[Wanted] = set()  # ... and of which one that has found or kept something
         self._ears = count(1)
         self._inboxes: dict[int, asyncio.Queue[tuple[Message, Kept | None]]] = {}
         self._tellings: dict[tuple[str, int], Telling] = {}
@@ -145,8 +146,11 @@ class Elsewhere:
             if not look.known:
                 await look
             holder = look.found
-            if not isinstance(holder, str) or not holder:
-                break  # it is ours, or nobody can say
+            if not isinstance(holder, str) or not holder:  # it is ours, or nobody can say
+                if holder is not None and (unknown or silent) and (kept := await self._kept(share)) is not None:
+                    self._tell_whole(flight, kept)  # whoever held it has kept it meanwhile, and holds it no more
+                    return
+                break
             if holder == silent:
                 if self._clock.steady() > until:
                     break  # it lives, and cannot be heard
@@ -197,10 +201,15 @@ class Elsewhere:
         return Look(wanted, self._ended)
 
     def _ended(self, wanted: Wanted, ours: bool) -> None:
-        """A look is over. The last one that there is leaves what this process has not made after all to others."""
+        """A look is over. The last one that there is leaves what this process has not made after all to others; what
+        has been kept is theirs once the cache has it, and no sooner."""
         others = self._looks.pop(wanted) - 1
         if others:
             self._looks[wanted] = others
+            if not ours:
+                self._found.add(wanted)
+        elif wanted in self._found:
+            self._found.discard(wanted)
         elif ours:
             self._leases.release(wanted)
 

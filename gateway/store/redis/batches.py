@@ -23,7 +23,7 @@ PATIENCE = 2.0
 """Seconds for what no request waits for."""
 LANES = 2
 """Batches under way at once. One is on the wire while the next is worked on; more would only make them smaller."""
-FULL = 16
+FULL = 6
 """Operations that are worth a second lane: fewer wait for the batch that is under way, one round trip at most, and
 travel with what comes meanwhile."""
 
@@ -150,7 +150,7 @@ class Batches:
         loop = asyncio.get_running_loop()
         operations = [pending.operation for pending in batch]
         packed = encode((PREFIX, self._time() if self._time is not None else 0, operations))
-        answer = None if whole else self._script.start(self._client, KEYS, packed)
+        answer = (self._script.start_whole if whole else self._script.start)(self._client, KEYS, packed)
         if answer is None:
             answer = loop.create_task(self._script.run(self._client, KEYS, packed))
         flight = Flight(batch, answer, loop.time(), batch[0].since + self._seconds)

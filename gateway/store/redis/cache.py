@@ -44,7 +44,8 @@ class RedisCache:
         self._script = Script("cache.lua")
         self._failures = 0
         self._rests_until = 0.0
-        self._keeping = Lane(client, self._script, self._head, PATIENCE, self._kept, self._heard)
+        # first, so that no look of this process comes before what it has kept
+        self._keeping = Lane(client, self._script, self._head, PATIENCE, self._kept, self._heard, True)
         self._name = name
         self._bytes = 0
         self._known: set[str] = set()  # teams that Redis has been told of

@@ -27,8 +27,8 @@ class Client(Protocol):
     def start(self, *command: Word) -> "asyncio.Future[Any] | None":
         """The same, for who need not wait for a connection: the answer to come, or None if ``call`` must be awaited."""
 
-    def soon(self, start: Callable[[], None]) -> None:
-        """In the next turn of the event loop, with whatever else is to be sent then."""
+    def soon(self, start: Callable[[], None], first: bool = False) -> None:
+        """In the next turn of the event loop, with whatever else is to be sent then, or before it."""
 
     async def call(self, *command: Word) -> Any:
         """One command, sent at most once, with keys of one slot. Can be cancelled. Raises RedisError, OSError."""
@@ -75,7 +75,7 @@ class PoolClient:
     def start(self, *command: Word) -> "asyncio.Future[Any] | None":
         return None
 
-    def soon(self, start: Callable[[], None]) -> None:
+    def soon(self, start: Callable[[], None], first: bool = False) -> None:
         asyncio.get_running_loop().call_soon(start)
 
     def hang_up(self) -> None:
@@ -154,7 +154,7 @@ class ClusterClient:
     def start(self, *command: Word) -> "asyncio.Future[Any] | None":
         return None
 
-    def soon(self, start: Callable[[], None]) -> None:
+    def soon(self, start: Callable[[], None], first: bool = False) -> None:
         asyncio.get_running_loop().call_soon(start)
 
     def hang_up(self) -> None:

@@ -15,7 +15,7 @@ MOST = 64
 """Rows in one command, ..."""
 MOST_BYTES = 1 << 20
 """... and about how many bytes they have, so that Redis is not kept from others for long."""
-FULL = 16
+FULL = 6
 """Rows that are worth a second command while one is under way: fewer wait for its answer, one round trip at most, and
 travel with what comes meanwhile."""
 
@@ -27,7 +27,8 @@ class Lane:
     """What is added in one turn of the event loop goes out in the next: one command for each prefix, which is the
     script's only key, with ``head`` before the rows. ``spread`` is given the rows and the answer to them, None if there
     is none: after ``seconds`` at the latest, also for those who had to wait. ``heard`` is told how each command ended:
-    None, or why there is no answer."""
+    None, or why there is no answer. Of one that is ``first`` nothing waits,
+    and it goes before what others have to say in the same turn."""
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Lane:
         seconds: float,
         spread: Callable[[list[Row], Any], None],
         heard: Callable[[BaseException | None], None],
+        first: bool = False,
     ) -> None:
         self._client = client
         self._script = script
@@ -44,6 +46,7 @@ class Lane:
         self._seconds = seconds
         self._spread = spread
         self._heard = heard
+        self._first = first
         self._waiting: dict[str, list[Row]] = {}
         self._rows = 0
         self._since = 0.0  # when the first of them came
@@ -61,9 +64,9 @@ class Lane:
             self._since = asyncio.get_running_loop().time()
         self._rows += 1
         self.count += 1
-        if not self._scheduled and (not self._flights or self._rows >= FULL):
+        if not self._scheduled and (self._first or not self._flights or self._rows >= FULL):
             self._scheduled = True
-            self._client.soon(self._start)
+            self._client.soon(self._start, self._first)
 
     async def close(self) -> None:
         """What is on its way may be lost."""
@@ -94,7 +97,8 @@ class Lane:
         words = [*self._head()]
         for row in rows:
             words += row[0]
-        answer = None if whole else self._script.start(self._client, [prefix], *words)
+        start = self._script.start_whole if whole else self._script.start
+        answer = start(self._client, [prefix], *words)
         if answer is None:
             answer = loop.create_task(self._script.run(self._client, [prefix], *words))
         self._flights[answer] = rows

@@ -40,10 +40,10 @@ class LeanClient:
         line = self._line
         return None if line is None or line.closed else line.send(command)
 
-    def soon(self, start: Callable[[], None]) -> None:
+    def soon(self, start: Callable[[], None], first: bool = False) -> None:
         if not self._starts:
             asyncio.get_running_loop().call_soon(self._turn)
-        self._starts.append(start)
+        self._starts.insert(0 if first else len(self._starts), start)
 
     def _turn(self) -> None:
         starts, self._starts = self._starts, []

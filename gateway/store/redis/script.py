@@ -21,6 +21,10 @@ class Script:
         """The answer to come, if it can be asked for at once; it may be that the script is not known there."""
         return client.start("EVALSHA", self.sha, len(keys), *keys, *arguments)
 
+    def start_whole(self, client: Client, keys: list[str], *arguments: Word) -> "asyncio.Future[Any] | None":
+        """The same, of a server that does not know it."""
+        return client.start("EVAL", self.text, len(keys), *keys, *arguments)
+
     async def run(self, client: Client, keys: list[str], *arguments: Word) -> Any:
         """Raises redis-py's errors, and OSError."""
         try:

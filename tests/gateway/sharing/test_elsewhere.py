@@ -157,6 +157,7 @@ async def processes(count: int = 2) -> AsyncIterator[tuple[Post, list[Process]]]
     for one in found:
         assert not one.elsewhere._tasks and not one.elsewhere._tellings
         assert not one.elsewhere._inboxes and not one.elsewhere._leading and not one.elsewhere._looks
+        assert not one.elsewhere._found
 
 
 async def both(one: Process, two: Process, **more: bool) -> tuple[Call, Call]:
@@ -344,9 +345,11 @@ async def test_what_is_not_made_after_all_is_left_by_the_last_who_wanted_it() ->
         assert one.leases.held == {"key": "p0"}
         second.end()
         await until(lambda: not one.leases.held)
-        kept = one.elsewhere.look(share)
+        kept, another = one.elsewhere.look(share), one.elsewhere.look(share)
         await kept
+        await another
         kept.end(kept=True)
+        another.end()
         assert one.leases.held == {"key": "p0"}, "the cache ends it, when it has the answer"
 
 

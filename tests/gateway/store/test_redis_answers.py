@@ -25,7 +25,7 @@ class Saying:
         asyncio.get_running_loop().call_soon(future.set_result, self.answer)
         return future
 
-    def soon(self, start: Callable[[], None]) -> None:
+    def soon(self, start: Callable[[], None], first: bool = False) -> None:
         asyncio.get_running_loop().call_soon(start)
 
     def hang_up(self) -> None:
