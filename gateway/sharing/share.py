@@ -70,7 +70,8 @@ class Share(Struct, eq=False):
             else:
                 await self._fly(result, clock, emit)
         finally:
-            self.leave()
+            if self.look is not None:
+                self.leave()
             if result.meter is not None:
                 result.meter.end(result)
             if result.cache and self.leg.policy.notice is not None:

@@ -76,10 +76,14 @@ class RedisLimiter:
         return self.epoch is not None and not self._breaker.is_open
 
     @property
+    def alive(self) -> bool:
+        """Whether Redis is likely to answer, whatever its counters know."""
+        return not self._breaker.is_open
+
+    @property
     def answers(self) -> bool:
-        """Whether Redis is up, and has answered when it was asked last: who has just waited for it in vain need not do
-        so again."""
-        return self.epoch is not None and not self._breaker.has_doubts and not self._kept.owing
+        """Whether it has answered when it was asked last: who has just waited for it in vain need not do so again."""
+        return not self._breaker.has_doubts
 
     @property
     def reason(self) -> str:

@@ -51,14 +51,14 @@ class RedisStore:
         self._listeners.append(listener)
 
     def cache(self, max_bytes: int, name: str = "") -> RedisCache:
-        """Kept answers, of so many bytes a team. Nobody waits for them while the limiter is not ``up``. ``name`` is
-        this replica's."""
-        cache = RedisCache(self._client, max_bytes, lambda: self.limiter.up, name)
+        """Kept answers, of so many bytes a team. Nobody waits for them while Redis is not ``alive``. ``name`` is this
+        replica's."""
+        cache = RedisCache(self._client, max_bytes, lambda: self.limiter.alive, name)
         self._caches.append(cache)
         return cache
 
     def leases(self, name: str, seconds: float) -> Leases:
-        """What this replica alone makes, for so many seconds; asked for only while Redis ``answers`` the limiter."""
+        """What this replica alone makes, for so many seconds; asked for only while Redis ``answers``."""
         leases = Leases(self._client, name, seconds, lambda: self.limiter.answers)
         self._leases.append(leases)
         return leases
