@@ -183,17 +183,12 @@ class Admission:
             and (counting.at_once or counting.may_be_rough(limited))
             and (wishes := wishes_of(plan, stem, at)) is not None
         ):
-            granted: Verdict | None = None
+            granted: Granted | None
             if counting.at_once:
                 granted = counting.spare(wishes, limited, at // 1000)
             else:
-                try:
-                    granted = await self._asked(rough(wishes, limited))
-                except TooClose as close:
-                    away = close.away
-                    if not away:
-                        counting.was_too_close(limited)
-            if isinstance(granted, Granted):
+                granted, away = await self._asked_roughly(wishes, limited)
+            if granted is not None:
                 self._watch.granted(granted)
                 return Admitted(self._meters(caller, user, plan, request, stem, granted.at * 1000, []), told(granted))
         wanted = self._ask(limited, plan, stem, at)
@@ -209,6 +204,18 @@ class Admission:
             raise refusal(verdict, wish_of(ask, verdict.standing.subject, verdict.standing.kind))
         self._watch.granted(verdict)
         return Admitted(self._meters(caller, user, plan, request, stem, verdict.at * 1000, needs), told(verdict))
+
+    async def _asked_roughly(
+        self, wishes: list[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]]
+    ) -> tuple[Granted | None, bool]:
+        """None where it must be asked closely; and whether the store that all share has gone meanwhile."""
+        try:
+            granted = await self._asked(rough(wishes, limited))
+        except TooClose as close:
+            if not close.away:
+                self._counting.was_too_close(limited)
+            return None, close.away
+        return (granted, False) if isinstance(granted, Granted) else (None, False)
 
     async def _asked(self, ask: Ask) -> Verdict:
         try:

@@ -113,7 +113,7 @@ class SharedCounting:
     def spare(
         self, wishes: Sequence[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]], now: int
     ) -> Granted | None:
-        """Redis is always asked in full."""
+        """Nothing is let in before Redis has been asked."""
         return None
 
     def may_be_rough(self, limited: Limited) -> bool:
