@@ -146,6 +146,8 @@ async def test_twenty_on_two_replicas_make_one_call(two: Two, provider: Provider
 
 
 async def test_neither_a_call_that_was_answered_nor_one_that_was_refused_is_held(two: Two, provider: Provider) -> None:
+    with two.redis.client() as redis:
+        before = len(list(redis.scan_iter(match="*:cache:v:*")))
     assert (await two.ask(0, model="full")).status_code == 200
     assert (await two.ask(0, model="full", prompt="another")).status_code == 429
     provider.scripts["a"] = Script(status=400)
@@ -153,7 +155,7 @@ async def test_neither_a_call_that_was_answered_nor_one_that_was_refused_is_held
     with two.redis.client() as redis:
         async with asyncio.timeout(0.5):  # and not only when the leases are over
             await until(lambda: not list(redis.scan_iter(match="*:cache:l:*")))
-        assert len(list(redis.scan_iter(match="*:cache:v:*"))) == 1
+        assert len(list(redis.scan_iter(match="*:cache:v:*"))) == before + 1
 
 
 @pytest.mark.parametrize(("leads", "follows"), [(True, False), (False, True)])
@@ -213,7 +215,7 @@ async def test_operators_see_and_purge_what_is_kept(two: Two, provider: Provider
     await two.gateways[0].command("cache", "purge", "--team", "default", "--model", "a")
     await two.ask(0)
     found = await two.gateways[1].command("cache", "stats")
-    assert [(one["model"], one["entries"]) for one in found] == [("a", 1)]
+    assert [one["entries"] for one in found if one["model"] == "a"] == [1]
     await two.gateways[1].command("cache", "purge", "--team", "default", "--model", "a")
     assert told(await two.ask(0)) == "miss" and len(provider.seen) == 2
 
