@@ -112,7 +112,8 @@ class Elsewhere:
         self._kept = kept
         self._leading: dict[str, tuple[Flight, Wanted]] = {}
         self._looks: dict[Wanted, int] = {}  # how many there are that have not ended ...
-        self._found: set[Wanted] = set()  # ... and of which one that has found or kept something
+        self._found: set[Wanted] = set()  # ... of which one has found or kept something ...
+        self._left: set[Wanted] = set()  # ... and one was to make it, and has not
         self._ears = count(1)
         self._inboxes: dict[int, asyncio.Queue[tuple[Message, Kept | None]]] = {}
         self._tellings: dict[tuple[str, int], Telling] = {}
@@ -178,6 +179,7 @@ class Elsewhere:
                 return
             await asyncio.sleep(PAUSE)
             look = self._claimed(share)
+        look.taken = True  # also of who is asked no more
         await self._lead(key, flight, share, lead)
 
     def look(self, share: Share) -> Look:
@@ -200,18 +202,21 @@ class Elsewhere:
         looks[wanted] = looks.get(wanted, 0) + 1
         return Look(wanted, self._ended)
 
-    def _ended(self, wanted: Wanted, ours: bool) -> None:
+    def _ended(self, wanted: Wanted, ours: bool, kept: bool) -> None:
         """A look is over. The last one that there is leaves what this process has not made after all to others; what
         has been kept is theirs once the cache has it, and no sooner."""
         others = self._looks.pop(wanted) - 1
+        if kept:
+            self._found.add(wanted)
+        elif ours:
+            self._left.add(wanted)
         if others:
             self._looks[wanted] = others
-            if not ours:
-                self._found.add(wanted)
-        elif wanted in self._found:
-            self._found.discard(wanted)
-        elif ours:
+            return
+        if wanted in self._left and wanted not in self._found:
             self._leases.release(wanted)
+        self._left.discard(wanted)
+        self._found.discard(wanted)
 
     async def _lead(self, key: str, flight: Flight, share: Share, lead: Callable[[], Awaitable[None]]) -> None:
         led = self._leading[key] = flight, (share.team, share.leg.name, key)

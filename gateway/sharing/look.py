@@ -8,12 +8,12 @@ from gateway.caching.store import Found, Wanted
 
 class Look:
     """``found`` is what came of it, once it is ``known``. One may await it: the kept answer, or None. ``taken``: who
-    asked has gone on to make the answer, and the look ends with that. ``over`` is told at the end for what it was, and
-    whether this process was to make it and has not brought it to the cache."""
+    asked has gone on to make the answer, and the look ends with that. ``over`` is told at the end for what it was,
+    whether this process was to make it, and whether the cache has it, or gets it."""
 
     __slots__ = ("_over", "_waiter", "ended", "found", "known", "taken", "wanted")
 
-    def __init__(self, wanted: Wanted, over: Callable[[Wanted, bool], None]) -> None:
+    def __init__(self, wanted: Wanted, over: Callable[[Wanted, bool, bool], None]) -> None:
         self.wanted = wanted
         self._over = over
         self._waiter: Future[None] | None = None
@@ -27,7 +27,7 @@ class Look:
         self.known = True
         if found != "" or self.ended:  # nothing is to be made, or nobody is there any more
             self.ended = True
-            self._over(self.wanted, found == "")
+            self._over(self.wanted, found == "", isinstance(found, bytes))
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -36,7 +36,7 @@ class Look:
         if not self.ended:
             self.ended = True
             if self.known:
-                self._over(self.wanted, not kept)
+                self._over(self.wanted, True, kept)
 
     def __await__(self) -> Generator[object, None, bytes | None]:
         if not self.known:

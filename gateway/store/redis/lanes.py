@@ -119,8 +119,9 @@ class Lane:
             self._spread(rows, None)
             self._fail_waiting()  # they would only wait as long again
         self._heard(error)
-        if self._rows and not self._scheduled:
-            self._start()
+        if self._rows and not self._scheduled:  # in its turn: what goes first may have been added meanwhile
+            self._scheduled = True
+            self._client.soon(self._start, self._first)
 
     def _fail_waiting(self) -> None:
         waiting, self._waiting, self._rows = self._waiting, {}, 0

@@ -30,7 +30,8 @@ class Leases:
 
         def lane(verb: str) -> Lane:
             head = (verb, name, ms)
-            return Lane(client, script, lambda: head, SECONDS, spread, self._heard)
+            # no claim of this process comes before what it has left, which would end the new one
+            return Lane(client, script, lambda: head, SECONDS, spread, self._heard, verb == "release")
 
         self._take, self._claim, self._renew, self._release = map(lane, ("take", "claim", "renew", "release"))
 

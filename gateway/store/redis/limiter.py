@@ -109,6 +109,8 @@ class RedisLimiter:
         try:
             at, answer = await self._requests.submit(words.reserve(ask, ttl))
         except (Unanswered, asyncio.CancelledError):
+            if not self._kept:
+                self._kept_since = self.epoch
             self._kept.give_back(hold.id for hold in ask.holds)  # whatever comes of it, nobody will use it
             self._mend()
             raise
@@ -298,9 +300,13 @@ class RedisLimiter:
 
     async def _tell_kept(self) -> None:
         while uses := self._kept.first(MOST):
-            if (await self._patient.submit(words.settle(uses), len(uses)))[1] is False:
+            told = (await self._patient.submit(words.settle(uses, self._kept_since), len(uses)))[1]
+            if told is False:
                 raise StoreDown(REBUILDING)
-            self._kept.remove(uses)
+            if told == words.OTHERWISE:
+                await self._hold_against_ledger()
+            else:
+                self._kept.remove(uses)
 
 
 def life_of(epoch: str | None) -> str | None:

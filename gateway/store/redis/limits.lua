@@ -395,6 +395,7 @@ end
 -------------------------------------------------------------------------------- the rest
 
 local function settle(operation)
+  if operation[3] and call('GET', EPOCH) ~= operation[3] then return 0 end
   for _, use in ipairs(operation[2]) do
     local id, tokens, nano, subjects = use[1], use[2], use[3], use[4]
     local known = true
@@ -502,9 +503,10 @@ local function counts(operation)
   return all
 end
 
--- The counters are not whole any more.
+-- The counters are not whole any more, in this life of theirs, however often they were set since.
 local function forget(operation)
-  if call('GET', EPOCH) == operation[2] then call('DEL', EPOCH) end
+  local epoch = call('GET', EPOCH)
+  if epoch and string.match(epoch, '^[^:]*') == string.match(operation[2], '^[^:]*') then call('DEL', EPOCH) end
   return true
 end
 

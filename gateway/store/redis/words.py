@@ -29,6 +29,9 @@ KINDS: tuple[Kind, ...] = ("requests/min", "tokens/min", "tokens/day", "concurre
 
 Operation = tuple[Any, ...]
 
+OTHERWISE = 0
+"""The answer where the counters have been set by the ledger meanwhile."""
+
 
 def name_of(subject: Subject) -> str:
     return f"{subject.scope}/{subject.name}"
@@ -54,12 +57,13 @@ def reserve(ask: Ask, ttl: float) -> Operation:
     return ("easily" if ask.rough else "reserve", int(ttl * 1000), claims, holds)
 
 
-def settle(uses: tuple[SettledUse, ...]) -> Operation:
-    return (
-        "settle",
-        [(use.id, use.tokens, use.nano, [name_of(one) for one in use.subjects] if use.subjects else (), use.at)
-         for use in uses],
-    )  # fmt: skip
+def settle(uses: tuple[SettledUse, ...], epoch: str | None = None) -> Operation:
+    """``epoch``: not, but OTHERWISE, if the counters have another one by now."""
+    rows = [
+        (use.id, use.tokens, use.nano, [name_of(one) for one in use.subjects] if use.subjects else (), use.at)
+        for use in uses
+    ]
+    return ("settle", rows) if epoch is None else ("settle", rows, epoch)
 
 
 def restore(holds: tuple[tuple[Hold, Ask], ...], ttl: float) -> Operation:

@@ -157,7 +157,7 @@ async def processes(count: int = 2) -> AsyncIterator[tuple[Post, list[Process]]]
     for one in found:
         assert not one.elsewhere._tasks and not one.elsewhere._tellings
         assert not one.elsewhere._inboxes and not one.elsewhere._leading and not one.elsewhere._looks
-        assert not one.elsewhere._found
+        assert not one.elsewhere._found and not one.elsewhere._left
 
 
 async def both(one: Process, two: Process, **more: bool) -> tuple[Call, Call]:
@@ -351,6 +351,45 @@ async def test_what_is_not_made_after_all_is_left_by_the_last_who_wanted_it() ->
         kept.end(kept=True)
         another.end()
         assert one.leases.held == {"key": "p0"}, "the cache ends it, when it has the answer"
+
+
+async def test_what_another_held_first_is_left_all_the_same() -> None:
+    """One look finds that another process makes it, the next one that nobody does any more."""
+    async with processes(1) as (_, (one,)):
+        share = Share(None, "t", LEG, "key", NONE)  # type: ignore[arg-type]
+        one.leases.held["key"] = "p1"
+        first = one.elsewhere.look(share)
+        del one.leases.held["key"]
+        second = one.elsewhere.look(share)
+        await second
+        assert (first.found, second.found) == ("p1", "")
+        second.end()
+        await until(lambda: not one.leases.held)
+
+
+async def test_what_is_made_in_the_end_is_held_though_who_asked_first_leaves() -> None:
+    """After another process has been asked in vain as often as it may."""
+    async with processes() as (post, (one, two)):
+        one.leases.held["key"] = "p0"  # it has ended there, and the lease lingers
+        asked = 0
+
+        def passes(message: Message) -> int:
+            nonlocal asked
+            asked += message.kind == "unknown"
+            if asked == module.TRIES:
+                one.leases.held.pop("key", None)
+            return 1
+
+        post.passes = passes
+        comes = two.call()
+        await until(lambda: comes.end)
+        await until(lambda: one.leases.held == {"key": "p1"})
+        comes.share.leave()
+        await asyncio.sleep(0.01)
+        assert one.leases.held == {"key": "p1"}
+        finish(comes)
+        await comes.task
+        assert not one.leases.held
 
 
 async def test_a_slow_process_bounds_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:

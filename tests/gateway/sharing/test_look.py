@@ -8,7 +8,7 @@ from gateway.caching.store import Found, Wanted
 from gateway.sharing.look import Look
 
 WANTED = ("t", "m", "d")
-Over = list[tuple[Wanted, bool]]
+Over = list[tuple[Wanted, bool, bool]]
 
 
 def look() -> tuple[Look, Over]:
@@ -31,7 +31,7 @@ async def test_one_waits_or_comes_later(found: Found, value: bytes | None) -> No
 async def test_where_nothing_is_to_be_made_it_is_over_at_once(found: Found) -> None:
     one, over = look()
     one.hear(found)
-    assert over == [(WANTED, False)]
+    assert over == [(WANTED, False, found == b"kept")]
     one.end()
     assert len(over) == 1
 
@@ -43,7 +43,7 @@ async def test_what_was_to_be_made_is_told_once(kept: bool) -> None:
     assert over == []
     one.end(kept)
     one.end()
-    assert over == [(WANTED, not kept)]
+    assert over == [(WANTED, True, kept)]
 
 
 @pytest.mark.parametrize("found", [b"kept", "other", "", None])
@@ -56,4 +56,4 @@ async def test_who_leaves_before_the_answer(found: Found) -> None:
     one.end()
     assert over == []
     one.hear(found)
-    assert over == [(WANTED, found == "")]
+    assert over == [(WANTED, found == "", found == b"kept")]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.limits.types import Ask, Period, SettledUse
+from gateway.limits.types import Ask, Period, SettledUse, StoreDown
+from gateway.store.redis.limiter import life_of
 from gateway.store.redis.store import RedisStore
 from tests.faults.proxy import Proxy, proxied
 from tests.gateway.store.redising import KEY, ask, started, until, used
@@ -141,3 +142,45 @@ async def test_a_hold_that_is_made_again_too_late_is_not(other: RedisStore) -> N
     await other.limiter.settle((use,))
     await other.limiter.restore(((late.holds[0], late),), 60.0)
     assert await used(other) == (5, 0)
+
+
+async def test_a_reservation_without_an_answer_says_nothing_of_when_a_use_was_kept(cut: Cut, other: RedisStore) -> None:
+    """What the ledger set before is no reason not to tell what has ended since."""
+    await other.limiter.seed((month(100),), only_empty=False)
+    await cut.store.start()
+    await cut.store.limiter.reserve(ask("a"), 60.0)
+    cut.in_ledger = {"a"}
+    cut.proxy.set("refuse")
+    cut.proxy.reset()
+    with pytest.raises(StoreDown):
+        await cut.store.limiter.reserve(ask("b"), 60.0)
+    await cut.store.limiter.settle((SettledUse("a", 30, 30),))
+    await cut.comes_back()
+    assert (await used(other), cut.asked) == ((130, 0), 0)
+
+
+async def test_what_is_added_while_the_ledger_is_asked_is_not_told_as_well(
+    cut: Cut, other: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cut.store.limiter.reserve(ask("a"), 60.0)
+    await cut.keeps(SettledUse("a", 3, 3))
+    await other.limiter.adjust((month(1),))
+
+    async def counted(uses: tuple[SettledUse, ...]) -> tuple[SettledUse, ...]:
+        found = await cut.counted(uses)
+        if not cut.in_ledger:
+            cut.in_ledger = {"a"}
+            await other.limiter.adjust((month(3),))
+        return found
+
+    monkeypatch.setattr(cut.store.limiter, "_counted", counted)
+    await cut.comes_back()
+    assert (await used(other), cut.asked) == ((4, 0), 2)
+
+
+async def test_counters_that_went_back_are_forgotten_though_they_were_set_since(other: RedisStore) -> None:
+    before = other.limiter.epoch
+    assert before is not None
+    await other.limiter.adjust((month(1),))
+    other.limiter._went_back(before)
+    await until(lambda: life_of(other.limiter.epoch) not in (None, life_of(before)))
