@@ -175,9 +175,12 @@ def compare(finding: Finding, where: tuple[str, str], calls: list[Served], lines
 
 def tries(finding: Finding, name: str, calls: list[Served], lines: list[Line]) -> None:
     """Several entries for one call and target. Those that the provider served whole, and of which the gateway had all,
-    have the same figures; of the others only their number is known. One that failed may not have been sent at all."""
+    have the same figures; of the others only their number is known. One that failed may not have been sent at all, nor
+    the one in whose midst the gateway died, if none was answered."""
     entered, failed = sum([line.calls for line in lines]), sum([line.calls for line in lines if line.outcome in FAILED])
     died = any(line.outcome == "interrupted" for line in lines)
+    if all(line.outcome in FAILED or line.outcome == "interrupted" for line in lines):
+        failed = entered
     real: Counter[tuple[int, int, int | None]] = Counter()
     real.update([(one.input, one.output, cost_of(one.input, one.output)) for one in calls if certain(one)])
     said = Counter([(line.input, line.output, line.cost) for line in lines if line.calls == 1 and not line.estimated])

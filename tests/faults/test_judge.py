@@ -42,6 +42,8 @@ def test_each_try_of_a_target_is_an_entry() -> None:
     assert found.drift == [] and found.equal == 1
     died = replace(LINE, id="1.2", outcome="interrupted", estimated=True)
     assert judged([refused, cut], [none, died]).interrupted == 1
+    neither = judged([], [none, died])
+    assert neither.drift == [] and (neither.interrupted, neither.unsent) == (1, 2)
 
 
 def test_tries_that_do_not_add_up() -> None:
