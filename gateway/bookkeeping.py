@@ -362,7 +362,8 @@ class Bookkeeping:
     async def _look_soon(self) -> None:
         for pause in SOON:
             await asyncio.sleep(pause)
-            await self._raise_up()
+            with suppress(StoreDown, RecordDown):  # it is looked again
+                await self._raise_up()
 
     async def _raise_up(self) -> None:
         """Two replicas that find the same missing would both add it: so one at a time looks, and adds."""
@@ -373,8 +374,11 @@ class Bookkeeping:
         if not await redis.claim("raising", self.spool.alive.name, TURN):
             return
         end = clock() + TURN / 2
-        await self._counters.raise_up(lambda: clock() < end)
-        await redis.give_up("raising")
+        try:
+            await self._counters.raise_up(lambda: clock() < end)
+        finally:
+            if clock() < end:  # else it may be another's by now
+                await redis.give_up("raising")
 
     async def _recovered(self, uses: tuple[SettledUse, ...]) -> None:
         """What a process that died has used: also what Redis may never have heard of."""
