@@ -97,7 +97,7 @@ class Metered(Sending):
             before = None if meter.noted < 0 else meter.spent(meter.noted)
             begun = Begun(
                 meter.hold, meter.at, meter.request, meter.team, meter.key, meter.user, meter.model, target.name,
-                size, 0 if params.max_tokens is None else params.max_tokens * call.choices, before,
+                size, 0 if params.max_tokens is None else params.max_tokens * call.choices, before, self.place,
             )  # fmt: skip
             try:
                 meter.accounts.book.begin(begun)

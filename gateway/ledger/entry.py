@@ -56,8 +56,8 @@ class Begun(Struct, frozen=True, array_like=True, gc=False):
     """A leg that is about to ask its target: what is known if nobody comes to say how it ended. ``leg`` is the id of
     its hold, and the beginning of its entries' ids; ``size`` is about how many bytes it says, ``most`` how many tokens
     its answers may have (0 where nobody has bounded them). There is one for each target that the leg asks, and the
-    names are those of its entry; ``before`` is what the one before it came to. The ids of entries made from these end
-    in ``.i0``, ``.i1``: no others may."""
+    names are those of its entry; ``before`` is what the one before it came to, ``place`` which try of the leg it is:
+    two that are equal are copies of one. The ids of entries made from these end in ``.i0``, ``.i1``: no others may."""
 
     leg: str
     at: int
@@ -70,6 +70,7 @@ class Begun(Struct, frozen=True, array_like=True, gc=False):
     size: int
     most: int
     before: Spent | None = None
+    place: int = 0
 
 
 class Ended(Struct, frozen=True, array_like=True, gc=False):

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.ledger.entry import Spent
 from gateway.ledger.recovery import Recovery
 from gateway.ledger.writer import Writer
 from gateway.limits.types import SettledUse, StoreDown
@@ -202,6 +203,22 @@ async def test_what_had_only_begun_is_entered_as_expected(tmp_path: Path, table:
     assert (interrupted.requests, interrupted.calls, interrupted.input, interrupted.output) == (1, 1, 100, 20)
     assert (interrupted.cost, interrupted.estimated, interrupted.at) == (5002, True, begun(2).at)
     assert uses == [SettledUse(leg(1), 91, 4001), SettledUse(leg(2), 120, 5002)]
+
+
+async def test_each_try_of_one_target_is_entered(tmp_path: Path, table: Table) -> None:
+    """Also where all came to the same; copies of a record are one."""
+    spool = Spool(tmp_path, time.monotonic)
+    tries = [msgspec.structs.replace(begun(1, "same"), before=None, place=0)]
+    tries += [msgspec.structs.replace(tries[0], before=Spent(1, 5, 0, 10), place=place) for place in (1, 2)]
+    for one in (*tries, tries[1]):
+        spool.begin(one)
+    die(spool)
+    await recovered(tmp_path, table)
+    assert [(one.id, one.outcome, one.input) for one in table.entries()] == [
+        (f"{leg(1)}.i0", "failed", 5),
+        (f"{leg(1)}.i1", "failed", 5),
+        (f"{leg(1)}.i2", "interrupted", 100),
+    ]
 
 
 async def test_what_is_in_sql_is_settled_but_not_written_again(tmp_path: Path, table: Table) -> None:
