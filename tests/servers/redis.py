@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -225,8 +225,8 @@ def cluster(folder: Path) -> Iterator[list[RedisServer]]:
 
 
 @contextlib.contextmanager
-def stand_in(master: RedisServer, folder: Path) -> Iterator[RedisServer]:
-    """One more node, to take the place of a master that dies."""
+def stand_in(master: RedisServer, others: Sequence[RedisServer], folder: Path) -> Iterator[RedisServer]:
+    """One more node, to take the place of a master that dies: the others know it, or they would not vote for it."""
     with RedisServer(folder, *master.options) as node, node.client() as client, master.client() as other:
         name = say(other, "CLUSTER", "MYID")
         say(client, "CLUSTER", "MEET", "127.0.0.1", master.port)
@@ -238,4 +238,11 @@ def stand_in(master: RedisServer, folder: Path) -> Iterator[RedisServer]:
             if time.monotonic() > until:
                 raise RuntimeError("the node did not become a replica")
             time.sleep(0.05)
+        mine = say(client, "CLUSTER", "MYID")
+        for one in others:
+            with one.client() as known:
+                while not any(mine in line for line in say(known, "CLUSTER", "REPLICAS", name)):
+                    if time.monotonic() > until:
+                        raise RuntimeError("the node is not known as a replica")
+                    time.sleep(0.05)
         yield node

@@ -12,7 +12,7 @@ With ``rediss`` for ``redis`` it is TLS. What may follow ``?`` is in OPTIONS. Me
 
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from msgspec import Struct
 
@@ -60,27 +60,27 @@ class Address(Struct, frozen=True):
 
 def parse(url: str) -> Address:
     """Raises BadAddress."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise BadAddress("the Redis URL has brackets that do not fit; an IPv6 address is written [::1]") from None
-    scheme = parts.scheme.lower()
-    if "://" not in url or scheme not in SCHEMES:
+    scheme, colon, rest = url.strip().partition("://")
+    scheme = scheme.lower()
+    if not colon or scheme not in SCHEMES:
         raise BadAddress(f"a Redis URL begins with one of {', '.join(name + '://' for name in SCHEMES)}")
-    if parts.fragment or "#" in url:
+    if "#" in url:
         raise BadAddress("the Redis URL has a #; in a password it is written %23")
     kind, tls = SCHEMES[scheme]
-    user_info, at, hosts = parts.netloc.rpartition("@")
+    before, _, query = rest.partition("?")
+    where, slash, path = before.partition("/")  # urllib's way knows one host, and no address in brackets among several
+    path = slash + path
+    user_info, at, hosts = where.rpartition("@")
     options = credentials(user_info) if at else {}
-    options |= query_of(parts.query, kind, tls)
+    options |= query_of(query, kind, tls)
     sentinel_options = {
         name: options.pop("sentinel_" + name) for name in ("username", "password") if "sentinel_" + name in options
     }
     if scheme == "unix":
-        if not parts.path.strip("/") or hosts:
+        if not path.strip("/") or hosts:
             raise BadAddress("unix:// needs the path of a socket: unix:///run/redis/redis.sock")
-        return Address(kind, False, (), unquote(parts.path), "", options, {})
-    service, database = place_of(parts.path, kind)
+        return Address(kind, False, (), unquote(path), "", options, {})
+    service, database = place_of(path, kind)
     if database:
         if not database.isascii() or not database.isdecimal():
             raise BadAddress("the database in the Redis URL's path is not a number; a / in a password is written %2F")
@@ -141,6 +141,8 @@ def node_of(text: str, default: int) -> tuple[str, int]:
     if not colon or port.endswith("]"):
         host, port = text, str(default)
     bare = host.removeprefix("[").removesuffix("]")
+    if "[" in bare or "]" in bare or host.startswith("[") != host.endswith("]"):
+        raise BadAddress("the Redis URL has brackets that do not fit; an IPv6 address is written [::1]")
     if not bare:
         raise BadAddress("the Redis URL has no host: redis://host:6379")
     if ":" in bare and bare == host:

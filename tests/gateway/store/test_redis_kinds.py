@@ -195,7 +195,8 @@ async def test_the_node_of_a_cluster_dies(tmp_path: Path) -> None:
     with cluster(tmp_path) as nodes:
         async with opened("redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)) as store:
             [holding] = [node for node in nodes if dbsize(node)]
-            with stand_in(holding, tmp_path / "stand-in"), holding.client() as client:
+            others = [node for node in nodes if node is not holding]
+            with stand_in(holding, others, tmp_path / "stand-in"), holding.client() as client:
                 await store.limiter.reserve(ask("a"), 60.0)
                 client.set("{gw}:mark", 1)
                 assert client.wait(1, 2000) == 1  # the replica has the mark, and all that came before
