@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -42,10 +43,23 @@ def serve(config: Config, settings: Settings) -> None:
     """Serves until told to stop. Raises OSError when the address or the state directory cannot be used."""
     logs.to_stderr()
     with listener(settings.host, settings.port) as listening:  # before anything is made that would be left behind
-        fresh = prepare(settings)
+        with leaving_at_once():
+            fresh = prepare(settings)
         with Census() as census, embedded_model(config, census), long_tail(config, settings, census):
             threading.Thread(target=banner.when_ready, args=(config, settings, fresh), daemon=True).start()
             run(settings, listening)
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Told to stop meanwhile, the process ends where it is, and the database undoes what was not done: an exception in
+    the midst of an event loop would be logged by whoever waits there."""
+    before = {number: signal.signal(number, lambda *_: os._exit(0)) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def prepare(settings: Settings) -> Made:
