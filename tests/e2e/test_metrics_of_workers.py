@@ -142,9 +142,10 @@ async def test_three_workers_tell_one_truth_though_one_is_killed(tmp_path: Path,
             histograms(found, len(lines))
 
             # One is killed with calls under way: what they came to is estimated by the one who finds them.
+            before = {pid: sockets_of(pid) for pid in workers_of(gateway)}  # idle ones to the provider
             calls = asyncio.create_task(gathered(gateway, 30))
             await until(lambda: in_flight(gateway, 30), 10, "not all calls are under way")
-            victim = max(workers_of(gateway), key=sockets_of)
+            victim = max(before, key=lambda pid: sockets_of(pid) - before[pid])
             os.kill(victim, signal.SIGKILL)
             answered = await calls
             sent.statuses[CHAT, "200", "default"] += answered
