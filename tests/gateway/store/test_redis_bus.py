@@ -1,9 +1,8 @@
 """What replicas tell each other, and how many they are."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -15,12 +14,6 @@ from gateway.store.redis.opening import open_client
 from gateway.store.redis.store import RedisStore
 from tests.gateway.store.redising import started, until
 from tests.servers.redis import RedisServer
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path) as found:
-        yield found
 
 
 @pytest.fixture

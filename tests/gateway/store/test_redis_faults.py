@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +13,6 @@ from tests.servers.redis import RedisServer
 
 SLOW = 0.3
 """Seconds: 0.2 that anybody waits, and some."""
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
-    found = await started(server.url)
-    yield found
-    await found.close()
 
 
 async def let_in(store: RedisStore, id: str) -> bool:

@@ -2,8 +2,7 @@
 reserved."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,12 +12,6 @@ from gateway.store.redis.store import RedisStore
 from tests.faults.proxy import Proxy, proxied
 from tests.gateway.store.redising import KEY, ask, started, until, used
 from tests.servers.redis import RedisServer
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path) as found:
-        yield found
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """What a call asks of Redis at once goes there in one piece."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,21 +10,8 @@ from gateway.sharing.look import Look
 from gateway.store.redis import lean
 from gateway.store.redis.leases import Leases
 from gateway.store.redis.store import RedisStore
-from tests.gateway.store.redising import ask, started, until
+from tests.gateway.store.redising import ask, until
 from tests.servers.redis import RedisServer
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
-    found = await started(server.url)
-    yield found
-    await found.close()
 
 
 async def test_look_and_reservation_are_one_write(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
