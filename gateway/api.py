@@ -174,10 +174,6 @@ def error_headers(error: GatewayError) -> HeaderLines:
 
 
 def new_id(bits: int) -> str:
-    """A version 4 UUID of 128 random bits; a quarter of the price of ``uuid.uuid4``."""
+    """A version 4 UUID of 128 random bits, of which it has 120; a fifth of the price of ``uuid.uuid4``."""
     digits = f"{bits:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
-
-
-VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
-"""The digit of an id that says how it is laid out, by the random one in its place."""
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"

@@ -18,6 +18,7 @@ from gateway.exchange import both, stream_head, too_large
 from gateway.headers import Head, HeaderLines, joined
 from gateway.keys import Last
 from gateway.outbox import Outbox
+from gateway.recalled import TRIES, Heard, heard
 from gateway.turns import at_once, current_task
 from gateway.wire.dialect import Dialect
 from gateway.wire.superset import superset
@@ -32,6 +33,15 @@ PATIENCE = 30.0
 """Seconds in which a request's head must have come, and all of it where it goes the short way."""
 
 UPGRADING = frozenset({b"connection", b"upgrade", b"http2-settings"})
+
+
+TIMEOUT, LAMINI = b"x-gateway-timeout-ms", b"lamini-version"
+
+Said = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bool]
+"""Of a head: whose key it holds, the media type, what is said of kept answers, within how many milliseconds an answer
+is wanted, and whether it is Lamini's client who asks."""
+
+SILENCE: Said = (None, None, None, None, False)
 
 
 class Silent:
@@ -94,12 +104,16 @@ class DirectExchange:
         self.status, self.first, self.arrived = 0, 0.0, 0.0
         self.parts: list[bytes] = []
         self.keep_alive = keep_alive
-        self._watching = self.lamini = self.left = self.started = self.disconnected = self.response_complete = False
+        self._watching = self.left = self.started = self.disconnected = self.response_complete = False
         self.dialect: Dialect | None = None
-        self.authorization: bytes | None = None
-        self.content_type: bytes | None = None
-        self.cache_control: bytes | None = None
-        self.timeout: bytes | None = None
+        self.authorization, self.content_type, self.cache_control, self.timeout, self.lamini = SILENCE
+
+    def hear(self, said: Said) -> None:
+        """What the request's head says."""
+        self.authorization, self.content_type, self.cache_control, self.timeout, self.lamini = said
+
+    def said(self) -> Said:
+        return self.authorization, self.content_type, self.cache_control, self.timeout, self.lamini
 
     def at_hand(self, limit: int) -> bytes:
         parts = self.parts
@@ -211,6 +225,9 @@ class Protocol(HttpToolsProtocol):
     _in_head = True
     _last = False  # nothing that comes after the answer under way can be understood
     _head_size = 0
+    _heard: Heard | None = None
+    _tries = TRIES  # heads that are yet to be compared with the one before
+    _lacking = 0  # bytes of the body whose head was recalled
     _since = 0.0  # when the connection began to wait for a request, or for the rest of one
     _watch: asyncio.TimerHandle | None = None
 
@@ -244,9 +261,16 @@ class Protocol(HttpToolsProtocol):
         super().shutdown()
 
     def data_received(self, data: bytes) -> None:
+        if self._lacking:
+            self._go_on(data)
+            return
+        exchange: DirectExchange | None = None
         if self._in_head:
             if not self._head_size:
                 self._since = self.loop.time()
+                if self._recall(data):
+                    return
+                exchange = self._exchange
             self._head_size += len(data)
         try:
             self.parser.feed_data(data)
@@ -257,6 +281,8 @@ class Protocol(HttpToolsProtocol):
         else:
             if self._in_head and self._head_size > MAX_HEAD:
                 self._refuse(HeadTooLarge(f"the request's head is larger than {MAX_HEAD} bytes"))
+            if exchange is not self._exchange is not None and self._tries:
+                self._remember(data)
 
     def on_response_complete(self) -> None:
         """What uvicorn does, with one timer for the connection instead of one for each answer."""
@@ -295,6 +321,48 @@ class Protocol(HttpToolsProtocol):
         self.transport.write(STATUS_LINE[error.status] + head + body)
         self.transport.close()
 
+    # ------------------------------------------------------------------ a head that was heard before
+
+    def _remember(self, data: bytes) -> None:
+        """These bytes begin with the head of the exchange at hand."""
+        exchange = self._exchange
+        assert exchange is not None
+        self._tries -= 1
+        self._heard = heard(data, (self._route, exchange.said())) if exchange.keep_alive else None
+
+    def _recall(self, data: bytes) -> bool:
+        """Whether these bytes begin with that head, and nothing is under way: then no parser need look at them."""
+        known = self._heard
+        if known is None or (self.cycle is not None and not self.cycle.response_complete):
+            return False
+        found = known.body(data, LARGE)
+        if found is None:
+            return False
+        at, length = found
+        self._tries = TRIES
+        exchange = DirectExchange(self, True)
+        self._route, said = known.said
+        exchange.hear(said)
+        self._take_up(exchange)
+        if len(data) > at:
+            exchange.parts.append(data[at:])
+        lacking = self._lacking = at + length - len(data)
+        if lacking:
+            self._in_head = False
+        else:
+            self._asked_in_full()
+        return True
+
+    def _go_on(self, data: bytes) -> None:
+        """More of the body whose head was recalled."""
+        lacking = self._lacking
+        self._parts.append(data[:lacking])
+        self._lacking = max(0, lacking - len(data))
+        if not self._lacking:
+            self._asked_in_full()
+            if len(data) > lacking:
+                self.data_received(data[lacking:])
+
     # ------------------------------------------------------------------ what the parser calls
 
     def on_message_begin(self) -> None:
@@ -331,7 +399,11 @@ class Protocol(HttpToolsProtocol):
         if not self._direct:
             super().on_message_complete()
             return
-        self._direct = False
+        self._asked_in_full()
+
+    def _asked_in_full(self) -> None:
+        """All of a request that goes the short way is there."""
+        self._in_head, self._direct = True, False
         api, exchange, route = self._api, self._exchange, self._route
         assert api is not None and exchange is not None and route is not None
         doorkeeper = api.doorkeeper
@@ -380,21 +452,23 @@ class Protocol(HttpToolsProtocol):
             return False
         modern = self.parser.get_http_version() == "1.1"
         exchange = DirectExchange(self, modern and self.parser.should_keep_alive(), modern)
-        heard = dict(self.headers)
-        if len(heard) < len(self.headers):
-            heard = repeated(self.headers)
-        if b"expect" in heard or not 0 <= int(heard.get(b"content-length", -1)) <= LARGE:
+        lines = dict(self.headers)
+        if len(lines) < len(self.headers):
+            lines = repeated(self.headers)
+        if b"expect" in lines or not 0 <= int(lines.get(b"content-length", -1)) <= LARGE:
             return False
-        exchange.authorization = heard.get(b"authorization")
-        exchange.content_type = heard.get(b"content-type")
-        exchange.cache_control = heard.get(b"cache-control")
-        exchange.timeout = heard.get(b"x-gateway-timeout-ms")
-        exchange.lamini = b"lamini-version" in heard
+        get = lines.get
+        exchange.hear(
+            (get(b"authorization"), get(b"content-type"), get(b"cache-control"), get(TIMEOUT), LAMINI in lines)
+        )
+        self._take_up(exchange)
+        return True
+
+    def _take_up(self, exchange: DirectExchange) -> None:
         self._direct = True
         self._exchange = exchange
         self._parts = exchange.parts
         self.cycle = exchange  # type: ignore[assignment]  # which it is as far as uvicorn looks
-        return True
 
     def _leave_to_uvicorn(self) -> None:
         url, headers = self.url, self.headers

@@ -205,6 +205,7 @@ gateway.adminapi.records
 gateway.adminapi.routes
 gateway.adminapi
 gateway.draining  gateway.lamini
+gateway.recalled
 gateway.protocol  gateway.workers
 gateway.embedded  gateway.longtail
 gateway.children  gateway.embedded.__main__  gateway.longtail.asked

@@ -36,7 +36,7 @@ USUAL_ANSWER = 256
 TOLD_APART = 16
 """Up to how many choices the outputs of calls are told apart by their number."""
 
-ALL_OF, ONE_OF = 64, 8
+ALL_OF, ONE_OF = 64, 32
 """How many reports are learned each, and of how many one after them: it costs as much as all else that is estimated."""
 
 AGREED = 3

@@ -1,6 +1,7 @@
 """The short way's task, and callers who leave at awkward moments: without sockets, so that the moment is known."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,86 @@ async def test_a_connection_that_is_to_be_closed_has_its_answer_before(app: Any)
     assert b"\r\nconnection: close\r\n" in b"".join(wire.written) and wire.closed
     protocol.connection_lost(None)
     await turns()
+
+
+HEADS = (
+    "POST /v1/completion HTTP/1.1\r\nhost: here\r\nauthorization: Bearer one\r\ncontent-length: {}\r\nx: y\r\n\r\n",
+    "POST /v1/completion HTTP/1.1\r\nhost: here\r\nauthorization: Bearer two\r\ncontent-length: {}\r\nx: y\r\n\r\n",
+    "POST /v1/completion HTTP/1.1\r\nhost: here\r\nauthorization: Bearer one\r\ncontent-length: 00{}\r\nx: y\r\n\r\n",
+    "POST /v1/chat/completions HTTP/1.1\r\nContent-Length: {}\r\nLamini-Version: 2\r\nCache-Control: no-cache\r\n\r\n",
+    "POST /v1/completion HTTP/1.1\r\ncontent-length:{}\r\nx-gateway-timeout-ms: 7\r\n\r\n",
+    "POST /v1/embeddings HTTP/1.1\r\nContent-Length: {}\r\nContent-Type: text/json\r\n\r\n",
+)
+CHUNKED = "POST /v1/completion HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n"
+GET = "GET /live HTTP/1.1\r\nhost: here\r\n\r\n"
+EVIL = "POST /v1/completion HTTP/1.1\r\nhost: here\r\nauthorization: Bearer one\r\ncontent-length: {}\r\nx: y\r\n\n"
+
+
+def said(dice: random.Random) -> list[bytes]:
+    """Requests as one caller might write them."""
+    found, heads = [], dice.choices(HEADS, k=2)
+    for _ in range(dice.randint(2, 8)):
+        body = "b" * dice.choice((1, 2, 9, 10, 99, 300))
+        kind = dice.random()
+        if kind < 0.8:
+            found.append((dice.choice(heads)).format(len(body)) + body)
+        elif kind < 0.9:
+            found.append(CHUNKED.format(len(body), body))
+        else:
+            found.append(GET)
+    if dice.random() < 0.2:
+        found.append(dice.choice((EVIL.format(1), heads[0].format("1a"), heads[0].format("-1"), heads[0].format(""))))
+    return [request.encode() for request in found]
+
+
+async def heard(app: Any, pieces: list[bytes], tries: int) -> tuple[list[Any], list[bytes]]:
+    """What was asked by these bytes, and the status of each answer."""
+    asked: list[Any] = []
+
+    async def answer(exchange: Any, route: Any, method: str = "POST") -> None:
+        body = await exchange.read(1000)
+        asked.append((route.path, exchange.authorization, exchange.content_type, exchange.cache_control, body))
+        asked.append((exchange.timeout, exchange.lamini))
+        sent = exchange.answer(200, b"" if exchange.whole else [], b"{}")
+        if sent is not None:
+            await sent
+
+    app.answer = answer
+    protocol, wire = connected(app)
+    protocol._tries = tries
+    for piece in pieces:
+        if not wire.closed:
+            protocol.data_received(piece)
+            await turns(5)
+    await turns()
+    protocol.connection_lost(None)
+    return asked, [part[:12] for data in wire.written for part in data.split(b"\n") if part.startswith(b"HTTP/1.1 ")]
+
+
+@pytest.mark.parametrize("seed", range(150))
+async def test_a_head_that_was_heard_before_says_what_it_says_to_a_parser(app: Any, seed: int) -> None:
+    """However the bytes are cut, and whatever comes between."""
+    dice = random.Random(seed)
+    pieces = said(dice)
+    if dice.random() < 0.5:  # several in one read, and some in several
+        data, pieces = b"".join(pieces), []
+        while data:
+            size = dice.choice((1, 7, 60, 150, 200, 400))
+            pieces.append(data[:size])
+            data = data[size:]
+    remembered, parsed = await heard(app, pieces, 4), await heard(app, pieces, 0)
+    assert remembered == parsed
+
+
+async def test_a_head_is_recalled_also_where_the_body_comes_later(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol, wire = connected(app)
+    head, body = request()[: -len(BODY)], BODY
+    protocol.data_received(head + body)
+    await turns()
+    monkeypatch.setattr(protocol, "parser", None)  # nobody needs it
+    for parts in ([head + body], [head, body], [head + body[:9], body[9:20], body[20:]]):
+        for part in parts:
+            protocol.data_received(part)
+        await turns()
+    assert [data[:15] for data in wire.written] == [b"HTTP/1.1 200 OK"] * 4
+    protocol.connection_lost(None)
