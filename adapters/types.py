@@ -4,7 +4,7 @@ Both packages speak these values; they belong to the lower one, so that ``adapte
 used without the gateway. Nothing here knows a provider's wire.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Raw, Struct, field
@@ -159,7 +159,7 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     raw: Raw | None = None
 
 
-def summed(usages: list[Usage]) -> Usage:
+def summed(usages: Sequence[Usage]) -> Usage:
     """Several calls' usage; of a kind of token that none of them reports, nothing is known."""
     if len(usages) == 1:
         return usages[0]

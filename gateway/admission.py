@@ -232,16 +232,12 @@ class Admission:
         self, caller: Caller, user: str, plan: Plan, request: str, stem: str, at: int, needs: Sequence[Need] | None
     ) -> list[LegMeter]:
         """``needs`` is None where nothing was reserved, and empty where nobody has looked closely."""
+        accounts, team, key, held = self._accounts, caller.team, caller.key, needs is not None
         meters: list[LegMeter] = []
         for leg in plan:
             i = len(meters)
             guess = needs[i].guess if needs else None
-            held = needs is not None
-            meters.append(
-                LegMeter(
-                    self._accounts, caller.team, caller.key, user, request, f"{stem}.{i}", at, leg.name, held, guess
-                )
-            )
+            meters.append(LegMeter(accounts, team, key, user, request, f"{stem}.{i}", at, leg.name, held, guess))
         return meters
 
     # ------------------------------------------------------------------ what is asked for

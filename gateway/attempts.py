@@ -5,7 +5,7 @@ A provider's failure is a value; an exception out of here is a bug, or the calle
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import accumulate
 
 from msgspec import Struct
@@ -21,7 +21,7 @@ from gateway.repair import exchanged, mended
 from gateway.resilience.course import Course
 from gateway.tokens import estimate
 from gateway.turns import in_turns
-from gateway.types import Clock, Leg, LegResult, Outcome, Sending, Target
+from gateway.types import NONE_BROKEN, NONE_KEPT, Clock, Leg, LegResult, Outcome, Sending, Target
 
 log = logging.getLogger("gateway.fanout")
 
@@ -166,8 +166,8 @@ class Half(Struct):
     reply: Reply
     target: Target
     path: Path | None
-    broken: dict[int, Invalid]
-    kept: dict[int, Choice]
+    broken: Mapping[int, Invalid]
+    kept: Mapping[int, Choice]
 
     def restored(self, result: LegResult) -> Reply:
         """Makes it the leg's answer again, after no other target had a better one."""
@@ -212,7 +212,7 @@ async def try_target(
     result.attempts += 1
     if leg.keeping is not None:
         result.path, result.whole = asked[0].path, not asked[0].call.stream
-        result.broken, result.kept = {}, {}
+        result.broken, result.kept = NONE_BROKEN, NONE_KEPT
     standing, began, ticket = target.standing, clock.steady(), 0
     if standing is not None:
         ticket = standing.begin(began, again)
@@ -372,12 +372,12 @@ async def streamed(result: LegResult, target: Target, asked: Asked, shift: int, 
     if len(finished) != n:
         raise Garbled(f"the provider's stream ended {len(finished)} of {n} choices")
     if keeping:
-        result.used.append(usage)
+        result.used += (usage,)
         for i in set(range(n)) - otherwise:
             try:
                 keeping.streamed("".join(texts[i]), finished[i])
             except Invalid as problem:
-                result.broken[shift + i] = problem
+                result.broken = {**result.broken, shift + i: problem}
     choices = tuple(Choice(shift + i, "", finished[i]) for i in range(n))
     return Reply(choices, usage)
 

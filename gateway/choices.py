@@ -1,5 +1,6 @@
 """Choices of one leg's answers: in their places, joined from several requests, told in pieces. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -50,7 +51,7 @@ def priced(reply: Reply) -> tuple[Choice, ...]:
     return (Choice(choice.index, choice.text, choice.finish, reply.usage, choice.raw),)
 
 
-def paid(reply: Reply, used: list[Usage]) -> Reply:
+def paid(reply: Reply, used: Sequence[Usage]) -> Reply:
     """The answer with the usage of all that were given until it was good, which goes with its first choice."""
     usage, first = summed(used), reply.choices[0]
     if first.usage is None or reply.usage is None or len(reply.choices) == 1:

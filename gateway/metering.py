@@ -255,7 +255,9 @@ class LegMeter(Struct, eq=False):
         target, began, heard, ended = first.target, first.began, first.first, first.ended or now
         assert target is not None
         total = None if self.totals is None else self.totals.get(first.place)
-        calls, usage, nano = total or total_of(sendings, self.at)
+        calls, usage, nano = total or (
+            total_of(sendings, self.at) if len(sendings) > 1 else total_of_one(first, self.at)
+        )
         outcome: Outcome = "ok" if last and isinstance(result.outcome, Reply) else outcome_of(result, last, sendings)
         return Entry(
             f"{self.hold}.{i}", self.at, self.request, self.team, self.key, self.user, self.model, target.name,
@@ -269,13 +271,17 @@ def total_of(sendings: Sequence[Metered], at: int) -> Total:
     """The requests of one try that have gone out, what they used, and what that costs."""
     target = sendings[0].target
     assert target is not None
-    if len(sendings) == 1:
-        only = sendings[0]
-        usage, paid = used(only, target), 1 if only.failure is None else int(answered(only))
-    else:
-        usage = summed([used(sending, target) for sending in sendings])
-        paid = sum([answered(sending) for sending in sendings])
+    usage = summed([used(sending, target) for sending in sendings])
+    paid = sum([answered(sending) for sending in sendings])
     return len(sendings), usage, None if target.rates is None else cost(target.rates.at(at), usage, paid)
+
+
+def total_of_one(sending: Metered, at: int) -> Total:
+    """The same of one, as most are."""
+    target = sending.target
+    assert target is not None
+    usage, paid = used(sending, target), 1 if sending.failure is None else int(answered(sending))
+    return 1, usage, None if target.rates is None else cost(target.rates.at(at), usage, paid)
 
 
 def size_of(call: Call) -> int:
@@ -302,19 +308,19 @@ def answered(sending: Sending) -> bool:
 def used(sending: Sending, target: Target) -> Usage:
     """What one request came to; what is reported teaches what the next will be taken to cost."""
     usage, estimator = sending.usage, target.estimator
-    if usage is not None and not usage.estimated and (usage.input > IMPOSSIBLE or usage.output > IMPOSSIBLE):
-        log.error("%s reports %d and %d tokens for one request; taken for none", target.name, usage.input, usage.output)
-        usage = Usage(0, 0, estimated=True)
     if usage is not None and not usage.estimated:
-        guess = sending.guess
-        if (
-            estimator is not None
-            and (usage.input <= CREDIBLE or usage.input <= credible(sending.call))
-            and (estimator.wants or (guess is not None and usage.input > guess.input))
-        ):
-            guess = guess or estimator.before(sending.call)
-            estimator.learn(guess, usage.input, usage.output, chars=sending.chars, pieces=sending.pieces)
-        return usage
+        read, guess = usage.input, sending.guess
+        if read <= IMPOSSIBLE and usage.output <= IMPOSSIBLE:
+            if (
+                estimator is not None
+                and (estimator.wants or (guess is not None and read > guess.input))
+                and (read <= CREDIBLE or read <= credible(sending.call))
+            ):
+                guess = guess or estimator.before(sending.call)
+                estimator.learn(guess, read, usage.output, chars=sending.chars, pieces=sending.pieces)
+            return usage
+        log.error("%s reports %d and %d tokens for one request; taken for none", target.name, read, usage.output)
+        usage = Usage(0, 0, estimated=True)
     if usage is None and sending.decoder is not None and (usage := sending.decoder.usage) is not None:
         return usage  # what had been reported before the stream broke off
     if not answered(sending):

@@ -47,10 +47,10 @@ async def mended(result: LegResult, target: Target, asked: Asked, reply: Reply, 
             try:
                 kept = await another(result, target, asked, choice, choice.index - shift, problem, keeping)
             except Invalid as still:
-                result.broken[choice.index] = still
+                result.broken = {**result.broken, choice.index: still}
                 good.append(Choice(choice.index, "", choice.finish))
                 continue
-        result.kept[kept.index] = kept
+        result.kept = {**result.kept, kept.index: kept}
         good.append(kept)
     return Reply(tuple(good), reply.usage, reply.raw)
 
@@ -58,7 +58,7 @@ async def mended(result: LegResult, target: Target, asked: Asked, reply: Reply, 
 def note(result: LegResult, reply: Reply) -> None:
     """Every answer was paid for, be it good or not."""
     if reply.usage is not None:
-        result.used.append(reply.usage)
+        result.used += (reply.usage,)
 
 
 async def another(

@@ -1,7 +1,8 @@
 """The values that a request becomes on its way: what was asked, what is planned, what came of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta, Struct
@@ -249,6 +250,9 @@ class Shared(Protocol):
         """There will be no ``answer``, or it is over."""
 
 
+NONE_BROKEN: Mapping[int, Invalid] = MappingProxyType({})
+NONE_KEPT: Mapping[int, Choice] = MappingProxyType({})
+
 Plan = tuple[Leg, ...]
 Outcome = Reply | ProviderError
 
@@ -274,9 +278,9 @@ class LegResult(Struct, eq=False):
     created: int = 0
     sent: list[int] = []
     path: Path | None = None
-    used: list[Usage] = []
-    broken: dict[int, Invalid] = {}
-    kept: dict[int, Choice] = {}
+    used: tuple[Usage, ...] = ()
+    broken: Mapping[int, Invalid] = NONE_BROKEN
+    kept: Mapping[int, Choice] = NONE_KEPT
     whole: bool = False
     meter: Meter | None = None
     given_up: bool = False
