@@ -213,7 +213,8 @@ class OpenAI:
             raise inexpressible("n", f"this provider gives n = {self.max_n} at most")
         route = "/chat/completions" if isinstance(call.input, Chat) else "/completions"
         endpoint = self._endpoints.get((route, call.model)) or self._endpoint(route, call.model)
-        return HttpRequest(endpoint, encode_request(self.body(call)), call.stream)
+        usual = self.plain and call.fields is None and call.constraint is None
+        return HttpRequest(endpoint, encode_request(self.asked(call) if usual else self.body(call)), call.stream)
 
     def body(self, call: Call) -> Any:
         """The request in the host's words, to be sent as JSON."""

@@ -153,7 +153,6 @@ async def refuse(exchange: Exchange, route: Route, error: GatewayError) -> None:
     if exchange.started:
         exchange.abort()
         return
-    exchange.stop_watching()
     dialect = exchange.dialect or route.door.early(exchange.lamini)
     sent = exchange.answer(dialect.status(error), joined(error_headers(error)), dialect.encode_error(error))
     if sent is not None:

@@ -120,6 +120,7 @@ class AsgiExchange:
             waiting.close()
 
     async def answer(self, status: int, headers: Head, body: bytes) -> None:
+        self.stop_watching()
         self.started = True
         self.status = status
         lines = whole_head(self.id, len(body), lines_of(headers))

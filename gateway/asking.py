@@ -53,13 +53,11 @@ def requests(
         and (params.max_tokens is not None or target.max_tokens is None)
     ):
         own = Call(target.model, said_by_user(said) if target.mode == "chat" else said, params, call.stream)
-        most = adapter.most(own)
-        if most is None or params.n <= most:  # as most are
+        if params.n == 1 or (most := adapter.most(own)) is None or params.n <= most:  # as most are
             return (Asked(own, None if adapter.plain else adapter.encode(own)),)
     elif isinstance(said, Chat) and call.constraint is None and "chat" in adapter.modes:
         own = Call(target.model, said, params, call.stream, call.fields)
-        most = adapter.most(own)
-        if most is None or params.n <= most:
+        if params.n == 1 or (most := adapter.most(own)) is None or params.n <= most:
             return (Asked(own, adapter.encode(own)),)
     way = Way(target, keeping, forced)
     call = Call(target.model, said, params, call.stream, call.fields, call.constraint)

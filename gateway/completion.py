@@ -78,7 +78,6 @@ class Completion:
             answer = self._merged(results, fanout, exchange.id, began)
             if not isinstance(answer, CompletionResponse):
                 answer = await answer
-            exchange.stop_watching()
             body = dialect.encode(request, answer)
         except GatewayError as error:
             error.headers = lines_of(explained(results) + admitted.told())

@@ -114,7 +114,6 @@ class Embedding:
             raise
         finally:
             admitted.meters[0].end(result)
-        exchange.stop_watching()
         headers = ASKED % (target.name.encode(), attempts)
         sent = exchange.answer(200, headers + admitted.told(), wire.encode(request, vectors))
         if sent is not None:

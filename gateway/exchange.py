@@ -56,7 +56,8 @@ class Exchange(Protocol):
         """The answer is complete; whoever leaves now has it."""
 
     def answer(self, status: int, headers: Head, body: bytes) -> Awaitable[None] | None:
-        """The whole answer, as JSON: it is sent when this is over; None says that it is."""
+        """The whole answer, as JSON: it is sent when this is over; None says that it is. From here on it does not
+        matter whether the caller leaves."""
 
     def open(self, headers: Head) -> None:
         """Says what the head of a stream will be. It is sent with the first piece, so that until then the call can

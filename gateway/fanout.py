@@ -68,7 +68,10 @@ def ask_all(
     """Asks the models of all legs. ``outcome`` stays None in those that were given up because enough others had
     answered."""
     if len(results) == 1 and fanout.deadline is None:
-        return answer(results[0], clock, emit) if ended is None else alone(results[0], clock, emit, ended)
+        only = results[0]
+        if ended is not None:
+            return alone(only, clock, emit, ended)
+        return ask(only, clock, emit) if only.share is None else only.share.answer(only, clock, emit)
     return raced(results, fanout, clock, emit, ended)
 
 

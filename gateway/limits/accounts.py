@@ -107,16 +107,6 @@ class Account:
             return False
         return usd_day is None or (day.nano + day.reserved_nano + nano) * 2 <= usd_day
 
-    def hold(self, requests: int, tokens: int, nano: int, now: int) -> "Place":
-        """Reserves it, places and all: where that is."""
-        day, month = self.day, self.month
-        day.there = month.there = True
-        day.reserved_tokens += tokens
-        day.reserved_nano += nano
-        month.reserved_nano += nano
-        self.places += requests
-        return self, self.window.add(now, requests, tokens) if self.by_minute else None, day, month
-
     def take(self, requests: int, tokens: int, nano: int, now: int) -> Bucket | None:
         """Reserves it, all but the places. The bucket is where it counts, if it is limited by the minute."""
         day, month = self.day, self.month

@@ -154,7 +154,16 @@ class LocalLimiter:
             if account.warns or not account.spares(requests, tokens, nano):
                 return None
             accounts.append(account)
-        places = [account.hold(requests, tokens, nano, now) for account in accounts]
+        places: list[Place] = []
+        for account in accounts:
+            today, month = account.day, account.month
+            today.there = month.there = True
+            today.reserved_tokens += tokens
+            today.reserved_nano += nano
+            month.reserved_nano += nano
+            account.places += requests
+            bucket = account.window.add(now, requests, tokens) if account.by_minute else None
+            places.append((account, bucket, today, month))
         kept = self._holds.kept
         for hold, tokens, nano in wishes:
             kept[hold] = (places, tokens, nano)

@@ -69,16 +69,20 @@ class Sharing:
         """For each leg its part in what is shared; None if there is none at all. ``held`` is what must stay for as long
         as a call goes on."""
         directives = NONE if cache_control is None else read(cache_control)
-        if len(plan) == 1:
-            share = self.share(team, plan[0], directives, held)
-            return None if share is None else [share]
-        found = [self.share(team, leg, directives, held) for leg in plan]
-        return found if any(found) else None
+        found: list[Share | None] = []
+        some = False
+        for leg in plan:
+            share: Share | None = None
+            if wanted(leg.policy.cache, leg.call, directives):
+                share = self._share(team, leg, directives, held)
+            elif directives.only_if_cached:
+                share = Share(self, team, leg, "", directives, NOTHING)
+            found.append(share)
+            some = some or share is not None
+        return found if some else None
 
-    def share(self, team: str, leg: Leg, directives: Directives, held: object = None) -> Share | None:
+    def _share(self, team: str, leg: Leg, directives: Directives, held: object) -> Share | None:
         """The leg's part in what is shared, if its answer may be kept. The cache is asked at once; it answers later."""
-        if not wanted(leg.policy.cache, leg.call, directives):
-            return Share(self, team, leg, "", directives, NOTHING) if directives.only_if_cached else None
         if leg.keeping is not None and leg.call.params.echo:
             return None  # what is held to the constraint is then a part of what is told
         asked = digest(team, leg.name, leg.call, leg.keeping)
