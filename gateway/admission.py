@@ -5,7 +5,7 @@ have, and what its targets may take for them. When a leg is over, what it did no
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -44,6 +44,9 @@ ROUGHLY = 600
 SHOWN = 512
 """Tokens by which a model is told what is wrong with its answer, beside the answer."""
 
+Limited = Sequence[tuple[Subject, Limits]]
+"""Who is concerned, with their limits."""
+
 Wish = tuple[Subject, Limits, Sequence[int]]
 """Whose limits count, and for which legs."""
 
@@ -55,17 +58,15 @@ class Counting(Protocol):
     @property
     def at_once(self) -> bool: ...
 
-    def spare(
-        self, wishes: Sequence[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]], now: int
-    ) -> Granted | None:
+    def spare(self, wishes: Sequence[tuple[str, int, int]], limited: Limited, now: int) -> Granted | None:
         """Lets a call in at once, if every limit has room to spare; None, and nothing is reserved, otherwise.
         ``wishes`` are the holds of its legs, each with tokens and nano-dollars; ``now`` is in milliseconds since
         1970."""
 
-    def may_be_rough(self, limited: Sequence[tuple[Subject, Limits]]) -> bool:
+    def may_be_rough(self, limited: Limited) -> bool:
         """Whether a rough wish of these is worth a try."""
 
-    def was_too_close(self, limited: Sequence[tuple[Subject, Limits]]) -> None:
+    def was_too_close(self, limited: Limited) -> None:
         """It was not."""
 
     def now(self, ask: Ask) -> Verdict | None: ...
@@ -143,6 +144,18 @@ class Admitted(Struct, eq=False):
         return self.headers + b"x-gateway-cost-usd: %d.%09d\r\n" % divmod(total, NANO)
 
 
+class Admitting(Struct, frozen=True, eq=False):
+    """A call that asks to be let in: whose, for what, under which ``x-request-id``. ``stem`` is what the ids of its
+    holds begin with, ``at`` the moment in microseconds since 1970."""
+
+    caller: Caller
+    user: str
+    plan: Plan
+    request: str
+    stem: str
+    at: int
+
+
 class Admission:
     def __init__(
         self,
@@ -162,52 +175,60 @@ class Admission:
         self._clock = clock
         self._watch = watch
 
-    async def admit(self, caller: Caller, user: str, plan: Plan, request: str) -> Admitted:
-        """Raises OverLimit, Exhausted or Unrecorded; nothing is reserved then."""
+    def admit(self, caller: Caller, user: str, plan: Plan, request: str) -> Admitted | Awaitable[Admitted]:
+        """At once where that can be known at once, as it mostly can where the counters are in this process. Raises
+        OverLimit, Exhausted or Unrecorded, here or later; nothing is reserved then."""
         spool, directory = self._spool, self._directory
         if spool.free < ROOM and spool.room < ROOM * len(plan) and not self.rules.unnoted:
             self._watch.unrecorded()
             raise Unrecorded("the gateway's disk has no room to note what calls use; none is made", retry_after=5)
         at = int(self._clock.wall() * 1_000_000)
-        stem = f"{at:014x}-{request[:13]}"
         user = caller.user or user  # nobody takes another's name by writing it into the body
+        call = Admitting(caller, user, plan, request, f"{at:014x}-{request[:13]}", at)
         limited = caller.limited
         if user and directory.users_limited and (found := directory.limited("user", f"{caller.team}/{user}")):
             limited = (*limited, found)
         if not limited and not directory.models_limited:
             self._watch.granted()
-            return Admitted(self._meters(caller, user, plan, request, stem, at, None), b"")
-        counting, away = self._counting, False
-        if (
-            not directory.models_limited
-            and (counting.at_once or counting.may_be_rough(limited))
-            and (wishes := wishes_of(plan, stem, at)) is not None
-        ):
-            granted: Granted | None
-            if counting.at_once:
-                granted = counting.spare(wishes, limited, at // 1000)
-            else:
-                granted, away = await self._asked_roughly(wishes, limited)
-            if granted is not None:
-                self._watch.granted(granted)
-                return Admitted(self._meters(caller, user, plan, request, stem, granted.at * 1000, []), told(granted))
-        wanted = self._ask(limited, plan, stem, at)
+            return Admitted(self._meters(call, at, None), b"")
+        counting = self._counting
+        if directory.models_limited or not (counting.at_once or counting.may_be_rough(limited)):
+            return self._closely(call, limited)
+        wishes = wishes_of(plan, call.stem, at)
+        if wishes is None:
+            return self._closely(call, limited)
+        if not counting.at_once:
+            return self._roughly(call, wishes, limited)
+        granted = counting.spare(wishes, limited, at // 1000)
+        return self._closely(call, limited) if granted is None else self._let_in(call, granted, [])
+
+    async def _roughly(self, call: Admitting, wishes: list[tuple[str, int, int]], limited: Limited) -> Admitted:
+        granted, away = await self._asked_roughly(wishes, limited)
+        if granted is not None:
+            return self._let_in(call, granted, [])
+        return await self._closely(call, limited, away)
+
+    async def _closely(self, call: Admitting, limited: Limited, away: bool = False) -> Admitted:
+        """``away``: the store that all share has just been asked in vain."""
+        wanted = self._ask(limited, call.plan, call.stem, call.at)
         if wanted is None:
             self._watch.granted()
-            return Admitted(self._meters(caller, user, plan, request, stem, at, None), b"")
+            return Admitted(self._meters(call, call.at, None), b"")
         ask, needs = wanted
+        counting = self._counting
         verdict = counting.alone(ask) if away else counting.now(ask)
         if verdict is None:
             verdict = await self._asked(ask)
         if not isinstance(verdict, Granted):
             self._watch.refused(verdict.standing, verdict.degraded)
             raise refusal(verdict, wish_of(ask, verdict.standing.subject, verdict.standing.kind))
-        self._watch.granted(verdict)
-        return Admitted(self._meters(caller, user, plan, request, stem, verdict.at * 1000, needs), told(verdict))
+        return self._let_in(call, verdict, needs)
 
-    async def _asked_roughly(
-        self, wishes: list[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]]
-    ) -> tuple[Granted | None, bool]:
+    def _let_in(self, call: Admitting, granted: Granted, needs: Sequence[Need]) -> Admitted:
+        self._watch.granted(granted)
+        return Admitted(self._meters(call, granted.at * 1000, needs), told(granted))
+
+    async def _asked_roughly(self, wishes: list[tuple[str, int, int]], limited: Limited) -> tuple[Granted | None, bool]:
         """None where it must be asked closely; and whether the store that all share has gone meanwhile."""
         try:
             granted = await self._asked(rough(wishes, limited))
@@ -228,13 +249,12 @@ class Admission:
                 self._counting.settle(hold.id, 0, 0)
             raise
 
-    def _meters(
-        self, caller: Caller, user: str, plan: Plan, request: str, stem: str, at: int, needs: Sequence[Need] | None
-    ) -> list[LegMeter]:
+    def _meters(self, call: Admitting, at: int, needs: Sequence[Need] | None) -> list[LegMeter]:
         """``needs`` is None where nothing was reserved, and empty where nobody has looked closely."""
-        accounts, team, key, held = self._accounts, caller.team, caller.key, needs is not None
+        accounts, user, request, stem, held = self._accounts, call.user, call.request, call.stem, needs is not None
+        team, key = call.caller.team, call.caller.key
         meters: list[LegMeter] = []
-        for leg in plan:
+        for leg in call.plan:
             i = len(meters)
             guess = needs[i].guess if needs else None
             meters.append(LegMeter(accounts, team, key, user, request, f"{stem}.{i}", at, leg.name, held, guess))
@@ -242,9 +262,7 @@ class Admission:
 
     # ------------------------------------------------------------------ what is asked for
 
-    def _ask(
-        self, limited: Sequence[tuple[Subject, Limits]], plan: Plan, stem: str, at: int
-    ) -> tuple[Ask, list[Need]] | None:
+    def _ask(self, limited: Limited, plan: Plan, stem: str, at: int) -> tuple[Ask, list[Need]] | None:
         """None where nobody concerned has limits."""
         wishes: list[Wish] = [(subject, limits, range(len(plan))) for subject, limits in limited]
         if self._directory.models_limited:
@@ -317,7 +335,7 @@ def wishes_of(plan: Plan, stem: str, at: int) -> list[tuple[str, int, int]] | No
     return wishes
 
 
-def rough(wishes: Sequence[tuple[str, int, int]], limited: Sequence[tuple[Subject, Limits]]) -> Ask:
+def rough(wishes: Sequence[tuple[str, int, int]], limited: Limited) -> Ask:
     """The same in full: of everybody who is limited alike."""
     many, tokens, nano = len(wishes), 0, 0
     holds = []

@@ -65,7 +65,9 @@ class Completion:
         exchange.cancel_when_left()
         shares = self._sharing.shares(caller.team, plan, exchange.cache_control, router)
         try:
-            admitted = await self._admission.admit(caller, request.user, plan, exchange.id)
+            admitted = self._admission.admit(caller, request.user, plan, exchange.id)
+            if not isinstance(admitted, Admitted):
+                admitted = await admitted
         except BaseException:
             leave(shares)
             raise
@@ -94,7 +96,9 @@ class Completion:
         began = self._clock.steady()
         router = self.router  # it is held until the call has ended, and with it what the plan leads to
         plan, fanout = router.plan(request, caller)
-        admitted = await self._admission.admit(caller, request.user, plan, id)
+        admitted = self._admission.admit(caller, request.user, plan, id)
+        if not isinstance(admitted, Admitted):
+            admitted = await admitted
         results = begun(plan, self._clock, emit is not None, admitted.meters)
         await ask_all(results, fanout, self._clock, emit)
         merged = self._merged(results, fanout, id, began)

@@ -14,7 +14,7 @@ from adapters.embeddings.form import in_form, length
 from adapters.embeddings.types import Embed, Embedder, Vectors
 from adapters.errors import ProviderError, Rejected
 from adapters.types import Asked, Call, Fields, HttpRequest, Params, Prompts, Reply, Usage, summed
-from gateway.admission import Admission
+from gateway.admission import Admission, Admitted
 from gateway.attempts import at_once, following, tell
 from gateway.errors import BadRequest, GatewayError, LegFailure, Unanswered
 from gateway.exchange import Exchange, patience
@@ -98,7 +98,9 @@ class Embedding:
         exchange.cancel_when_left()
         leg = leg_of(request, name, first, rest, router.policy(name))
         seconds = None if exchange.timeout is None else patience(exchange.timeout)
-        admitted = await self._admission.admit(caller, request.user, (leg,), exchange.id)
+        admitted = self._admission.admit(caller, request.user, (leg,), exchange.id)
+        if not isinstance(admitted, Admitted):
+            admitted = await admitted
         result = LegResult(leg, self._clock.steady(), meter=admitted.meters[0])
         if seconds is not None:
             result.until = result.started + seconds

@@ -255,9 +255,11 @@ class LegMeter(Struct, eq=False):
         target, began, heard, ended = first.target, first.began, first.first, first.ended or now
         assert target is not None
         total = None if self.totals is None else self.totals.get(first.place)
-        calls, usage, nano = total or (
-            total_of(sendings, self.at) if len(sendings) > 1 else total_of_one(first, self.at)
-        )
+        if total is None and len(sendings) == 1:  # as most are
+            calls, usage, paid = 1, used(first, target), 1 if first.failure is None else int(answered(first))
+            nano = None if target.rates is None else cost(target.rates.at(self.at), usage, paid)
+        else:
+            calls, usage, nano = total or total_of(sendings, self.at)
         outcome: Outcome = "ok" if last and isinstance(result.outcome, Reply) else outcome_of(result, last, sendings)
         return Entry(
             f"{self.hold}.{i}", self.at, self.request, self.team, self.key, self.user, self.model, target.name,
@@ -274,14 +276,6 @@ def total_of(sendings: Sequence[Metered], at: int) -> Total:
     usage = summed([used(sending, target) for sending in sendings])
     paid = sum([answered(sending) for sending in sendings])
     return len(sendings), usage, None if target.rates is None else cost(target.rates.at(at), usage, paid)
-
-
-def total_of_one(sending: Metered, at: int) -> Total:
-    """The same of one, as most are."""
-    target = sending.target
-    assert target is not None
-    usage, paid = used(sending, target), 1 if sending.failure is None else int(answered(sending))
-    return 1, usage, None if target.rates is None else cost(target.rates.at(at), usage, paid)
 
 
 def size_of(call: Call) -> int:

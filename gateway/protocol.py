@@ -91,7 +91,7 @@ class DirectExchange:
     message_event = SILENT
     whole = True
 
-    def __init__(self, protocol: "Protocol", keep_alive: bool, chunked: bool = True) -> None:
+    def __init__(self, protocol: "Protocol", keep_alive: bool, chunked: bool = True, said: Said = SILENCE) -> None:
         self._protocol = protocol
         self._chunked = chunked  # HTTP/1.0 has no chunks: there the end of the connection ends a stream
         self._transport = protocol.transport
@@ -106,13 +106,10 @@ class DirectExchange:
         self.keep_alive = keep_alive
         self._watching = self.left = self.started = self.disconnected = self.response_complete = False
         self.dialect: Dialect | None = None
-        self.authorization, self.content_type, self.cache_control, self.timeout, self.lamini = SILENCE
-
-    def hear(self, said: Said) -> None:
-        """What the request's head says."""
         self.authorization, self.content_type, self.cache_control, self.timeout, self.lamini = said
 
     def said(self) -> Said:
+        """What the request's head says."""
         return self.authorization, self.content_type, self.cache_control, self.timeout, self.lamini
 
     def at_hand(self, limit: int) -> bytes:
@@ -340,9 +337,8 @@ class Protocol(HttpToolsProtocol):
             return False
         at, length = found
         self._tries = TRIES
-        exchange = DirectExchange(self, True)
         self._route, said = known.said
-        exchange.hear(said)
+        exchange = DirectExchange(self, True, True, said)
         self._take_up(exchange)
         if len(data) > at:
             exchange.parts.append(data[at:])
@@ -450,18 +446,14 @@ class Protocol(HttpToolsProtocol):
         """Whether this request goes the short way: a POST whose body is said to be of bearable size."""
         if self.parser.get_method() != b"POST":
             return False
-        modern = self.parser.get_http_version() == "1.1"
-        exchange = DirectExchange(self, modern and self.parser.should_keep_alive(), modern)
         lines = dict(self.headers)
         if len(lines) < len(self.headers):
             lines = repeated(self.headers)
         if b"expect" in lines or not 0 <= int(lines.get(b"content-length", -1)) <= LARGE:
             return False
-        get = lines.get
-        exchange.hear(
-            (get(b"authorization"), get(b"content-type"), get(b"cache-control"), get(TIMEOUT), LAMINI in lines)
-        )
-        self._take_up(exchange)
+        modern, get = self.parser.get_http_version() == "1.1", lines.get
+        said = get(b"authorization"), get(b"content-type"), get(b"cache-control"), get(TIMEOUT), LAMINI in lines
+        self._take_up(DirectExchange(self, modern and self.parser.should_keep_alive(), modern, said))
         return True
 
     def _take_up(self, exchange: DirectExchange) -> None:

@@ -5,7 +5,7 @@ off at the limit of tokens, or stopped by a content filter, would be again, and 
 """
 
 from adapters.errors import CutOff, Invalid, ProviderError, Withheld
-from adapters.types import Asked, Choice, Reply
+from adapters.types import Asked, Choice, Prompts, Reply
 from gateway.asking import asked_again
 from gateway.choices import placed
 from gateway.keeping import Keeping
@@ -25,7 +25,7 @@ async def exchanged(result: LegResult, target: Target, asked: Asked, shift: int)
         raise
     call, choices = asked.call, reply.choices
     usage = sending.usage = reply.usage or estimate(call, [len(choice.text) for choice in choices])
-    if len(choices) != 1 or choices[0].index or shift or call.choices != 1:
+    if call.params.n != 1 or len(choices) != 1 or choices[0].index or shift or isinstance(call.input, Prompts):
         choices = placed(choices, call.choices, shift)
     return reply if choices is reply.choices and usage is reply.usage else Reply(choices, usage, reply.raw)
 

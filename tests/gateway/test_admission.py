@@ -1,7 +1,7 @@
 """Who is let in: what a call is taken to come to, in whose name, and how it is refused."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import msgspec
@@ -117,7 +117,8 @@ class Gate:
         known = caller or self.directory.team("red", "", NOW + 60)
         assert known is not None
         self.time += 1e-6
-        return await self.admission.admit(known, user, legs, f"{self.time * 1e6:.0f}")
+        admitted = self.admission.admit(known, user, legs, f"{self.time * 1e6:.0f}")
+        return await admitted if isinstance(admitted, Awaitable) else admitted
 
     @property
     def ask(self) -> Ask:
