@@ -7,9 +7,10 @@ for headers, and bodies lost to an upgrade that nobody offers.
 """
 
 import asyncio
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import httptools
+from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.api import Api, Route
@@ -41,8 +42,6 @@ Said = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bool]
 """Of a head: whose key it holds, the media type, what is said of kept answers, within how many milliseconds an answer
 is wanted, and whether it is Lamini's client who asks."""
 
-SILENCE: Said = (None, None, None, None, False)
-
 
 class Silent:
     """Stands where uvicorn's cycles have the event that wakes their reader: ours has the body already."""
@@ -57,56 +56,38 @@ WHOLE = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: 
 """What the head of every whole answer begins with: as ``whole_head`` has it for ASGI."""
 
 
-class DirectExchange:
-    """An Exchange, and to uvicorn's protocol the cycle that is under way."""
+class DirectExchange(Struct, eq=False):
+    """An Exchange, and to uvicorn's protocol the cycle that is under way. ``task`` is who answers, where that is known.
+    HTTP/1.0 has no chunks: there the end of the connection ends a stream."""
 
-    __slots__ = (
-        "_chunked",
-        "_head",
-        "_protocol",
-        "_transport",
-        "_waiting",
-        "_watching",
-        "arrived",
-        "authorization",
-        "cache_control",
-        "content_type",
-        "dialect",
-        "disconnected",
-        "first",
-        "id",
-        "keep_alive",
-        "lamini",
-        "last",
-        "left",
-        "parts",
-        "response_complete",
-        "started",
-        "status",
-        "task",
-        "team",
-        "timeout",
-    )
+    message_event: ClassVar[Silent] = SILENT
 
-    message_event = SILENT
-    whole = True
-
-    def __init__(self, protocol: "Protocol", keep_alive: bool, chunked: bool = True, said: Said = SILENCE) -> None:
-        self._protocol = protocol
-        self._chunked = chunked  # HTTP/1.0 has no chunks: there the end of the connection ends a stream
-        self._transport = protocol.transport
-        self.last: Last | None = protocol.last
-        self.task: asyncio.Task[Any] | None = None
-        """Who answers, where that is known."""
-        self._waiting: asyncio.Future[None] | None = None
-        self._head: Head = b""
-        self.id = self.team = ""
-        self.status, self.first, self.arrived = 0, 0.0, 0.0
-        self.parts: list[bytes] = []
-        self.keep_alive = keep_alive
-        self._watching = self.left = self.started = self.disconnected = self.response_complete = False
-        self.dialect: Dialect | None = None
-        self.authorization, self.content_type, self.cache_control, self.timeout, self.lamini = said
+    _protocol: "Protocol"
+    _transport: asyncio.Transport
+    last: Last | None
+    keep_alive: bool
+    _chunked: bool = True
+    authorization: bytes | None = None
+    content_type: bytes | None = None
+    cache_control: bytes | None = None
+    timeout: bytes | None = None
+    lamini: bool = False
+    task: asyncio.Task[Any] | None = None
+    parts: list[bytes] = []
+    id: str = ""
+    team: str = ""
+    status: int = 0
+    first: float = 0.0
+    arrived: float = 0.0
+    left: bool = False
+    started: bool = False
+    disconnected: bool = False
+    response_complete: bool = False
+    dialect: Dialect | None = None
+    _watching: bool = False
+    _waiting: asyncio.Future[None] | None = None
+    _head: Head = b""
+    whole: bool = True
 
     def said(self) -> Said:
         """What the request's head says."""
@@ -338,7 +319,7 @@ class Protocol(HttpToolsProtocol):
         at, length = found
         self._tries = TRIES
         self._route, said = known.said
-        exchange = DirectExchange(self, True, True, said)
+        exchange = DirectExchange(self, self.transport, self.last, True, True, *said)
         self._take_up(exchange)
         if len(data) > at:
             exchange.parts.append(data[at:])
@@ -453,7 +434,8 @@ class Protocol(HttpToolsProtocol):
             return False
         modern, get = self.parser.get_http_version() == "1.1", lines.get
         said = get(b"authorization"), get(b"content-type"), get(b"cache-control"), get(TIMEOUT), LAMINI in lines
-        self._take_up(DirectExchange(self, modern and self.parser.should_keep_alive(), modern, said))
+        keep_alive = modern and self.parser.should_keep_alive()
+        self._take_up(DirectExchange(self, self.transport, self.last, keep_alive, modern, *said))
         return True
 
     def _take_up(self, exchange: DirectExchange) -> None:

@@ -101,15 +101,18 @@ class Router:
 
     def plan(self, request: CompletionRequest, caller: Caller) -> tuple[Plan, Fanout]:
         """A leg for each model in the caller's order, or the error that stops the whole call."""
-        names = request.models
-        if len(names) == 1 and (route := self._routes.get(names[0])) is not None and route.targets:  # as most
+        names, params = request.models, request.params
+        call = Call("", request.input, params, request.stream, request.fields, request.constraint)
+        if len(names) == 1 and (route := self._routes.get(names[0])) is not None and route.targets:
+            alone = params.n == 1 and params.best_of is None and not isinstance(request.input, Prompts)
+            if alone and caller.may is None and request.fanout is NO_FANOUT and request.constraint is None:
+                return (self._leg(names[0], route, request, call, 0, None),), ALL  # as most are
             routes = [(names[0], route)]
         else:
             routes = self._resolve(request)
         if caller.may is not None:
             for name, route in routes:
                 check_allowed(name, route.name, caller)
-        params = request.params
         prompts = len(request.input.items) if isinstance(request.input, Prompts) else 1
         n = made = prompts * params.n
         if params.best_of is not None:
@@ -118,7 +121,6 @@ class Router:
             raise too_many(len(routes), prompts, made // prompts, self._max_choices)
         keeping = None if request.constraint is None else self._keeping(request.constraint, request)
         fanout = ALL if request.fanout is NO_FANOUT else fanout_of(request, len(routes))
-        call = Call("", request.input, params, request.stream, request.fields, request.constraint)
         if request.stream and keeping is not None and waits(fanout, len(routes)):
             call = whole(call)
         if len(routes) == 1:

@@ -95,7 +95,7 @@ async def calls_of(request: dict[str, Any], app: Any) -> tuple[int, int]:
     """Python calls and writes of one request."""
     route = app.route(b"/v1/chat/completions" if "messages" in request else b"/v1/completion")
     caller = Caller()
-    exchange = DirectExchange(caller, True)  # type: ignore[arg-type]
+    exchange = DirectExchange(caller, caller, caller.last, True)  # type: ignore[arg-type]
     exchange.authorization = f"Bearer {KEY}".encode()
     exchange.content_type = b"application/json"
     exchange.parts = [msgspec.json.encode(({} if "messages" in request else PROMPT) | COMMON | request)]
