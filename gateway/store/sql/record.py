@@ -98,6 +98,8 @@ class Record:
         async with self._database.reading() as connection:
             statement = select(audit.c.id, audit.c.kind, audit.c.subject).where(audit.c.id > last)
             rows = (await connection.execute(statement.order_by(audit.c.id).limit(MOST_CHANGES))).all()
+            if not rows:  # as every half second
+                return Changes(last=last, more=False, teams=(), secrets=(), limits=(), admins=())
             named: dict[str, set[str]] = {kind: set() for kind in ("team", "key", "limits", "admin")}
             for _, kind, subject in rows:
                 if kind in named:  # the log has more than changes of the record: purges of the cache, say
@@ -105,7 +107,7 @@ class Record:
             own = {parse_subject(subject) for subject in named["limits"]}
             own |= {("team", name) for name in named["team"]} | {("key", id) for id in named["key"]}
             return Changes(
-                last=rows[-1][0] if rows else last,
+                last=rows[-1][0],
                 more=len(rows) == MOST_CHANGES,
                 teams=tuple(await read_teams(connection, teams.c.name.in_(named["team"]))),
                 secrets=tuple(await read_secrets(connection, key_secrets.c.key.in_(named["key"]))),
