@@ -9,7 +9,7 @@ import pytest
 
 from gateway.counting import ALONE, LIFE, LocalCounting, Policy, SharedCounting
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Granted, Limits, Period, SettledUse, StoreDown, Subject, TooClose, Verdict
+from gateway.limits.types import Ask, Granted, Hold, Limits, Period, SettledUse, StoreDown, Subject, TooClose, Verdict
 from tests.gateway.limits.asking import DAY, KEY, NOON, TEAM, Asking, Time, granted, refused
 
 
@@ -23,6 +23,7 @@ class Store:
         self.asked = 0
         self.settled: list[SettledUse] = []
         self.renewed: list[str] = []
+        self.holds: dict[str, tuple[Hold, Ask]] = {}
 
     async def reserve(self, ask: Ask, ttl: float) -> Verdict:
         assert ttl == LIFE
@@ -33,6 +34,7 @@ class Store:
         verdict = self.limiter.admit(ask, ttl)
         if not isinstance(verdict, Granted):
             return verdict
+        self.holds.update({hold.id: (hold, ask) for hold in ask.holds})
         gone = []
         for count in self.limiter.counted(tuple(claim.subject for claim in ask.claims)):
             used = count.used
@@ -44,9 +46,20 @@ class Store:
             )  # fmt: skip
         return msgspec.structs.replace(verdict, gone=tuple(gone))
 
-    async def settle(self, uses: tuple[SettledUse, ...]) -> None:
+    def tell(self, uses: tuple[SettledUse, ...]) -> "asyncio.Future[Any]":
         self.settled.extend(uses)
         self.limiter.settled(uses)
+        for use in uses:
+            self.holds.pop(use.id, None)
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    def living(self) -> list[str]:
+        return list(self.holds)
+
+    def under_way(self) -> list[tuple[Hold, Ask]]:
+        return list(self.holds.values())
 
     async def renew(self, holds: tuple[str, ...], ttl: float) -> None:
         if not self.there:

@@ -1,5 +1,6 @@
 """What is said to ``limits.lua``, and what it answers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import astuple
@@ -57,7 +58,7 @@ def reserve(ask: Ask, ttl: float) -> Operation:
     return ("easily" if ask.rough else "reserve", int(ttl * 1000), claims, holds)
 
 
-def settle(uses: tuple[SettledUse, ...], epoch: str | None = None) -> Operation:
+def settle(uses: Sequence[SettledUse], epoch: str | None = None) -> Operation:
     """``epoch``: not, but OTHERWISE, if the counters have another one by now."""
     rows = [
         (use.id, use.tokens, use.nano, [name_of(one) for one in use.subjects] if use.subjects else (), use.at)
