@@ -211,6 +211,10 @@ class Elsewhere:
         """A look is over. The last one that there is leaves what this process has not made after all to others; what
         has been kept is theirs once the cache has it, and no sooner."""
         others = self._looks.pop(wanted) - 1
+        if not (others or self._found or self._left):  # as mostly: it is the only one
+            if ours and not kept:
+                self._leases.release(wanted)
+            return
         if kept:
             self._found.add(wanted)
         elif ours:

@@ -157,9 +157,7 @@ class Listener:
 
     __slots__ = ("_emit", "_ended", "_flight", "at", "over", "result", "waits")
 
-    def __init__(
-        self, flight: Flight, result: LegResult, emit: Emit | None, over: "asyncio.Future[None]"
-    ) -> None:
+    def __init__(self, flight: Flight, result: LegResult, emit: Emit | None, over: "asyncio.Future[None]") -> None:
         self._flight = flight
         self._emit = emit
         self._ended = False

@@ -77,13 +77,11 @@ class RedisLimiter:
     def _reachable(self) -> bool:
         return self.epoch is not None and not self._breaker.is_open
 
-    @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether Redis is likely to answer, whatever its counters know."""
         return not self._breaker.is_open
 
-    @property
-    def answers(self) -> bool:
+    def has_answered(self) -> bool:
         """Whether it has answered when it was asked last: who has just waited for it in vain need not do so again."""
         return not self._breaker.has_doubts
 

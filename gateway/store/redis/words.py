@@ -106,7 +106,8 @@ def verdict(ask: Ask, at: int, answer: list[Any]) -> Verdict:
     if answer[0] == 1:
         _, requests, tokens, soft, gone = answer
         passed = tuple(filter(None, [standing(ask, one) for one in soft])) if soft else ()
-        spent = tuple([Period(ask.claims[place].subject, at, *figures) for place, *figures in gone])
+        claims = ask.claims
+        spent = tuple([Period(claims[place].subject, at, day, nano, month) for place, day, nano, month in gone])
         return Granted(at, standing(ask, requests), standing(ask, tokens), passed, False, spent)
     if answer[0] == 2:
         raise TooClose
