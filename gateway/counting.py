@@ -16,6 +16,7 @@ from gateway.limits.types import (
     Hold,
     Limits,
     Period,
+    Rough,
     SettledUse,
     StoreDown,
     Subject,
@@ -66,7 +67,7 @@ class LocalCounting:
     def now(self, ask: Ask) -> Verdict | None:
         return self._limiter.admit(ask, ALONE)
 
-    async def later(self, ask: Ask) -> Verdict:
+    async def later(self, ask: Ask | Rough) -> Verdict:
         raise AssertionError("the answer is always there at once")
 
     def alone(self, ask: Ask) -> Verdict:
@@ -78,7 +79,7 @@ class Shared(Protocol):
 
     @property
     def up(self) -> bool: ...
-    async def reserve(self, ask: Ask, ttl: float) -> Verdict: ...
+    async def reserve(self, ask: Ask | Rough, ttl: float) -> Verdict: ...
     def tell(self, uses: tuple[SettledUse, ...]) -> "asyncio.Future[Any]":
         """Ends holds, whether it is awaited or not. What cannot be told now is told later."""
 
@@ -142,13 +143,13 @@ class SharedCounting:
             return None
         return self.alone(ask)
 
-    async def later(self, ask: Ask) -> Verdict:
+    async def later(self, ask: Ask | Rough) -> Verdict:
         try:
             verdict = await self._shared.reserve(ask, LIFE)
         except StoreDown:
             if self.policy == "deny":
                 raise
-            if ask.rough:
+            if isinstance(ask, Rough):
                 raise TooClose(away=True) from None
             return self.alone(ask)
         if self.policy == "local" and isinstance(verdict, Granted):

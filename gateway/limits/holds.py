@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gateway.limits.accounts import Account, Place, Used
-from gateway.limits.types import Ask, SettledUse
+from gateway.limits.types import Ask, Rough, SettledUse
 from gateway.limits.windows import Bucket
 
 REMEMBERED = 48 * 3600 * 1000
@@ -92,8 +92,11 @@ class Holds:
                 yield next(iter(queue.values()))
 
 
-def with_subjects(use: SettledUse, ask: Ask, at: int) -> SettledUse:
+def with_subjects(use: SettledUse, ask: Ask | Rough, at: int) -> SettledUse:
     """The use with all in whom it counts, for a store that does not know its hold."""
-    [hold] = [hold for hold in ask.holds if hold.id == use.id]
-    subjects = tuple([ask.claims[share.claim].subject for share in hold.shares])
+    if isinstance(ask, Rough):
+        subjects = tuple([subject for subject, _ in ask.limited])
+    else:
+        [hold] = [hold for hold in ask.holds if hold.id == use.id]
+        subjects = tuple([ask.claims[share.claim].subject for share in hold.shares])
     return SettledUse(use.id, use.tokens, use.nano, subjects, at)

@@ -9,7 +9,19 @@ import pytest
 
 from gateway.counting import ALONE, LIFE, LocalCounting, Policy, SharedCounting
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Granted, Hold, Limits, Period, SettledUse, StoreDown, Subject, TooClose, Verdict
+from gateway.limits.types import (
+    Ask,
+    Granted,
+    Hold,
+    Limits,
+    Period,
+    Rough,
+    SettledUse,
+    StoreDown,
+    Subject,
+    TooClose,
+    Verdict,
+)
 from tests.gateway.limits.asking import DAY, KEY, NOON, TEAM, Asking, Time, granted, refused
 
 
@@ -25,7 +37,7 @@ class Store:
         self.renewed: list[str] = []
         self.holds: dict[str, tuple[Hold, Ask]] = {}
 
-    async def reserve(self, ask: Ask, ttl: float) -> Verdict:
+    async def reserve(self, ask: Ask | Rough, ttl: float) -> Verdict:
         assert ttl == LIFE
         self.asked += 1
         await asyncio.sleep(0)
@@ -34,9 +46,10 @@ class Store:
         verdict = self.limiter.admit(ask, ttl)
         if not isinstance(verdict, Granted):
             return verdict
-        self.holds.update({hold.id: (hold, ask) for hold in ask.holds})
+        whole = ask.whole() if isinstance(ask, Rough) else ask
+        self.holds.update({hold.id: (hold, whole) for hold in whole.holds})
         gone = []
-        for count in self.limiter.counted(tuple(claim.subject for claim in ask.claims)):
+        for count in self.limiter.counted(tuple(claim.subject for claim in whole.claims)):
             used = count.used
             gone.append(
                 Period(
@@ -149,7 +162,7 @@ async def test_the_store_decides_while_it_is_there() -> None:
 async def test_who_was_too_close_is_looked_at_closely_for_a_second() -> None:
     replica = Replica()
     limited, others = ((TEAM, Limits(tpm=100)),), ((KEY, Limits(tpm=100)),)
-    rough = msgspec.structs.replace(replica.asking.ask(*limited, tokens=60), rough=True)
+    rough = replica.asking.rough(*limited, tokens=60)
     assert replica.counting.may_be_rough(limited)
     with pytest.raises(TooClose) as close:
         await replica.counting.later(rough)

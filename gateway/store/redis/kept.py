@@ -1,6 +1,6 @@
 """What legs came to, as long as it could not be told."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from gateway.limits.holds import with_subjects
 from gateway.limits.types import SettledUse
@@ -36,7 +36,7 @@ class Kept:
             self._drop(next(iter(self._uses)))
             self.lost += 1
 
-    def give_back(self, holds: Iterator[str]) -> None:
+    def give_back(self, holds: Iterable[str]) -> None:
         """Nobody knows whether these were reserved; nothing was used in their name so far."""
         self.add([(SettledUse(id, 0, 0), None) for id in holds if id not in self._uses])
 

@@ -3,11 +3,23 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from gateway.limits.types import Ask, Count, Granted, Hold, Period, SettledUse, StoreDown, Subject, Verdict
+from gateway.limits.types import (
+    Ask,
+    Count,
+    Granted,
+    Hold,
+    Limits,
+    Period,
+    Rough,
+    SettledUse,
+    StoreDown,
+    Subject,
+    Verdict,
+)
 from gateway.store.redis import words
 from gateway.store.redis.batches import MOST, PATIENCE, Answer, Batches, Unanswered
 from gateway.store.redis.breaker import Breaker
@@ -23,6 +35,8 @@ PAUSE = 0.5
 """Seconds between two looks at a Redis that does not answer."""
 BACK = 200
 """Milliseconds by which clocks of servers that take over from each other may differ."""
+KNOWN = 4096
+"""Callers whose limits are remembered in Redis' words."""
 REBUILDING = "Redis has lost its counters, which are being rebuilt"
 
 
@@ -58,6 +72,7 @@ class RedisLimiter:
         self._pause = pause
         self._kept = Kept()
         self._living = Living()
+        self._alike: dict[int, words.Alike] = {}
         self._mending: asyncio.Task[None] | None = None
         self._closed = False
         self._was_up = False
@@ -102,21 +117,28 @@ class RedisLimiter:
 
     # ------------------------------------------------------------------ as every limiter
 
-    async def reserve(self, ask: Ask, ttl: float) -> Verdict:
+    async def reserve(self, ask: Ask | Rough, ttl: float) -> Verdict:
         if not self.up:
             self._mend()
             raise StoreDown("Redis is not answering" if self._breaker.is_open else REBUILDING)
+        if isinstance(ask, Rough):
+            alike = self._alike.get(id(ask.limited))
+            if alike is None or alike.limited is not ask.limited:
+                alike = self._know(ask.limited)
+            subjects, operation = alike.subjects, words.reserve_easily(alike, ask, ttl)
+        else:
+            subjects, operation = [claim.subject for claim in ask.claims], words.reserve(ask, ttl)
         try:
-            at, answer = await self._requests.submit(words.reserve(ask, ttl))
+            at, answer = await self._requests.submit(operation)
         except (Unanswered, asyncio.CancelledError):
             if not self._kept:
                 self._kept_since = self.epoch
-            self._kept.give_back(hold.id for hold in ask.holds)  # whatever comes of it, nobody will use it
+            self._kept.give_back(ask.ids())  # whatever comes of it, nobody will use it
             self._mend()
             raise
         if answer is False:
             raise StoreDown(REBUILDING)
-        verdict = words.verdict(ask, at, answer)
+        verdict = words.verdict(subjects, at, answer)
         if isinstance(verdict, Granted):
             self._living.add(ask, at)
         return verdict
@@ -213,6 +235,13 @@ class RedisLimiter:
         await self._patient.close()
 
     # ------------------------------------------------------------------ within
+
+    def _know(self, limited: Sequence[tuple[Subject, Limits]]) -> words.Alike:
+        """Whoever asks again asks with the very same: it is kept, so that its number stays its own."""
+        if len(self._alike) >= KNOWN:
+            self._alike.clear()
+        alike = self._alike[id(limited)] = words.Alike(limited)
+        return alike
 
     def _settle(self, told: list[Told]) -> "asyncio.Future[None]":
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

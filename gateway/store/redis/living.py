@@ -1,9 +1,9 @@
 """Holds of this process that are not settled yet, to be renewed; and should Redis forget them."""
 
 from gateway.limits.holds import with_subjects
-from gateway.limits.types import Ask, Hold, SettledUse
+from gateway.limits.types import Ask, Hold, Rough, SettledUse
 
-Made = tuple[Ask, int]
+Made = tuple[Ask | Rough, int]
 """What a hold was asked for with, and when it was granted, by the server's clock in milliseconds."""
 
 Told = tuple[SettledUse, Made | None]
@@ -21,10 +21,10 @@ class Living:
     def __len__(self) -> int:
         return len(self._made) + len(self._uprooted)
 
-    def add(self, ask: Ask, at: int) -> None:
+    def add(self, ask: Ask | Rough, at: int) -> None:
         made = ask, at
-        for hold in ask.holds:
-            self._made[hold.id] = made
+        for id in ask.ids():
+            self._made[id] = made
 
     def uproot(self) -> None:
         """Redis has forgotten all that were made."""
@@ -44,5 +44,8 @@ class Living:
 
     def holds(self) -> list[tuple[Hold, Ask]]:
         """Each with what it was asked for with."""
-        asks = [*self._made.items(), *self._uprooted.items()]
-        return [(hold, ask) for id, (ask, _) in asks for hold in ask.holds if hold.id == id]
+        found: list[tuple[Hold, Ask]] = []
+        for id, (ask, _) in (*self._made.items(), *self._uprooted.items()):
+            whole = ask.whole() if isinstance(ask, Rough) else ask
+            found += [(hold, whole) for hold in whole.holds if hold.id == id]
+        return found
