@@ -1,7 +1,7 @@
 """Rows for one script, of whoever has some, travel together."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from redis.exceptions import NoScriptError
@@ -63,6 +63,7 @@ class Lane:
         self._alarm: Alarm | None = None
         self._waiting: dict[str, list[Row]] = {}
         self._rows = 0
+        self._bytes = 0
         self._since = 0.0  # when the first of them came
         self._scheduled = False
         self._flights: dict[asyncio.Future[Any], Flight] = {}
@@ -77,6 +78,7 @@ class Lane:
         if not self._rows:
             self._since = self._clock()
         self._rows += 1
+        self._bytes += size
         self.count += 1
         if not self._scheduled and (self._first or not self._flights or self._rows >= FULL):
             self._scheduled = True
@@ -103,16 +105,13 @@ class Lane:
         self._scheduled = False
         waiting, self._waiting, self._rows = self._waiting, {}, 0
         until = self._since + self._seconds
+        small, self._bytes = self._bytes <= MOST_BYTES, 0
         for prefix, rows in waiting.items():
-            some: list[Row] = []
-            room = MOST_BYTES
-            for row in rows:
-                if some and (len(some) == MOST or row[1] > room):
+            if small and len(rows) <= MOST:  # as nearly always
+                self._send(prefix, rows, until)
+            else:
+                for some in portions(rows):
                     self._send(prefix, some, until)
-                    some, room = [], MOST_BYTES
-                some.append(row)
-                room -= row[1]
-            self._send(prefix, some, until)
 
     def _send(self, prefix: str, rows: list[Row], until: float, whole: bool = False) -> None:
         """``whole``: with the script's text, since the server may not know it."""
@@ -160,10 +159,23 @@ class Lane:
             self._client.soon(self._start, self._first)
 
     def _fail_waiting(self) -> None:
-        waiting, self._waiting, self._rows = self._waiting, {}, 0
+        waiting, self._waiting, self._rows, self._bytes = self._waiting, {}, 0, 0
         for rows in waiting.values():
             self.count -= len(rows)
             self._spread(rows, None)
+
+
+def portions(rows: list[Row]) -> Iterator[list[Row]]:
+    """What may go in one command each."""
+    some: list[Row] = []
+    room = MOST_BYTES
+    for row in rows:
+        if some and (len(some) == MOST or row[1] > room):
+            yield some
+            some, room = [], MOST_BYTES
+        some.append(row)
+        room -= row[1]
+    yield some
 
 
 def late(answer: "asyncio.Future[Any]", turns: int) -> None:
