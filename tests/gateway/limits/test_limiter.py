@@ -13,6 +13,7 @@ from gateway.limits.types import (
     Limits,
     Period,
     Refused,
+    Rough,
     SettledUse,
     Share,
     Standing,
@@ -367,6 +368,18 @@ async def test_a_rough_wish_fits_easily_or_not_at_all(limiter: Limiter, asking: 
         granted(verdict)
     await limiter.settle(tuple([SettledUse(id, 3, 30) for one in rough[:2] for id in one.ids()]))
     assert (await used(limiter))[0] == 6
+
+
+async def test_a_rough_wish_counts_for_whom_it_is_made(limiter: Limiter, asking: Asking) -> None:
+    """However many there were before, and of whatever is left of them."""
+    subjects = [Subject("key", f"k{n}") for n in range(50)]
+    for tokens, one in enumerate(subjects, 1):
+        granted(await limiter.reserve(asking.rough((one, Limits(tpd=1000)), tokens=tokens), TTL))
+    assert [(await reserved(limiter, one))[0] for one in subjects] == list(range(1, 51))
+    both = Rough(((KEY, Limits(tpd=1000)), (TEAM, Limits(tpd=1000))), [("one", 3, 4), ("more", 5, 6)])
+    verdict = granted(await limiter.reserve(both, TTL))
+    assert await reserved(limiter) == await reserved(limiter, TEAM) == (8, 10, 10)
+    assert verdict.tokens == Standing(KEY, "tokens/day", 1000, 992, HALF_DAY)
 
 
 async def test_a_hold_is_settled_once(limiter: Limiter, asking: Asking) -> None:
