@@ -24,6 +24,7 @@ from gateway.limits.types import (
     Granted,
     Hold,
     Limits,
+    Rough,
     Share,
     Standing,
     StoreDown,
@@ -70,7 +71,7 @@ class Counting(Protocol):
         """It was not."""
 
     def now(self, ask: Ask) -> Verdict | None: ...
-    async def later(self, ask: Ask) -> Verdict:
+    async def later(self, ask: Ask | Rough) -> Verdict:
         """Raises StoreDown, and TooClose for a rough wish."""
 
     def alone(self, ask: Ask) -> Verdict:
@@ -230,24 +231,31 @@ class Admission:
 
     async def _asked_roughly(self, wishes: list[tuple[str, int, int]], limited: Limited) -> tuple[Granted | None, bool]:
         """None where it must be asked closely; and whether the store that all share has gone meanwhile."""
+        ask = Rough(limited, wishes)
         try:
-            granted = await self._asked(rough(wishes, limited))
+            granted = await self._counting.later(ask)
         except TooClose as close:
             if not close.away:
                 self._counting.was_too_close(limited)
             return None, close.away
+        except (StoreDown, asyncio.CancelledError) as failure:
+            raise self._in_vain(ask, failure) from None
         return (granted, False) if isinstance(granted, Granted) else (None, False)
 
     async def _asked(self, ask: Ask) -> Verdict:
         try:
             return await self._counting.later(ask)
-        except StoreDown as exc:
+        except (StoreDown, asyncio.CancelledError) as failure:
+            raise self._in_vain(ask, failure) from None
+
+    def _in_vain(self, ask: Ask | Rough, failure: BaseException) -> BaseException:
+        """Why there is no answer."""
+        if isinstance(failure, StoreDown):
             self._watch.unrecorded()
-            raise Unrecorded("limits cannot be looked up now, and no call is let in without", retry_after=1) from exc
-        except asyncio.CancelledError:
-            for hold in ask.holds:  # the caller has left; what was asked for may yet be granted
-                self._counting.settle(hold.id, 0, 0)
-            raise
+            return Unrecorded("limits cannot be looked up now, and no call is let in without", retry_after=1)
+        for id in ask.ids():  # the caller has left; what was asked for may yet be granted
+            self._counting.settle(id, 0, 0)
+        return failure
 
     def _meters(self, call: Admitting, at: int, needs: Sequence[Need] | None) -> list[LegMeter]:
         """``needs`` is None where nothing was reserved, and empty where nobody has looked closely."""
@@ -333,18 +341,6 @@ def wishes_of(plan: Plan, stem: str, at: int) -> list[tuple[str, int, int]] | No
         tokens, nano = rough
         wishes.append((f"{stem}.{len(wishes)}", tokens, nano))
     return wishes
-
-
-def rough(wishes: Sequence[tuple[str, int, int]], limited: Limited) -> Ask:
-    """The same in full: of everybody who is limited alike."""
-    many, tokens, nano = len(wishes), 0, 0
-    holds = []
-    for id, some, price in wishes:
-        holds.append(Hold(id, tuple([Share(place, some, price) for place in range(len(limited))])))
-        tokens += some
-        nano += price
-    claims = tuple([Claim(subject, limits, many, tokens, nano) for subject, limits in limited])
-    return Ask(claims, tuple(holds), True)
 
 
 def roughly(leg: Leg, at: int) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from gateway.limits.calendar import calendar_at
+from gateway.limits.holds import with_subjects
 from gateway.limits.local import LocalLimiter
 from gateway.limits.types import (
     Ask,
@@ -15,6 +16,7 @@ from gateway.limits.types import (
     Hold,
     Limits,
     Period,
+    Rough,
     SettledUse,
     StoreDown,
     Subject,
@@ -65,7 +67,7 @@ class LocalCounting:
     def now(self, ask: Ask) -> Verdict | None:
         return self._limiter.admit(ask, ALONE)
 
-    async def later(self, ask: Ask) -> Verdict:
+    async def later(self, ask: Ask | Rough) -> Verdict:
         raise AssertionError("the answer is always there at once")
 
     def alone(self, ask: Ask) -> Verdict:
@@ -77,8 +79,16 @@ class Shared(Protocol):
 
     @property
     def up(self) -> bool: ...
-    async def reserve(self, ask: Ask, ttl: float) -> Verdict: ...
-    async def settle(self, uses: tuple[SettledUse, ...]) -> None: ...
+    async def reserve(self, ask: Ask | Rough, ttl: float) -> Verdict: ...
+    def tell(self, uses: tuple[SettledUse, ...]) -> "asyncio.Future[Any]":
+        """Ends holds, whether it is awaited or not. What cannot be told now is told later."""
+
+    def living(self) -> list[str]:
+        """The holds that were granted here and are not settled."""
+
+    def under_way(self) -> list[tuple[Hold, Ask]]:
+        """The same, each with what it was asked for with."""
+
     async def renew(self, holds: tuple[str, ...], ttl: float) -> None: ...
 
 
@@ -103,11 +113,11 @@ class SharedCounting:
         """When to look for what need not be known any more."""
         self._close: dict[Limited, int] = {}
         """Until when a rough wish is not tried for these."""
-        self._living: dict[str, Ask] = {}
         self._elsewhere: dict[str, tuple[Ask, int]] = {}
         self._spending: set[Subject] = set()
         self._uses: list[SettledUse] = []
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Future[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None  # asking which one runs is a call of the kernel each time
         self._renewing: asyncio.Task[None] | None = None
 
     def spare(
@@ -133,41 +143,44 @@ class SharedCounting:
             return None
         return self.alone(ask)
 
-    async def later(self, ask: Ask) -> Verdict:
+    async def later(self, ask: Ask | Rough) -> Verdict:
         try:
             verdict = await self._shared.reserve(ask, LIFE)
         except StoreDown:
             if self.policy == "deny":
                 raise
-            if ask.rough:
+            if isinstance(ask, Rough):
                 raise TooClose(away=True) from None
             return self.alone(ask)
-        if isinstance(verdict, Granted):
-            for hold in ask.holds:
-                self._living[hold.id] = ask
-            if self.policy == "local":
-                self._share.noticed(ask)
-                for period in verdict.gone:
-                    self._note_gone(period)
+        if self.policy == "local" and isinstance(verdict, Granted):
+            self._share.noticed(ask)
+            gone = self._gone
+            for period in verdict.gone:
+                gone[period.subject] = period
+            if len(gone) > self._worth:
+                self._forget(verdict.at)
+            if self._spending:
+                self._heard_of(verdict.gone)
         return verdict
 
     def settle(self, hold: str, tokens: int, nano: int) -> None:
         """What ends in one turn of the event loop is told together."""
         use = SettledUse(hold, tokens, nano)
-        elsewhere = self._elsewhere.pop(hold, None)
-        if elsewhere is not None:
+        if self._elsewhere and (elsewhere := self._elsewhere.pop(hold, None)) is not None:
             self._share.settled((use,))
             use = with_subjects(use, *elsewhere)
-        elif self._living.pop(hold, None) is not None and self.policy == "local":
+        else:
             self._share.over(hold, tokens)
         if not self._uses:
-            asyncio.get_running_loop().call_soon(self._tell)
+            if self._loop is None:
+                self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._tell)
         self._uses.append(use)
 
     def under_way(self) -> tuple[tuple[Hold, Ask], ...]:
         """The holds of all legs that are under way, wherever they were made."""
-        asks = [*self._living.items(), *[(id, ask) for id, (ask, _) in self._elsewhere.items()]]
-        return tuple([(hold, ask) for id, ask in asks for hold in ask.holds if hold.id == id])
+        here = [(hold, ask) for id, (ask, _) in self._elsewhere.items() for hold in ask.holds if hold.id == id]
+        return (*self._shared.under_way(), *here)
 
     def known(self, periods: tuple[Period, ...]) -> None:
         """What the ledger says was used until now. Redis may have said more already, since it was reserved."""
@@ -188,14 +201,13 @@ class SharedCounting:
             self._renewing.cancel()
             await asyncio.wait([self._renewing])
 
-    def _note_gone(self, period: Period) -> None:
-        subject = period.subject
-        self._gone[subject] = period
-        if len(self._gone) > self._worth:
-            self._forget(period.at)
-        if subject in self._spending:  # what was spent without Redis is in what it says now
-            self._spending.discard(subject)
-            self._share.seeded((Period(subject, period.at, 0, 0, 0),), only_empty=False)
+    def _heard_of(self, gone: Sequence[Period]) -> None:
+        """What was spent without Redis is in what it says now."""
+        for period in gone:
+            subject = period.subject
+            if subject in self._spending:
+                self._spending.discard(subject)
+                self._share.seeded((Period(subject, period.at, 0, 0, 0),), only_empty=False)
 
     def _forget(self, now: int) -> None:
         """What was gone of months that are over."""
@@ -205,9 +217,10 @@ class SharedCounting:
 
     def _tell(self) -> None:
         uses, self._uses = self._uses, []
-        task = asyncio.get_running_loop().create_task(self._shared.settle(tuple(uses)))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        told = self._shared.tell(tuple(uses))
+        if not told.done():
+            self._telling.add(told)
+            told.add_done_callback(self._telling.discard)
 
     def alone(self, ask: Ask) -> Verdict:
         """Without Redis, which cannot be asked now."""
@@ -235,7 +248,7 @@ class SharedCounting:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(LIFE / 4)
-            living = list(self._living)
+            living = self._shared.living()
             for start in range(0, len(living), AT_ONCE):
                 try:
                     await self._shared.renew(tuple(living[start : start + AT_ONCE]), LIFE)
@@ -281,13 +294,6 @@ def of_now(period: Period, now: int) -> Period:
         period.nano_day if same_day else 0,
         period.nano_month if same_month else 0,
     )
-
-
-def with_subjects(use: SettledUse, ask: Ask, at: int) -> SettledUse:
-    """The use with all in whom it counts, for a store that does not know its hold."""
-    [hold] = [hold for hold in ask.holds if hold.id == use.id]
-    subjects = tuple([ask.claims[share.claim].subject for share in hold.shares])
-    return SettledUse(use.id, use.tokens, use.nano, subjects, at)
 
 
 def portion(limits: Limits, gone: Period, replicas: int) -> Limits:

@@ -160,7 +160,8 @@ gateway.store.spool.segments
 gateway.store.spool.adopting  gateway.store.spool.spool
 gateway.store.spool.reading
 gateway.store.spool
-gateway.store.redis.address  gateway.store.redis.breaker  gateway.store.redis.kept  gateway.store.redis.living
+gateway.store.redis.address  gateway.store.redis.breaker  gateway.store.redis.living
+gateway.store.redis.kept
 gateway.store.redis.words
 gateway.store.redis.client
 gateway.store.redis.lean

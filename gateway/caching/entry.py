@@ -1,7 +1,6 @@
 """One kept answer, and its bytes. What cannot be read any more is as if it had never been kept."""
 
 import zlib
-from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -95,7 +94,9 @@ decode_message = msgspec.json.Decoder(Fields | None).decode
 
 def pack(kept: Kept) -> bytes:
     mores: list[Fields] = []
-    batches = tuple([(shift, tuple([piece(mores, delta) for delta in deltas])) for shift, deltas in kept.batches])
+    batches: tuple[tuple[int, tuple[Piece, ...]], ...] = ()
+    if kept.batches:
+        batches = tuple([(shift, tuple([piece(mores, delta) for delta in deltas])) for shift, deltas in kept.batches])
     choices = tuple([Chosen(c.index, c.text, c.finish, used(c.usage), c.raw) for c in kept.choices])
     packed = Packed(kept.target, kept.at, choices, used(kept.usage), kept.raw, kept.path, tuple(mores), batches)
     data, how = to_json(packed), PLAIN
@@ -165,14 +166,14 @@ def storable(reply: Reply, broken: object = None, batches: Batches = ()) -> bool
     if broken or not reply.choices:
         return False
     for choice in reply.choices:
-        if choice.finish not in ("stop", "tool_calls") or refuses(choice.raw):
+        if choice.finish not in ("stop", "tool_calls") or (choice.raw is not None and refuses(choice.raw)):
             return False
-    return not any(declined(delta.raw) for _, deltas in batches for delta in deltas)
+    return not any(declined(delta.raw) for _, deltas in batches for delta in deltas) if batches else True
 
 
-def refuses(raw: Fields | None) -> bool:
-    message: Any = (raw or {}).get("message")
-    return message is not None and said(decode_message(message) or {})
+def refuses(raw: Fields) -> bool:
+    message = raw.get("message")
+    return message is not None and b"refusal" in bytes(message) and said(decode_message(message) or {})
 
 
 def declined(raw: Raw | None) -> bool:

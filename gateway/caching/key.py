@@ -15,7 +15,7 @@ from adapters.fields import NULL
 from adapters.types import Call, Chat, Constraint, Fields, Input, JsonSchema, Params
 from gateway.keeping import Keeping
 
-FORM = 1
+FORM = 2
 """Another number, and all that was kept is forgotten: for changes of what is digested."""
 
 IN_PARAMS = frozenset(
@@ -53,7 +53,6 @@ def number(text: str) -> Any:
 encode = msgspec.msgpack.Encoder(order="sorted").encode
 decode = msgspec.json.Decoder(float_hook=number).decode
 decode_messages = msgspec.json.Decoder(list[dict[str, Any]], float_hook=number).decode
-to_builtins = msgspec.to_builtins
 plain = msgspec.json.Encoder().encode
 
 
@@ -78,17 +77,9 @@ def digest(team: str, model: str, call: Call, keeping: Keeping | None) -> str:
 
 
 def numbered(params: Params) -> Any:
-    """What is asked of the answer, each number in the one way in which it is written here."""
-    if params.logit_bias is not None:
-        return decode(plain(params))
-    said = to_builtins(params)
-    for name, value in said.items():
-        if type(value) is float:
-            if not -EXACT < value < EXACT:
-                return decode(plain(params))
-            if value.is_integer():
-                said[name] = int(value)
-    return said
+    """What is asked of the answer, each number in the one way in which it is written here. All but a bias have a type,
+    which says how they are written."""
+    return params if params.logit_bias is None else decode(plain(params))
 
 
 def spoken(input: Input) -> Any:

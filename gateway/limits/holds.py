@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from gateway.limits.accounts import Account, Place, Used
+from gateway.limits.types import Ask, Rough, SettledUse
 from gateway.limits.windows import Bucket
 
 REMEMBERED = 48 * 3600 * 1000
@@ -89,3 +90,13 @@ class Holds:
         for queue in self._queues.values():
             if queue:
                 yield next(iter(queue.values()))
+
+
+def with_subjects(use: SettledUse, ask: Ask | Rough, at: int) -> SettledUse:
+    """The use with all in whom it counts, for a store that does not know its hold."""
+    if isinstance(ask, Rough):
+        subjects = tuple([subject for subject, _ in ask.limited])
+    else:
+        [hold] = [hold for hold in ask.holds if hold.id == use.id]
+        subjects = tuple([ask.claims[share.claim].subject for share in hold.shares])
+    return SettledUse(use.id, use.tokens, use.nano, subjects, at)

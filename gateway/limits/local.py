@@ -13,6 +13,7 @@ from gateway.limits.types import (
     Limits,
     Period,
     Refused,
+    Rough,
     SettledUse,
     Standing,
     Subject,
@@ -48,9 +49,14 @@ class LocalLimiter:
 
     # ------------------------------------------------------------------ without waiting
 
-    def admit(self, ask: Ask, ttl: float) -> Verdict:
-        """``ttl`` is in seconds. Raises TooClose."""
+    def admit(self, ask: Ask | Rough, ttl: float) -> Verdict:
+        """``ttl`` is in seconds; of a rough wish, the holds do not expire. Raises TooClose."""
         now = self._clock()
+        if isinstance(ask, Rough):
+            granted = self.spare(ask.wishes, ask.limited, now)
+            if granted is None:
+                raise TooClose
+            return granted
         if now >= self._due:
             self._tend(now)
         claims, day = ask.claims, self._calendar.day
@@ -65,11 +71,8 @@ class LocalLimiter:
             if account.by_minute:
                 account.window.forget(now)
             accounts.append(account)
-            fits = account.fits(claim) if not ask.rough else account.spares(claim.requests, claim.tokens, claim.nano)
-            fit = fit and fits
+            fit = account.fits(claim) and fit
         if not fit:
-            if ask.rough:
-                raise TooClose
             return self._refused(claims, accounts, now)
         self._enter(ask, accounts, now, ttl)
         requests, tokens = self._tightest(accounts, now)
@@ -79,26 +82,31 @@ class LocalLimiter:
                 passed += tuple(soft(account, self._calendar, now))
         return Granted(now, requests, tokens, passed)
 
-    def noticed(self, ask: Ask) -> None:
+    def noticed(self, ask: Ask | Rough) -> None:
         """Another store has let this in: it counts in the last minute, and holds its places, but no money. Nothing is
         noticed of those who have only budgets."""
         now = self._clock()
         if now >= self._due:
             self._tend(now)
+        if isinstance(ask, Rough):
+            wishes = ask.wishes
+            requests, all_tokens = len(wishes), sum([tokens for _, tokens, _ in wishes])
+            alike: list[tuple[Account, Bucket]] = []
+            for subject, limits in ask.limited:
+                if limits.rpm is not None or limits.tpm is not None or limits.concurrent is not None:
+                    account, bucket = self._notice(subject, requests, all_tokens, now)
+                    account.places += requests
+                    alike.append((account, bucket))
+            for id, tokens, _ in wishes:
+                self._noticed[id] = [(account, bucket, tokens) for account, bucket in alike]
+            return
         places: list[tuple[Account, Bucket] | None] = []
-        day = self._calendar.day
         for claim in ask.claims:
             limits = claim.limits
             if limits.rpm is None and limits.tpm is None and limits.concurrent is None:
                 places.append(None)
-                continue
-            account = self._accounts.get(claim.subject) or self._open(claim.subject)
-            if account.day.number != day:
-                account.turn(self._calendar)
-            window = account.window
-            if (buckets := window.buckets) and buckets[0].last + SPAN <= now:
-                window.forget(now)
-            places.append((account, window.add(now, claim.requests, claim.tokens)))
+            else:
+                places.append(self._notice(claim.subject, claim.requests, claim.tokens, now))
         for hold in ask.holds:
             shares = self._noticed[hold.id] = []
             for share in hold.shares:
@@ -107,6 +115,15 @@ class LocalLimiter:
                 account, bucket = place
                 account.places += 1
                 shares.append((account, bucket, share.tokens))
+
+    def _notice(self, subject: Subject, requests: int, tokens: int, now: int) -> tuple[Account, Bucket]:
+        account = self._accounts.get(subject) or self._open(subject)
+        if account.day.number != self._calendar.day:
+            account.turn(self._calendar)
+        window = account.window
+        if (buckets := window.buckets) and buckets[0].last + SPAN <= now:
+            window.forget(now)
+        return account, window.add(now, requests, tokens)
 
     def over(self, hold: str, tokens: int) -> None:
         """Such a hold has come to so many tokens."""
@@ -236,7 +253,7 @@ class LocalLimiter:
 
     # ------------------------------------------------------------------ as every limiter
 
-    async def reserve(self, ask: Ask, ttl: float) -> Verdict:
+    async def reserve(self, ask: Ask | Rough, ttl: float) -> Verdict:
         return self.admit(ask, ttl)
 
     async def settle(self, uses: tuple[SettledUse, ...]) -> None:

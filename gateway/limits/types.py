@@ -5,6 +5,7 @@ counts in. When the leg has ended, its hold is settled: what was used stays, the
 settles, since its process has died, expires.
 """
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -70,13 +71,33 @@ class Hold(Struct, frozen=True, gc=False):
 
 
 class Ask(Struct, frozen=True, gc=False):
-    """One call's wish: granted whole or refused whole. The shares of the holds add up to the claims. ``rough``: it is
-    for more than the call can come to, and never refused: TooClose is raised where less than half of a limit would be
-    left."""
+    """One call's wish: granted whole or refused whole. The shares of the holds add up to the claims."""
 
     claims: tuple[Claim, ...]
     holds: tuple[Hold, ...]
-    rough: bool = False
+
+    def ids(self) -> list[str]:
+        return [hold.id for hold in self.holds]
+
+
+class Rough(Struct, frozen=True, gc=False):
+    """A wish for more than the call can come to, found without looking closely. ``wishes`` are its holds, each with
+    tokens and nano-dollars, which count alike in all who are ``limited``. It is never refused: TooClose is raised where
+    less than half of a limit would be left."""
+
+    limited: Sequence[tuple[Subject, Limits]]
+    wishes: Sequence[tuple[str, int, int]]
+
+    def ids(self) -> list[str]:
+        return [id for id, _, _ in self.wishes]
+
+    def whole(self) -> Ask:
+        """The same in full."""
+        many, places = len(self.wishes), range(len(self.limited))
+        tokens, nano = sum([tokens for _, tokens, _ in self.wishes]), sum([nano for _, _, nano in self.wishes])
+        claims = tuple([Claim(subject, limits, many, tokens, nano) for subject, limits in self.limited])
+        holds = [Hold(id, tuple([Share(place, some, price) for place in places])) for id, some, price in self.wishes]
+        return Ask(claims, tuple(holds))
 
 
 class Standing(Struct, frozen=True, gc=False):
@@ -167,7 +188,7 @@ class SettledUse(Struct, frozen=True, gc=False):
 class Limiter(Protocol):
     """What every store of counters can do; in process and in Redis with the same outcome."""
 
-    async def reserve(self, ask: Ask, ttl: float) -> Verdict:
+    async def reserve(self, ask: Ask | Rough, ttl: float) -> Verdict:
         """Checks and reserves for all legs in all subjects in one step. Holds expire after ``ttl`` seconds unless they
         are renewed. Raises StoreDown, and TooClose for a rough wish."""
 

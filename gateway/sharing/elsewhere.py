@@ -180,7 +180,12 @@ class Elsewhere:
             await asyncio.sleep(PAUSE)
             look = self._claimed(share)
         look.taken = True  # also of who is asked no more
-        await self._lead(key, flight, share, lead)
+        led = self._leading[key] = flight, (share.team, share.leg.name, key)
+        try:
+            await lead()
+        finally:
+            if self._leading.get(key) is led:
+                del self._leading[key]
 
     def look(self, share: Share) -> Look:
         """Asks for what is kept; where there is nothing, and nobody else makes it, this process is to do so until the
@@ -206,6 +211,10 @@ class Elsewhere:
         """A look is over. The last one that there is leaves what this process has not made after all to others; what
         has been kept is theirs once the cache has it, and no sooner."""
         others = self._looks.pop(wanted) - 1
+        if not (others or self._found or self._left):  # as mostly: it is the only one
+            if ours and not kept:
+                self._leases.release(wanted)
+            return
         if kept:
             self._found.add(wanted)
         elif ours:
@@ -217,14 +226,6 @@ class Elsewhere:
             self._leases.release(wanted)
         self._left.discard(wanted)
         self._found.discard(wanted)
-
-    async def _lead(self, key: str, flight: Flight, share: Share, lead: Callable[[], Awaitable[None]]) -> None:
-        led = self._leading[key] = flight, (share.team, share.leg.name, key)
-        try:
-            await lead()
-        finally:
-            if self._leading.get(key) is led:
-                del self._leading[key]
 
     async def _renew(self) -> None:
         while True:

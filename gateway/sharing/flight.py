@@ -49,22 +49,27 @@ class Flight:
 
     async def hear(self, result: LegResult, emit: Emit | None) -> None:
         """What comes of the call, in ``result``; ``emit`` is told each piece from the first on."""
-        listener = Listener(self, result, emit)
+        loop = asyncio.get_running_loop()
+        listener = Listener(self, result, emit, loop.create_future())
         self._listeners.append(listener)
-        if self._task is None:
-            self._task = asyncio.create_task(self._fly())
-            self._task.add_done_callback(self._landed)
+        task = self._task
+        if task is None:
+            task = self._task = loop.create_task(self._fly())
+            task.add_done_callback(self._landed)
         if self.finished:
             listener.end(None)
-        else:
+        elif self.batches:
             listener.catch_up()
         try:
             await listener.over
         finally:
             self._listeners.remove(listener)
-            if not self._listeners:
+            if self._listeners:
+                self.caught_up()
+            else:
                 self.result.given_up = result.given_up  # by the last, of a call that is nobody's any more
-            await self._left()
+                if not task.done():
+                    await self.stop()
 
     def emit(self, result: LegResult, deltas: list[Delta], shift: int) -> asyncio.Future[None] | None:
         """One more batch, for all who listen."""
@@ -125,12 +130,6 @@ class Flight:
                 listener.end(asyncio.CancelledError())
         self._over(self)
 
-    async def _left(self) -> None:
-        if not self._listeners:
-            await self.stop()
-        elif self._ready is not None:
-            self.caught_up()
-
     def _keep_pace(self) -> asyncio.Future[None] | None:
         if not any(listener.waits for listener in self._listeners):
             self._forget()
@@ -158,14 +157,14 @@ class Listener:
 
     __slots__ = ("_emit", "_ended", "_flight", "at", "over", "result", "waits")
 
-    def __init__(self, flight: Flight, result: LegResult, emit: Emit | None) -> None:
+    def __init__(self, flight: Flight, result: LegResult, emit: Emit | None, over: "asyncio.Future[None]") -> None:
         self._flight = flight
         self._emit = emit
         self._ended = False
         self.result = result
         self.at = 0
         self.waits = False
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.over = over
 
     def catch_up(self) -> None:
         """Tells what has been said meanwhile, as far as it is wanted now."""

@@ -54,8 +54,13 @@ class Share(Struct, eq=False):
     async def answer(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
         """Leaves the answer, or why there is none, in ``result``. What was used is noted, however it ends."""
         try:
-            looked = self.looked
-            kept = usable(looked, self, clock) if isinstance(looked, bytes) else await self._kept(clock)
+            looked = self.look.found if self.look is not None and self.look.known else self.looked
+            if isinstance(looked, bytes):
+                kept = usable(looked, self, clock)
+            elif isinstance(looked, str):  # nothing is kept: it says who makes it
+                kept = None
+            else:
+                kept = await self._kept(clock)
             if kept is not None and emit is None:
                 note_hit(result, kept, clock)
                 outcome = whole(kept)

@@ -22,7 +22,7 @@ from gateway.headers import lines_of
 from gateway.keeping import Keeping
 from gateway.ledger.cost import Rates, RateTable
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Granted, Limits, Scope, StoreDown, Subject, TooClose, Verdict
+from gateway.limits.types import Ask, Granted, Limits, Rough, Scope, StoreDown, Subject, TooClose, Verdict
 from gateway.metrics import Figures, Recording
 from gateway.store.sql.rows import TeamRow
 from gateway.types import Caller, Clock, Leg, LegResult, Plan, Target
@@ -50,7 +50,7 @@ class Watched:
     def __init__(self, limiter: LocalLimiter, closely: bool) -> None:
         self._counting = LocalCounting(limiter)
         self._closely = closely
-        self.asks: list[Ask] = []
+        self.asks: list[Ask | Rough] = []
 
     at_once = True
 
@@ -69,7 +69,7 @@ class Watched:
     def was_too_close(self, limited: Limited) -> None:
         raise AssertionError
 
-    async def later(self, ask: Ask) -> Verdict:
+    async def later(self, ask: Ask | Rough) -> Verdict:
         return await self._counting.later(ask)
 
     def alone(self, ask: Ask) -> Verdict:
@@ -122,7 +122,9 @@ class Gate:
 
     @property
     def ask(self) -> Ask:
-        return self.counting.asks[-1]
+        ask = self.counting.asks[-1]
+        assert isinstance(ask, Ask)
+        return ask
 
     def count(self, scope: Scope, name: str) -> tuple[int, int]:
         """Tokens and nano-dollars that are reserved."""
@@ -504,7 +506,7 @@ class Away(Watched):
     def now(self, ask: Ask) -> Verdict | None:
         return None
 
-    async def later(self, ask: Ask) -> Verdict:
+    async def later(self, ask: Ask | Rough) -> Verdict:
         self.asks.append(ask)
         if self.silent:
             await asyncio.sleep(60)
@@ -551,7 +553,7 @@ class Elsewhere(Watched):
     def now(self, ask: Ask) -> Verdict | None:
         return None
 
-    async def later(self, ask: Ask) -> Verdict:
+    async def later(self, ask: Ask | Rough) -> Verdict:
         self.asks.append(ask)
         if not self.there:
             raise TooClose(away=True)
@@ -576,23 +578,23 @@ async def test_a_store_elsewhere_is_asked_roughly_first() -> None:
     one, two = leg("a", "hi", max_tokens=20), leg("b", "hi", max_tokens=20)
     await gate.admit(one)
     [ask] = counting.asks
-    assert ask.rough and ask.claims[0].tokens == ROUGHLY + 2 + 20 == ask.holds[0].shares[0].tokens
+    assert isinstance(ask, Rough) and [tokens for _, tokens, _ in ask.wishes] == [ROUGHLY + 2 + 20]
     await gate.admit(one, two)
     roughly, closely = counting.asks[1:]
-    assert roughly.rough and [hold.id for hold in roughly.holds] == [hold.id for hold in closely.holds]
-    assert not closely.rough and closely.claims[0].tokens < ROUGHLY
+    assert isinstance(roughly, Rough) and roughly.ids() == closely.ids()
+    assert isinstance(closely, Ask) and closely.claims[0].tokens < ROUGHLY
     assert [[subject for subject, _ in limited] for limited in counting.close] == [[Subject("team", "red")]]
     await gate.admit(one)
-    assert [one.rough for one in counting.asks] == [True, True, False, False]
+    assert [type(one) for one in counting.asks] == [Rough, Rough, Ask, Ask]
     await gate.admit(leg("a"))  # how long its answer may be nobody knows
-    assert not counting.asks[-1].rough
+    assert isinstance(counting.asks[-1], Ask)
 
 
 async def test_a_store_that_does_not_answer_is_not_asked_again() -> None:
     gate, counting = elsewhere(Limits(tpm=2000))
     counting.there = False
     assert await gate.admit(leg("a", max_tokens=20))
-    assert [one.rough for one in counting.asks] == [True, False] and not counting.close
+    assert [type(one) for one in counting.asks] == [Rough, Ask] and not counting.close
 
 
 async def test_who_leaves_while_the_store_is_asked_gives_all_back() -> None:
@@ -602,7 +604,7 @@ async def test_who_leaves_while_the_store_is_asked_gives_all_back() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert counting.given_back == [hold.id for hold in counting.asks[0].holds]
+    assert counting.given_back == counting.asks[0].ids()
     assert len(counting.given_back) == 2
 
 

@@ -9,7 +9,19 @@ import pytest
 
 from gateway.counting import ALONE, LIFE, LocalCounting, Policy, SharedCounting
 from gateway.limits.local import LocalLimiter
-from gateway.limits.types import Ask, Granted, Limits, Period, SettledUse, StoreDown, Subject, TooClose, Verdict
+from gateway.limits.types import (
+    Ask,
+    Granted,
+    Hold,
+    Limits,
+    Period,
+    Rough,
+    SettledUse,
+    StoreDown,
+    Subject,
+    TooClose,
+    Verdict,
+)
 from tests.gateway.limits.asking import DAY, KEY, NOON, TEAM, Asking, Time, granted, refused
 
 
@@ -23,8 +35,9 @@ class Store:
         self.asked = 0
         self.settled: list[SettledUse] = []
         self.renewed: list[str] = []
+        self.holds: dict[str, tuple[Hold, Ask]] = {}
 
-    async def reserve(self, ask: Ask, ttl: float) -> Verdict:
+    async def reserve(self, ask: Ask | Rough, ttl: float) -> Verdict:
         assert ttl == LIFE
         self.asked += 1
         await asyncio.sleep(0)
@@ -33,8 +46,10 @@ class Store:
         verdict = self.limiter.admit(ask, ttl)
         if not isinstance(verdict, Granted):
             return verdict
+        whole = ask.whole() if isinstance(ask, Rough) else ask
+        self.holds.update({hold.id: (hold, whole) for hold in whole.holds})
         gone = []
-        for count in self.limiter.counted(tuple(claim.subject for claim in ask.claims)):
+        for count in self.limiter.counted(tuple(claim.subject for claim in whole.claims)):
             used = count.used
             gone.append(
                 Period(
@@ -44,9 +59,20 @@ class Store:
             )  # fmt: skip
         return msgspec.structs.replace(verdict, gone=tuple(gone))
 
-    async def settle(self, uses: tuple[SettledUse, ...]) -> None:
+    def tell(self, uses: tuple[SettledUse, ...]) -> "asyncio.Future[Any]":
         self.settled.extend(uses)
         self.limiter.settled(uses)
+        for use in uses:
+            self.holds.pop(use.id, None)
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    def living(self) -> list[str]:
+        return list(self.holds)
+
+    def under_way(self) -> list[tuple[Hold, Ask]]:
+        return list(self.holds.values())
 
     async def renew(self, holds: tuple[str, ...], ttl: float) -> None:
         if not self.there:
@@ -136,7 +162,7 @@ async def test_the_store_decides_while_it_is_there() -> None:
 async def test_who_was_too_close_is_looked_at_closely_for_a_second() -> None:
     replica = Replica()
     limited, others = ((TEAM, Limits(tpm=100)),), ((KEY, Limits(tpm=100)),)
-    rough = msgspec.structs.replace(replica.asking.ask(*limited, tokens=60), rough=True)
+    rough = replica.asking.rough(*limited, tokens=60)
     assert replica.counting.may_be_rough(limited)
     with pytest.raises(TooClose) as close:
         await replica.counting.later(rough)

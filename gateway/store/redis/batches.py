@@ -15,6 +15,7 @@ from gateway.limits.types import StoreDown
 from gateway.store.redis.client import Client
 from gateway.store.redis.script import Script
 from gateway.store.redis.words import KEYS, PREFIX, Operation
+from gateway.upstream.alarm import Alarm
 
 MOST = 64
 """Rows in one batch, so that Redis is not kept from others for long. A reservation is a row, and so is each hold that
@@ -59,7 +60,7 @@ class Flight:
     """A batch that has been sent, and is looked at next at ``look``. ``turns`` are left for bytes that have arrived to
     be understood."""
 
-    __slots__ = ("answer", "batch", "began", "look", "timer", "turns")
+    __slots__ = ("answer", "batch", "began", "look", "turns")
 
     def __init__(self, batch: list[Pending], answer: "asyncio.Future[Any]", began: float, look: float) -> None:
         self.batch = batch
@@ -67,7 +68,6 @@ class Flight:
         self.began = began
         self.look = look
         self.turns = TURNS
-        self.timer: asyncio.Handle | None = None
 
 
 class Batches:
@@ -90,6 +90,8 @@ class Batches:
         self._time = time
         self._seconds = seconds
         self._script = Script("limits.lua")
+        self._loop: asyncio.AbstractEventLoop | None = None  # asking which one runs is a call of the kernel each time
+        self._alarm: Alarm | None = None
         self._waiting: deque[Pending] = deque()
         self._flights: set[Flight] = set()
         self._ending: set[asyncio.Future[Any]] = set()
@@ -100,13 +102,16 @@ class Batches:
 
     def submit(self, operation: Operation, rows: int = 1) -> "asyncio.Future[Answer]":
         """The future raises StoreDown, or Unanswered if it was sent."""
-        loop = asyncio.get_running_loop()
-        pending = Pending(operation, rows, loop.create_future(), loop.time())
-        self._waiting.append(pending)
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+            self._alarm = Alarm(loop, self._look_at_all)
+        answered: asyncio.Future[Answer] = loop.create_future()
+        self._waiting.append(Pending(operation, rows, answered, loop.time()))
         if not self._scheduled and (not self._flights or self._may_start()):
             self._scheduled = True
             self._client.soon(self._start)
-        return pending.answered
+        return answered
 
     async def close(self) -> None:
         for pending in self._waiting:
@@ -118,6 +123,8 @@ class Batches:
                 fail(pending, Unanswered("the gateway is stopping"))
             flight.answer.cancel()
         await asyncio.gather(*[flight.answer for flight in flights], *self._ending, return_exceptions=True)
+        if self._alarm is not None:
+            self._alarm.off()
 
     def _start(self) -> None:
         self._scheduled = False
@@ -147,15 +154,17 @@ class Batches:
 
     def _send(self, batch: list[Pending], whole: bool = False) -> None:
         """``whole``: with the script's text, since the server may not know it."""
-        loop = asyncio.get_running_loop()
+        loop, alarm = self._loop, self._alarm
+        assert loop is not None and alarm is not None
         operations = [pending.operation for pending in batch]
         packed = encode((PREFIX, self._time() if self._time is not None else 0, operations))
         answer = (self._script.start_whole if whole else self._script.start)(self._client, KEYS, packed)
         if answer is None:
             answer = loop.create_task(self._script.run(self._client, KEYS, packed))
         flight = Flight(batch, answer, loop.time(), batch[0].since + self._seconds)
-        flight.timer = loop.call_at(flight.look, self._look, flight)
         self._flights.add(flight)
+        if flight.look < alarm.at:
+            alarm.by(flight.look)
         answer.add_done_callback(partial(self._landed, flight))
 
     def _landed(self, flight: Flight, answer: "asyncio.Future[Any]") -> None:
@@ -165,8 +174,6 @@ class Batches:
                 answer.exception()  # which nobody waits for any more
             return
         self._flights.discard(flight)
-        if flight.timer is not None:
-            flight.timer.cancel()
         batch = flight.batch
         try:
             at, epoch, answers, before = decode(answer.result())
@@ -179,13 +186,24 @@ class Batches:
             # and what is no answer of our script's: somebody else's, or to something else
             self._failed(batch, error)
         else:
-            self._heard = asyncio.get_running_loop().time()
+            assert self._loop is not None
+            self._heard = self._loop.time()
             self._answered(epoch if isinstance(epoch, str) and epoch else None, at, before)
             for pending, one in zip(batch, answers, strict=True):
                 if not pending.answered.done():
                     pending.answered.set_result((at, one))
         if self._waiting and not self._scheduled:
             self._start()
+
+    def _look_at_all(self) -> None:
+        """The alarm has rung: as a rule for a flight that has landed since."""
+        assert self._loop is not None and self._alarm is not None
+        now = self._loop.time()
+        for flight in list(self._flights):
+            if flight.look > now:
+                self._alarm.by(flight.look)
+            elif flight.turns == TURNS:  # else it is being looked at
+                self._look(flight)
 
     def _look(self, flight: Flight) -> None:
         """Somebody has waited long enough, or its own time is up."""
@@ -194,7 +212,7 @@ class Batches:
         loop = asyncio.get_running_loop()
         if flight.turns:
             flight.turns -= 1
-            flight.timer = loop.call_soon(self._look, flight)
+            loop.call_soon(self._look, flight)
             return
         now, seconds = loop.time(), self._seconds
         late = now - flight.look
@@ -207,7 +225,8 @@ class Batches:
             self._give_up(flight)
         else:
             flight.turns = TURNS
-            flight.timer = loop.call_at(flight.look, self._look, flight)
+            assert self._alarm is not None
+            self._alarm.by(flight.look)
 
     def _expire(self, flight: Flight, now: float) -> float:
         """Those who have waited long enough do so no more; since when the one of the others does who came first."""
@@ -224,7 +243,6 @@ class Batches:
     def _give_up(self, flight: Flight) -> None:
         """Whoever waits does so no longer, whatever a client does yet before it ends: redis-py may close connections,
         miss that it is cancelled in the midst of a timeout of its own, and ask a Cluster's other nodes."""
-        flight.timer = None
         self._client.hang_up()
         flight.answer.cancel()
         if not flight.answer.done():

@@ -49,6 +49,7 @@ class RedisCache:
         self._name = name
         self._bytes = 0
         self._known: set[str] = set()  # teams that Redis has been told of
+        self._loop: asyncio.AbstractEventLoop | None = None  # asking which one runs is a call of the kernel each time
         self._tasks: set[asyncio.Future[Any]] = set()
         self._closed = False
 
@@ -58,15 +59,14 @@ class RedisCache:
         self._most = max_bytes
 
     def look(self, team: str, model: str, digest: str) -> Awaitable[bytes | None] | None:
-        loop = asyncio.get_running_loop()
-        if not self._asks(loop):
+        if not self._asks():
             return None
-        return self._sent(loop, SECONDS, "GET", f"{prefix_of(team)}v:{digest}:{model}")
+        return self._sent(asyncio.get_running_loop(), SECONDS, "GET", f"{prefix_of(team)}v:{digest}:{model}")
 
     def keep(self, team: str, model: str, digest: str, value: bytes, ttl: float) -> None:
         size, keeping = len(value), self._keeping
         few = keeping.count + len(self._tasks) < UNDER_WAY and self._bytes + size <= UNDER_WAY_BYTES
-        if few and self._asks(asyncio.get_running_loop()):
+        if few and self._asks():
             self._bytes += size
             keeping.add(prefix_of(team), (f"{digest}:{model}", value, int(ttl * 1000)), team, size)
 
@@ -107,7 +107,10 @@ class RedisCache:
 
     # ------------------------------------------------------------------ within
 
-    def _asks(self, loop: asyncio.AbstractEventLoop) -> bool:
+    def _asks(self) -> bool:
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         return not self._closed and loop.time() >= self._rests_until and self._up()
 
     def _sent(self, loop: asyncio.AbstractEventLoop, seconds: float, *command: str) -> "Answer":

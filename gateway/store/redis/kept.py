@@ -1,8 +1,10 @@
 """What legs came to, as long as it could not be told."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
+from gateway.limits.holds import with_subjects
 from gateway.limits.types import SettledUse
+from gateway.store.redis.living import Made, Told
 
 MOST = 100_000
 
@@ -14,8 +16,8 @@ class Kept:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._uses: dict[str, SettledUse] = {}
-        self._rootless: dict[str, SettledUse] = {}
-        """How those are told of whose holds Redis has forgotten."""
+        self._made: dict[str, Made] = {}
+        """What their holds were, for those that are told should Redis have forgotten them."""
         self.lost = 0
         self.owing = 0
         """How many of them have used something that the counters do not know of: they allow too much until they do."""
@@ -23,26 +25,26 @@ class Kept:
     def __len__(self) -> int:
         return len(self._uses)
 
-    def add(self, uses: Iterable[tuple[SettledUse, SettledUse | None]]) -> None:
-        """Each as it is told, and as it is told should Redis forget its hold."""
-        for use, rootless in uses:
+    def add(self, uses: Iterable[Told]) -> None:
+        for use, made in uses:
             self._drop(use.id)
             self._uses[use.id] = use
-            if rootless is not None:
-                self._rootless[use.id] = rootless
+            if made is not None:
+                self._made[use.id] = made
             self.owing += owes(use)
         while len(self._uses) > self._most:
             self._drop(next(iter(self._uses)))
             self.lost += 1
 
-    def give_back(self, holds: Iterator[str]) -> None:
+    def give_back(self, holds: Iterable[str]) -> None:
         """Nobody knows whether these were reserved; nothing was used in their name so far."""
         self.add([(SettledUse(id, 0, 0), None) for id in holds if id not in self._uses])
 
     def uproot(self) -> None:
         """Redis has forgotten all holds."""
-        self._uses.update(self._rootless)
-        self._rootless.clear()
+        for id, made in self._made.items():
+            self._uses[id] = with_subjects(self._uses[id], *made)
+        self._made.clear()
 
     def first(self, most: int) -> tuple[SettledUse, ...]:
         return tuple(use for use, _ in zip(self._uses.values(), range(most), strict=False))
@@ -60,7 +62,7 @@ class Kept:
 
     def _drop(self, id: str) -> None:
         use = self._uses.pop(id, None)
-        self._rootless.pop(id, None)
+        self._made.pop(id, None)
         if use is not None:
             self.owing -= owes(use)
 

@@ -1,8 +1,7 @@
 """Rows for one script, of whoever has some, travel together."""
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from redis.exceptions import NoScriptError
@@ -10,6 +9,7 @@ from redis.exceptions import NoScriptError
 from gateway.store.redis.batches import TURNS
 from gateway.store.redis.client import Client, Word
 from gateway.store.redis.script import Script
+from gateway.upstream.alarm import Alarm
 
 MOST = 64
 """Rows in one command, ..."""
@@ -21,6 +21,18 @@ travel with what comes meanwhile."""
 
 Row = tuple[tuple[Word, ...], int, Any]
 """The script's further arguments, how many bytes they have, where that may be many, and whose it is."""
+
+
+class Flight:
+    """A command that is under way until ``until`` at the latest. ``late``: that is over."""
+
+    __slots__ = ("late", "prefix", "rows", "until")
+
+    def __init__(self, prefix: str, rows: list[Row], until: float) -> None:
+        self.prefix = prefix
+        self.rows = rows
+        self.until = until
+        self.late = False
 
 
 class Lane:
@@ -47,11 +59,14 @@ class Lane:
         self._spread = spread
         self._heard = heard
         self._first = first
+        self._loop: asyncio.AbstractEventLoop | None = None  # asking which one runs is a call of the kernel each time
+        self._alarm: Alarm | None = None
         self._waiting: dict[str, list[Row]] = {}
         self._rows = 0
+        self._bytes = 0
         self._since = 0.0  # when the first of them came
         self._scheduled = False
-        self._flights: dict[asyncio.Future[Any], list[Row]] = {}
+        self._flights: dict[asyncio.Future[Any], Flight] = {}
         self.count = 0
         """Rows of which nothing has been heard yet."""
 
@@ -61,8 +76,9 @@ class Lane:
             rows = self._waiting[prefix] = []
         rows.append((words, size, whose))
         if not self._rows:
-            self._since = asyncio.get_running_loop().time()
+            self._since = self._clock()
         self._rows += 1
+        self._bytes += size
         self.count += 1
         if not self._scheduled and (self._first or not self._flights or self._rows >= FULL):
             self._scheduled = True
@@ -75,25 +91,32 @@ class Lane:
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
+        if self._alarm is not None:
+            self._alarm.off()
+
+    def _clock(self) -> float:
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+            self._alarm = Alarm(loop, self._rung)
+        return loop.time()
 
     def _start(self) -> None:
         self._scheduled = False
         waiting, self._waiting, self._rows = self._waiting, {}, 0
         until = self._since + self._seconds
+        small, self._bytes = self._bytes <= MOST_BYTES, 0
         for prefix, rows in waiting.items():
-            some: list[Row] = []
-            room = MOST_BYTES
-            for row in rows:
-                if some and (len(some) == MOST or row[1] > room):
+            if small and len(rows) <= MOST:  # as nearly always
+                self._send(prefix, rows, until)
+            else:
+                for some in portions(rows):
                     self._send(prefix, some, until)
-                    some, room = [], MOST_BYTES
-                some.append(row)
-                room -= row[1]
-            self._send(prefix, some, until)
 
     def _send(self, prefix: str, rows: list[Row], until: float, whole: bool = False) -> None:
         """``whole``: with the script's text, since the server may not know it."""
-        loop = asyncio.get_running_loop()
+        loop, alarm = self._loop, self._alarm
+        assert loop is not None and alarm is not None
         words = [*self._head()]
         for row in rows:
             words += row[0]
@@ -101,16 +124,28 @@ class Lane:
         answer = start(self._client, [prefix], *words)
         if answer is None:
             answer = loop.create_task(self._script.run(self._client, [prefix], *words))
-        self._flights[answer] = rows
-        timer = loop.call_at(until, late, answer, TURNS)
-        answer.add_done_callback(partial(self._landed, prefix, until, timer))
+        self._flights[answer] = Flight(prefix, rows, until)
+        if until < alarm.at:
+            alarm.by(until)
+        answer.add_done_callback(self._landed)
 
-    def _landed(self, prefix: str, until: float, timer: asyncio.TimerHandle, answer: "asyncio.Future[Any]") -> None:
-        timer.cancel()
-        rows = self._flights.pop(answer)
+    def _rung(self) -> None:
+        """The time of one may be up: as a rule it has landed since."""
+        assert self._alarm is not None
+        now = self._clock()
+        for answer, flight in self._flights.items():
+            if flight.until > now:
+                self._alarm.by(flight.until)
+            elif not flight.late:
+                flight.late = True
+                late(answer, TURNS)
+
+    def _landed(self, answer: "asyncio.Future[Any]") -> None:
+        flight = self._flights.pop(answer)
+        rows = flight.rows
         error = TimeoutError() if answer.cancelled() else answer.exception()
         if isinstance(error, NoScriptError):  # a server that has started since; nothing was done
-            self._send(prefix, rows, until, whole=True)
+            self._send(flight.prefix, rows, flight.until, whole=True)
             return
         self.count -= len(rows)
         if error is None:
@@ -124,10 +159,23 @@ class Lane:
             self._client.soon(self._start, self._first)
 
     def _fail_waiting(self) -> None:
-        waiting, self._waiting, self._rows = self._waiting, {}, 0
+        waiting, self._waiting, self._rows, self._bytes = self._waiting, {}, 0, 0
         for rows in waiting.values():
             self.count -= len(rows)
             self._spread(rows, None)
+
+
+def portions(rows: list[Row]) -> Iterator[list[Row]]:
+    """What may go in one command each."""
+    some: list[Row] = []
+    room = MOST_BYTES
+    for row in rows:
+        if some and (len(some) == MOST or row[1] > room):
+            yield some
+            some, room = [], MOST_BYTES
+        some.append(row)
+        room -= row[1]
+    yield some
 
 
 def late(answer: "asyncio.Future[Any]", turns: int) -> None:

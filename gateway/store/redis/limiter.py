@@ -3,15 +3,29 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
 
-from gateway.limits.types import Ask, Count, Granted, Hold, Period, SettledUse, StoreDown, Subject, Verdict
+from gateway.limits.types import (
+    Ask,
+    Count,
+    Granted,
+    Hold,
+    Limits,
+    Period,
+    Rough,
+    SettledUse,
+    StoreDown,
+    Subject,
+    Verdict,
+)
 from gateway.store.redis import words
-from gateway.store.redis.batches import MOST, PATIENCE, Batches, Unanswered
+from gateway.store.redis.batches import MOST, PATIENCE, Answer, Batches, Unanswered
 from gateway.store.redis.breaker import Breaker
 from gateway.store.redis.client import SECONDS, Client
 from gateway.store.redis.kept import Kept
-from gateway.store.redis.living import Living
+from gateway.store.redis.living import Living, Told
 
 log = logging.getLogger("gateway.redis")
 
@@ -21,6 +35,8 @@ PAUSE = 0.5
 """Seconds between two looks at a Redis that does not answer."""
 BACK = 200
 """Milliseconds by which clocks of servers that take over from each other may differ."""
+KNOWN = 4096
+"""Callers whose limits are remembered in Redis' words."""
 REBUILDING = "Redis has lost its counters, which are being rebuilt"
 
 
@@ -56,6 +72,7 @@ class RedisLimiter:
         self._pause = pause
         self._kept = Kept()
         self._living = Living()
+        self._alike: dict[int, words.Alike] = {}
         self._mending: asyncio.Task[None] | None = None
         self._closed = False
         self._was_up = False
@@ -75,13 +92,11 @@ class RedisLimiter:
     def _reachable(self) -> bool:
         return self.epoch is not None and not self._breaker.is_open
 
-    @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether Redis is likely to answer, whatever its counters know."""
         return not self._breaker.is_open
 
-    @property
-    def answers(self) -> bool:
+    def has_answered(self) -> bool:
         """Whether it has answered when it was asked last: who has just waited for it in vain need not do so again."""
         return not self._breaker.has_doubts
 
@@ -102,30 +117,50 @@ class RedisLimiter:
 
     # ------------------------------------------------------------------ as every limiter
 
-    async def reserve(self, ask: Ask, ttl: float) -> Verdict:
+    async def reserve(self, ask: Ask | Rough, ttl: float) -> Verdict:
         if not self.up:
             self._mend()
             raise StoreDown("Redis is not answering" if self._breaker.is_open else REBUILDING)
+        if isinstance(ask, Rough):
+            alike = self._alike.get(id(ask.limited))
+            if alike is None or alike.limited is not ask.limited:
+                alike = self._know(ask.limited)
+            subjects, operation = alike.subjects, words.reserve_easily(alike, ask, ttl)
+        else:
+            subjects, operation = [claim.subject for claim in ask.claims], words.reserve(ask, ttl)
         try:
-            at, answer = await self._requests.submit(words.reserve(ask, ttl))
+            at, answer = await self._requests.submit(operation)
         except (Unanswered, asyncio.CancelledError):
             if not self._kept:
                 self._kept_since = self.epoch
-            self._kept.give_back(hold.id for hold in ask.holds)  # whatever comes of it, nobody will use it
+            self._kept.give_back(ask.ids())  # whatever comes of it, nobody will use it
             self._mend()
             raise
         if answer is False:
             raise StoreDown(REBUILDING)
-        verdict = words.verdict(ask, at, answer)
+        verdict = words.verdict(subjects, at, answer)
         if isinstance(verdict, Granted):
             self._living.add(ask, at)
         return verdict
 
     async def settle(self, uses: tuple[SettledUse, ...]) -> None:
         """What cannot be told now is kept and told later: never raises StoreDown."""
+        await self.tell(uses)
+
+    def tell(self, uses: tuple[SettledUse, ...]) -> "asyncio.Future[Any]":
+        """Settles whether it is awaited or not."""
         told = [self._living.settle(use) for use in uses]
-        for start in range(0, len(told), MOST):
-            await self._settle(told[start : start + MOST])
+        if len(told) <= MOST:
+            return self._settle(told)
+        return asyncio.gather(*[self._settle(told[start : start + MOST]) for start in range(0, len(told), MOST)])
+
+    def living(self) -> list[str]:
+        """The holds that were granted here and are not settled."""
+        return self._living.ids()
+
+    def under_way(self) -> list[tuple[Hold, Ask]]:
+        """The same, each with what it was asked for with."""
+        return self._living.holds()
 
     async def renew(self, holds: tuple[str, ...], ttl: float) -> None:
         if not self._reachable:
@@ -201,21 +236,38 @@ class RedisLimiter:
 
     # ------------------------------------------------------------------ within
 
-    async def _settle(self, told: list[tuple[SettledUse, SettledUse | None]]) -> None:
-        uses, epoch = tuple([use for use, _ in told]), self.epoch
-        if not self._closed and self._reachable:
-            try:
-                if (await self._requests.submit(words.settle(uses), len(uses)))[1] is not False:
-                    self._kept.remove(uses)
-                    if life_of(self.epoch) != life_of(epoch) and any(rootless for _, rootless in told):
-                        self._keep([one for one in told if one[1] is not None], epoch)
-                    return
-            except StoreDown:
-                pass
-            except asyncio.CancelledError:
-                self._keep(told, epoch)
-                raise
-        self._keep(told, epoch)
+    def _know(self, limited: Sequence[tuple[Subject, Limits]]) -> words.Alike:
+        """Whoever asks again asks with the very same: it is kept, so that its number stays its own."""
+        if len(self._alike) >= KNOWN:
+            self._alike.clear()
+        alike = self._alike[id(limited)] = words.Alike(limited)
+        return alike
+
+    def _settle(self, told: list[Told]) -> "asyncio.Future[None]":
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._closed or not self._reachable:
+            self._keep(told, self.epoch)
+            done.set_result(None)
+            return done
+        answered = self._requests.submit(words.settle([use for use, _ in told]), len(told))
+        answered.add_done_callback(partial(self._settled, told, self.epoch, done))
+        return done
+
+    def _settled(
+        self, told: list[Told], epoch: str | None, done: "asyncio.Future[None]", answered: "asyncio.Future[Answer]"
+    ) -> None:
+        """``epoch`` was that of the counters when they were to be told."""
+        if answered.cancelled() or answered.exception() is not None or answered.result()[1] is False:
+            self._keep(told, epoch)
+        else:
+            if self._kept:
+                self._kept.remove(tuple([use for use, _ in told]))
+            if epoch != self.epoch and life_of(self.epoch) != life_of(epoch):
+                rooted = [one for one in told if one[1] is not None]
+                if rooted:
+                    self._keep(rooted, epoch)
+        if not done.done():
+            done.set_result(None)
 
     def _answered(self, epoch: str | None, at: int, before: int) -> None:
         same = epoch == self.epoch or life_of(epoch) == life_of(self.epoch)
@@ -252,7 +304,7 @@ class RedisLimiter:
             if self._changed is not None:
                 self._changed(self._was_up)
 
-    def _keep(self, told: list[tuple[SettledUse, SettledUse | None]], epoch: str | None) -> None:
+    def _keep(self, told: list[Told], epoch: str | None) -> None:
         """``epoch`` was that of the counters when they were to be told."""
         if not self._kept:
             self._kept_since = epoch

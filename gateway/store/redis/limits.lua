@@ -348,48 +348,70 @@ local function gone(claims)
   return all
 end
 
-local function reserve(operation, easily)
-  local claims, found = {}, {}
-  for place, c in ipairs(operation[3]) do
-    local claim = {
-      subject = c[1], requests = c[2], tokens = c[3], nano = c[4], holds = 0, rpm = c[5], tpm = c[6], tpd = c[7],
-      concurrent = c[8], usd_day = c[9], usd_month = c[10], soft_day = c[11], soft_month = c[12],
-    }
-    claim.counters = counters_of(claim.subject, today)
-    if claim.rpm or claim.tpm then claim.window = window_of(claim.subject) end
-    claims[place] = claim
-    if not easily then
-      obstacles(place, claim, found)
-    elseif not fits_easily(claim) then
-      return {2}
-    end
-  end
-  if #found > 0 then return refused(claims, found) end
-  for _, hold in ipairs(operation[4]) do
-    for i = 2, #hold, 3 do
-      local claim = claims[hold[i] + 1]
-      claim.holds = claim.holds + 1
-    end
-  end
-  for _, claim in ipairs(claims) do take(claim) end
-  local expires = int(now + operation[2])
-  for _, hold in ipairs(operation[4]) do
-    local record = {today.day, today.month}
-    for i = 2, #hold, 3 do
-      local claim = claims[hold[i] + 1]
-      local at = #record
-      record[at + 1], record[at + 2], record[at + 3], record[at + 4] =
-        claim.subject, claim.bucket or 0, hold[i + 1], hold[i + 2]
-    end
-    call('HSET', HOLDS, hold[1], cmsgpack.pack(record))
-    call('ZADD', EXPIRY, expires, hold[1])
-  end
+-- The limits follow in the row, as in gateway/limits/types.py.
+local function claim_of(subject, requests, tokens, nano, holds, row, at)
+  local claim = {
+    subject = subject, requests = requests, tokens = tokens, nano = nano, holds = holds,
+    rpm = row[at], tpm = row[at + 1], tpd = row[at + 2], concurrent = row[at + 3], usd_day = row[at + 4],
+    usd_month = row[at + 5], soft_day = row[at + 6], soft_month = row[at + 7],
+  }
+  claim.counters = counters_of(subject, today)
+  if claim.rpm or claim.tpm then claim.window = window_of(subject) end
+  return claim
+end
+
+local function hold(id, record, ttl)
+  call('HSET', HOLDS, id, cmsgpack.pack(record))
+  call('ZADD', EXPIRY, int(now + ttl), id)
+end
+
+local function in_share(record, claim, tokens, nano)
+  local at = #record
+  record[at + 1], record[at + 2], record[at + 3], record[at + 4] = claim.subject, claim.bucket or 0, tokens, nano
+end
+
+local function granted(claims)
   local requests, tokens = tightest(claims)
   return {1, requests, tokens, passed(claims), gone(claims)}
 end
 
+local function reserve(operation)
+  local claims, found = {}, {}
+  for place, c in ipairs(operation[3]) do
+    claims[place] = claim_of(c[1], c[2], c[3], c[4], 0, c, 5)
+    obstacles(place, claims[place], found)
+  end
+  if #found > 0 then return refused(claims, found) end
+  for _, shares in ipairs(operation[4]) do
+    for i = 2, #shares, 3 do
+      local claim = claims[shares[i] + 1]
+      claim.holds = claim.holds + 1
+    end
+  end
+  for _, claim in ipairs(claims) do take(claim) end
+  for _, shares in ipairs(operation[4]) do
+    local record = {today.day, today.month}
+    for i = 2, #shares, 3 do in_share(record, claims[shares[i] + 1], shares[i + 1], shares[i + 2]) end
+    hold(shares[1], record, operation[2])
+  end
+  return granted(claims)
+end
+
+-- A rough wish: each hold counts alike in all who are limited.
 local function reserve_easily(operation)
-  return reserve(operation, true)
+  local claims, wishes, tokens, nano = {}, operation[4], 0, 0
+  for _, wish in ipairs(wishes) do tokens, nano = tokens + wish[2], nano + wish[3] end
+  for place, row in ipairs(operation[3]) do
+    claims[place] = claim_of(row[1], #wishes, tokens, nano, #wishes, row, 2)
+    if not fits_easily(claims[place]) then return {2} end
+  end
+  for _, claim in ipairs(claims) do take(claim) end
+  for _, wish in ipairs(wishes) do
+    local record = {today.day, today.month}
+    for _, claim in ipairs(claims) do in_share(record, claim, wish[2], wish[3]) end
+    hold(wish[1], record, operation[2])
+  end
+  return granted(claims)
 end
 
 -------------------------------------------------------------------------------- the rest

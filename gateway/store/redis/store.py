@@ -51,15 +51,15 @@ class RedisStore:
         self._listeners.append(listener)
 
     def cache(self, max_bytes: int, name: str = "") -> RedisCache:
-        """Kept answers, of so many bytes a team. Nobody waits for them while Redis is not ``alive``. ``name`` is this
+        """Kept answers, of so many bytes a team. Nobody waits for them while Redis is not alive. ``name`` is this
         replica's."""
-        cache = RedisCache(self._client, max_bytes, lambda: self.limiter.alive, name)
+        cache = RedisCache(self._client, max_bytes, self.limiter.is_alive, name)
         self._caches.append(cache)
         return cache
 
     def leases(self, name: str, seconds: float) -> Leases:
-        """What this replica alone makes, for so many seconds; asked for only while Redis ``answers``."""
-        leases = Leases(self._client, name, seconds, lambda: self.limiter.answers)
+        """What this replica alone makes, for so many seconds; asked for only while Redis has answered."""
+        leases = Leases(self._client, name, seconds, self.limiter.has_answered)
         self._leases.append(leases)
         return leases
 

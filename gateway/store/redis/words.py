@@ -1,7 +1,10 @@
 """What is said to ``limits.lua``, and what it answers."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+from msgspec import Raw
 from msgspec.structs import astuple
 
 from gateway.limits.types import (
@@ -10,8 +13,10 @@ from gateway.limits.types import (
     Granted,
     Hold,
     Kind,
+    Limits,
     Period,
     Refused,
+    Rough,
     SettledUse,
     Standing,
     Subject,
@@ -28,6 +33,8 @@ KEYS = [PREFIX + "holds", PREFIX + "expiry", PREFIX + "epoch", PREFIX + "last"]
 KINDS: tuple[Kind, ...] = ("requests/min", "tokens/min", "tokens/day", "concurrent", "USD/day", "USD/month")
 
 Operation = tuple[Any, ...]
+
+encode = msgspec.msgpack.Encoder().encode
 
 OTHERWISE = 0
 """The answer where the counters have been set by the ledger meanwhile."""
@@ -54,10 +61,25 @@ def reserve(ask: Ask, ttl: float) -> Operation:
         for share in hold.shares:
             flat += (share.claim, share.tokens, share.nano)
         holds.append(flat)
-    return ("easily" if ask.rough else "reserve", int(ttl * 1000), claims, holds)
+    return ("reserve", int(ttl * 1000), claims, holds)
 
 
-def settle(uses: tuple[SettledUse, ...], epoch: str | None = None) -> Operation:
+class Alike:
+    """Those who are limited alike by a rough wish: who they are, and what is said of them each time."""
+
+    __slots__ = ("limited", "subjects", "words")
+
+    def __init__(self, limited: Sequence[tuple[Subject, Limits]]) -> None:
+        self.limited = limited
+        self.subjects = [subject for subject, _ in limited]
+        self.words = Raw(encode([(name_of(subject), *astuple(limits)) for subject, limits in limited]))
+
+
+def reserve_easily(alike: Alike, ask: Rough, ttl: float) -> Operation:
+    return ("easily", int(ttl * 1000), alike.words, ask.wishes)
+
+
+def settle(uses: Sequence[SettledUse], epoch: str | None = None) -> Operation:
     """``epoch``: not, but OTHERWISE, if the counters have another one by now."""
     rows = [
         (use.id, use.tokens, use.nano, [name_of(one) for one in use.subjects] if use.subjects else (), use.at)
@@ -93,27 +115,27 @@ def counts(subjects: tuple[Subject, ...]) -> Operation:
     return ("counts", list(map(name_of, subjects)))
 
 
-def standing(ask: Ask, found: Any) -> Standing | None:
+def standing(subjects: Sequence[Subject], found: Any) -> Standing | None:
     if not found:
         return None
     place, kind, limit, remaining, reset = found
-    return Standing(ask.claims[place].subject, KINDS[kind], limit, remaining, reset / 1000)
+    return Standing(subjects[place], KINDS[kind], limit, remaining, reset / 1000)
 
 
-def verdict(ask: Ask, at: int, answer: list[Any]) -> Verdict:
-    """Raises TooClose."""
+def verdict(subjects: Sequence[Subject], at: int, answer: list[Any]) -> Verdict:
+    """``subjects`` are those of the claims. Raises TooClose."""
     if answer[0] == 1:
         _, requests, tokens, soft, gone = answer
-        passed = tuple(filter(None, [standing(ask, one) for one in soft])) if soft else ()
-        spent = tuple([Period(ask.claims[place].subject, at, *figures) for place, *figures in gone])
-        return Granted(at, standing(ask, requests), standing(ask, tokens), passed, False, spent)
+        passed = tuple(filter(None, [standing(subjects, one) for one in soft])) if soft else ()
+        spent = tuple([Period(subjects[place], at, day, nano, month) for place, day, nano, month in gone])
+        return Granted(at, standing(subjects, requests), standing(subjects, tokens), passed, False, spent)
     if answer[0] == 2:
         raise TooClose
     _, longest, wait, never, requests, tokens = answer
-    found = standing(ask, longest)
+    found = standing(subjects, longest)
     assert found is not None
     seconds = None if wait is False else wait / 1000
-    return Refused(found, seconds, never, standing(ask, requests), standing(ask, tokens))
+    return Refused(found, seconds, never, standing(subjects, requests), standing(subjects, tokens))
 
 
 def count(subject: Subject, at: int, answer: list[int]) -> Count:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import count
 
-from gateway.limits.types import Ask, Claim, Granted, Hold, Limits, Refused, Scope, Share, Subject, Verdict
+from gateway.limits.types import Ask, Claim, Granted, Hold, Limits, Refused, Rough, Scope, Share, Subject, Verdict
 
 NOON = 1_798_113_600_000
 """Milliseconds: 2026-12-24, 12:00 UTC."""
@@ -38,6 +38,9 @@ class Asking:
             tuple(Claim(subject, limits, legs, tokens * legs, nano * legs) for subject, limits in claims),
             tuple(Hold(id, shares) for id in ids),
         )
+
+    def rough(self, *limited: tuple[Subject, Limits], tokens: int = 0, nano: int = 0) -> Rough:
+        return Rough(limited, [(f"h{next(self._numbers)}", tokens, nano)])
 
 
 def subject(scope: Scope, name: str) -> Subject:

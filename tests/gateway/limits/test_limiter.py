@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import pytest
 
 from gateway.limits.types import (
@@ -14,6 +13,7 @@ from gateway.limits.types import (
     Limits,
     Period,
     Refused,
+    Rough,
     SettledUse,
     Share,
     Standing,
@@ -353,21 +353,33 @@ ALIKE = {"rpm": 2, "concurrent": 2, "tpm": 40, "tpd": 40, "usd_day": 400, "usd_m
 async def test_a_rough_wish_fits_easily_or_not_at_all(limiter: Limiter, asking: Asking, kind: str) -> None:
     """Of what is used up by degrees, half must be left; of the rest as much as is asked for."""
     limits = Limits(**{kind: ALIKE[kind]})
-    asks = [asking.ask((TEAM, Limits(rpm=1000)), (KEY, limits), tokens=10, nano=100) for _ in range(4)]
-    rough = [msgspec.structs.replace(one, rough=True) for one in asks]
+    limited = (TEAM, Limits(rpm=1000)), (KEY, limits)
+    rough = [asking.rough(*limited, tokens=10, nano=100) for _ in range(3)]
     for one in rough[:2]:
         granted(await limiter.reserve(one, 60))
     before = await reserved(limiter), await reserved(limiter, TEAM)
     with pytest.raises(TooClose):
         await limiter.reserve(rough[2], 60)
     assert (await reserved(limiter), await reserved(limiter, TEAM)) == before
-    verdict = await limiter.reserve(asks[2], 60)
+    verdict = await limiter.reserve(rough[2].whole(), 60)
     if kind in ("rpm", "concurrent"):
         refused(verdict)
     else:
         granted(verdict)
-    await limiter.settle(tuple([SettledUse(hold.id, 3, 30) for one in rough[:2] for hold in one.holds]))
+    await limiter.settle(tuple([SettledUse(id, 3, 30) for one in rough[:2] for id in one.ids()]))
     assert (await used(limiter))[0] == 6
+
+
+async def test_a_rough_wish_counts_for_whom_it_is_made(limiter: Limiter, asking: Asking) -> None:
+    """However many there were before, and of whatever is left of them."""
+    subjects = [Subject("key", f"k{n}") for n in range(50)]
+    for tokens, one in enumerate(subjects, 1):
+        granted(await limiter.reserve(asking.rough((one, Limits(tpd=1000)), tokens=tokens), TTL))
+    assert [(await reserved(limiter, one))[0] for one in subjects] == list(range(1, 51))
+    both = Rough(((KEY, Limits(tpd=1000)), (TEAM, Limits(tpd=1000))), [("one", 3, 4), ("more", 5, 6)])
+    verdict = granted(await limiter.reserve(both, TTL))
+    assert await reserved(limiter) == await reserved(limiter, TEAM) == (8, 10, 10)
+    assert verdict.tokens == Standing(KEY, "tokens/day", 1000, 992, HALF_DAY)
 
 
 async def test_a_hold_is_settled_once(limiter: Limiter, asking: Asking) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.limits.types import Ask, Claim, Hold, Limits, Share, StoreDown, Subject
+from gateway.limits.types import Ask, Claim, Hold, Limits, Rough, Share, StoreDown, Subject
 from gateway.store.redis.store import RedisStore
 from tests.servers.redis import RedisServer
 
@@ -16,6 +16,10 @@ LOOSE = Limits(usd_month=10**15)
 
 def ask(id: str, limits: Limits = LOOSE, tokens: int = 10, nano: int = 10) -> Ask:
     return Ask((Claim(KEY, limits, 1, tokens, nano),), (Hold(id, (Share(0, tokens, nano),)),))
+
+
+def rough(id: str, limits: Limits = LOOSE, tokens: int = 10, nano: int = 10) -> Rough:
+    return Rough(((KEY, limits),), [(id, tokens, nano)])
 
 
 async def until(condition: Callable[[], bool], seconds: float = 20.0) -> float:

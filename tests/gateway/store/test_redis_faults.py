@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gateway.limits.types import Granted, Limits, Period, SettledUse, StoreDown
+from gateway.limits.types import Ask, Granted, Limits, Period, Rough, SettledUse, StoreDown
 from gateway.store.redis.store import RedisStore
-from tests.gateway.store.redising import KEY, LOOSE, ask, executed, started, until, used, waited
+from tests.gateway.store.redising import KEY, LOOSE, ask, executed, rough, started, until, used, waited
 from tests.servers.redis import RedisServer
 
 SLOW = 0.3
@@ -131,12 +132,15 @@ async def test_flushed_under_way(server: RedisServer) -> None:
     await own.close()
 
 
-async def test_what_was_under_way_counts_in_the_new_counters(server: RedisServer) -> None:
+@pytest.mark.parametrize("wish", [ask, rough])
+async def test_what_was_under_way_counts_in_the_new_counters(
+    server: RedisServer, wish: Callable[[str], Ask | Rough]
+) -> None:
     """What had ended before is the ledger's to say."""
     own, other = await started(server.url), await started(server.url)
     for id in ("mine", "ended"):
-        await own.limiter.reserve(ask(id), 60.0)
-    await other.limiter.reserve(ask("theirs"), 60.0)
+        await own.limiter.reserve(wish(id), 60.0)
+    await other.limiter.reserve(wish("theirs"), 60.0)
     await own.limiter.settle((SettledUse("ended", 100, 100),))
     with server.client() as client:
         client.flushall()
@@ -152,6 +156,20 @@ async def test_what_was_under_way_counts_in_the_new_counters(server: RedisServer
     assert await used(own) == (12, 0)
     await own.close()
     await other.close()
+
+
+@pytest.mark.parametrize("wish", [ask, rough])
+async def test_what_is_under_way_is_known_in_full(store: RedisStore, wish: Callable[[str], Ask | Rough]) -> None:
+    """As it is needed to make it again."""
+    limiter = store.limiter
+    for id in ("a", "b"):
+        await limiter.reserve(wish(id), 60.0)
+    assert limiter.living() == ["a", "b"]
+    assert limiter.under_way() == [(ask(id).holds[0], ask(id)) for id in ("a", "b")]
+    told = limiter.tell((SettledUse("a", 1, 1),))
+    assert limiter.living() == ["b"]  # from now on, whatever becomes of it
+    await told
+    assert await used(store) == (1, 10)
 
 
 async def test_two_replicas_fill_it_once(server: RedisServer) -> None:
