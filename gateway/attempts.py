@@ -47,7 +47,8 @@ async def ask(result: LegResult, clock: Clock, emit: Emit | None) -> None:
     leg, outcome = result.leg, None
     first = leg.targets[0]
     try:
-        if first.standing is None or first.standing.breaker.allows(clock.steady()):
+        standing = first.standing
+        if standing is None or (now := clock.steady()) >= standing.breaker.free_from or standing.breaker.allows(now):
             if leg.keeping is None:  # as most are: there is no other path
                 outcome = await try_target(result, first, leg.first, clock, emit)
             else:

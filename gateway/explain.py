@@ -23,13 +23,22 @@ def explained(results: list[LegResult]) -> Head:
             head += ASKED % (name.encode(), result.attempts)
         return head + PATH % result.path.encode() if name and result.path is not None else head
     replied = [result for result in results if isinstance(result.outcome, Reply) and result.answered_by]
-    shown = replied or [result for result in results if result.answered_by]
-    names, paths = ",".join([r.answered_by for r in shown]), ",".join([r.path for r in shown if r.path])
-    head = CACHE % (",".join([shared(result) for result in shown]).encode() or b"bypass")
-    head += ASKED % (names.encode(), sum([result.attempts for result in results]))
-    if hits := [result.age for result in shown if result.cache == "hit"]:
-        head += b"age: %d\r\n" % max(hits)
-    return head + PATH % paths.encode() if paths else head
+    names, caches, paths, oldest = [], [], [], -1
+    for result in replied or results:
+        name = result.answered_by
+        if not name:
+            continue
+        names.append(name)
+        caches.append(shared(result))
+        if result.path:
+            paths.append(result.path)
+        if result.cache == "hit":
+            oldest = max(oldest, result.age)
+    head = CACHE % (",".join(caches).encode() or b"bypass")
+    head += ASKED % (",".join(names).encode(), sum([result.attempts for result in results]))
+    if oldest >= 0:
+        head += b"age: %d\r\n" % oldest
+    return head + PATH % ",".join(paths).encode() if paths else head
 
 
 def shared(result: LegResult) -> str:

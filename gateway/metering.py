@@ -93,11 +93,14 @@ class Metered(Sending):
             call, target = self.call, self.target
             assert target is not None
             params, said = call.params, call.input
-            size = memoryview(said.messages).nbytes if isinstance(said, Chat) else size_of(call)
+            if isinstance(said, Chat):  # as most are
+                size, choices = memoryview(said.messages).nbytes, params.n
+            else:
+                size, choices = size_of(call), call.choices
             before = None if meter.noted < 0 else meter.spent(meter.noted)
             begun = Begun(
                 meter.hold, meter.at, meter.request, meter.team, meter.key, meter.user, meter.model, target.name,
-                size, 0 if params.max_tokens is None else params.max_tokens * call.choices, before, self.place,
+                size, 0 if params.max_tokens is None else params.max_tokens * choices, before, self.place,
             )  # fmt: skip
             try:
                 meter.accounts.book.begin(begun)

@@ -4,6 +4,7 @@ A price that is not known makes a cost that is not known: None, which is never z
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from adapters.types import Usage
 from gateway.prices import Price, Tier
@@ -115,26 +116,11 @@ def cost(rates: Rates | None, usage: Usage, calls: int = 1) -> int | None:
 
 def dearest(rates: Rates | None, input: int, output: int, calls: int = 1) -> int | None:
     """The most that a call may cost which uses up to so many tokens, whatever it uses them for and whichever tier it
-    comes to; None if a price is missing that it may take."""
+    comes to; None if a price is missing that it may take. Each token is at the dearest of its prices."""
     if rates is None:
         return None
-    if not rates.tiers:
-        top = at_most(rates, input, output)
-        if top is None:
-            return None
-        most = -(-top // MILLION) + rates.request * calls
-        return most if most < MOST else MOST
-    most = 0
-    for above in (0, *[tier.above + 1 for tier in rates.tiers if tier.above < input]):
-        top = at_most(rates.holding(above), input, output)
-        if top is None:
-            return None
-        most = max(most, top)
-    return min(-(-most // MILLION) + rates.request * calls, MOST)
-
-
-def at_most(rates: Rates, input: int, output: int) -> int | None:
-    """Millionths of nano-dollars, each token at the dearest of its prices."""
+    if rates.tiers:
+        return dearest_of_tiers(rates, input, output, calls)
     of_input, of_output = rates.input, rates.output
     if of_input is None or of_output is None:
         if (input and of_input is None) or (output and of_output is None):
@@ -146,4 +132,15 @@ def at_most(rates: Rates, input: int, output: int) -> int | None:
         of_input = rates.cache_write
     if rates.reasoning is not None and rates.reasoning > of_output:
         of_output = rates.reasoning
-    return input * of_input + output * of_output
+    most = -(-(input * of_input + output * of_output) // MILLION) + rates.request * calls
+    return most if most < MOST else MOST
+
+
+def dearest_of_tiers(rates: Rates, input: int, output: int, calls: int) -> int | None:
+    most = 0
+    for above in (0, *[tier.above + 1 for tier in rates.tiers if tier.above < input]):
+        one = dearest(replace(rates.holding(above), tiers=()), input, output, calls)
+        if one is None:
+            return None
+        most = max(most, one)
+    return most

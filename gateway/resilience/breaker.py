@@ -45,11 +45,25 @@ class Breaker:
     """Closed, until the target fails; open, until the pause is over; then half open while one call probes it, whose
     success closes it. Besides, it may ``rest``: that ends by itself. Times are the steady clock's."""
 
-    __slots__ = ("_calls", "_failed", "_in_a_row", "_pause", "_rest", "_state", "_ticket", "_until", "settings")
+    __slots__ = (
+        "_calls",
+        "_failed",
+        "_in_a_row",
+        "_pause",
+        "_rest",
+        "_state",
+        "_until",
+        "free_from",
+        "settings",
+        "ticket",
+    )
 
     def __init__(self, settings: BreakerSettings) -> None:
+        self.ticket = UNJUDGED + 1
+        """Of the calls that begin now, while it is closed."""
+        self.free_from = -math.inf
+        """From when on it allows every call; nobody knows when while it is not closed. Most calls ask no more."""
         self._state: State = "closed"
-        self._ticket = UNJUDGED + 1
         self._in_a_row = 0
         self._until = self._rest = -math.inf
         self._pause = settings.pause
@@ -72,9 +86,7 @@ class Breaker:
 
     def allows(self, now: float) -> bool:
         """Whether a call may be made now."""
-        if now < self._rest:
-            return False
-        return self._state == "closed" or (self._state == "open" and now >= self._until)
+        return now >= self.free_from or (self._state == "open" and now >= self._until and now >= self._rest)
 
     def rests(self, now: float) -> bool:
         """Whether it is only at rest: it has asked to be left alone, and has not failed."""
@@ -91,12 +103,12 @@ class Breaker:
     def begin(self, now: float) -> int:
         """A call begins: its ticket, which must come back by ``succeed``, ``fail`` or ``leave``."""
         if self._state == "closed":
-            return self._ticket
+            return self.ticket
         return self._enter("half_open") if self.allows(now) else UNJUDGED
 
     def succeed(self, ticket: int, now: float) -> bool:
         """Whether it has closed by this."""
-        if ticket != self._ticket:
+        if ticket != self.ticket:
             return False
         if self._state == "closed":
             self._in_a_row = 0
@@ -107,7 +119,7 @@ class Breaker:
 
     def fail(self, ticket: int, now: float, at_once: bool = False) -> None:
         """``at_once``: this one is enough to open it."""
-        if ticket != self._ticket:
+        if ticket != self.ticket:
             return
         if self._state == "half_open":
             self._pause *= 2
@@ -121,13 +133,15 @@ class Breaker:
 
     def leave(self, ticket: int) -> None:
         """The call has ended without a word about the target: if it was the probe, the next one is."""
-        if ticket == self._ticket and self._state == "half_open":
+        if ticket == self.ticket and self._state == "half_open":
             self._enter("open")
 
     def rest(self, until: float) -> None:
         """Allows no call until then. Of several such moments the last holds."""
         if until > self._rest:
             self._rest = until
+            if self._state == "closed":
+                self.free_from = until
 
     # ------------------------------------------------------------------ how
 
@@ -148,5 +162,6 @@ class Breaker:
 
     def _enter(self, state: State) -> int:
         self._state = state
-        self._ticket += 1
-        return self._ticket
+        self.free_from = self._rest if state == "closed" else math.inf
+        self.ticket += 1
+        return self.ticket

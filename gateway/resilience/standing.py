@@ -53,7 +53,8 @@ class Standing:
         self.asked = now
         if not retry:
             self.budget.asked(now)
-        return self.breaker.begin(now)
+        breaker = self.breaker
+        return breaker.ticket if now >= breaker.free_from else breaker.begin(now)
 
     def end(self, ticket: int, now: float, failure: ProviderError | None = None, latency: float | None = None) -> None:
         """It has ended, with an answer or a failure. ``latency``: seconds until the answer began."""
