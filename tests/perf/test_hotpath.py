@@ -128,10 +128,10 @@ async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 @pytest.mark.parametrize(
     ("request_", "ceiling", "writes"),
     [
-        ({"model": "a"}, 97, 1),
-        ({"model": ["a", "b", "c"]}, 316, 1),
+        ({"model": "a"}, 98, 1),
+        ({"model": ["a", "b", "c"]}, 319, 1),
         ({"model": "a", "stream": True}, 70 + 10 * PIECES, PIECES + 3),
-        ({"model": "a", "messages": MESSAGES}, 109, 1),
+        ({"model": "a", "messages": MESSAGES}, 110, 1),
         ({"model": "a", "messages": MESSAGES, "stream": True}, 107 + 13 * PIECES, PIECES + 3),
     ],
     ids=["one", "three", "stream", "chat", "streamed chat"],
