@@ -30,11 +30,13 @@ class Played(Struct):
 def play(load: float, seconds: float, seed: int, every: float = 0.05, pause: float = 0.004) -> Played:
     """A worker's event loop: in each turn all that has come is read, then all that was read is taken up. ``load`` is
     in capacities. Now and then something else stops it for a ``pause``."""
-    rng, congestion, played = random.Random(seed), Congestion(TARGET), Played()
-    now, next_call, next_pause = 0.0, rng.expovariate(load * CAPACITY), every
+    now = away = 0.0  # away: with nothing to do, or paused
+    rng, congestion, played = random.Random(seed), Congestion(TARGET, lambda: now - away), Played()
+    next_call, next_pause = rng.expovariate(load * CAPACITY), every
     answers: list[tuple[float, float]] = []
     while now < seconds:
-        now = max(now, min(next_call, answers[0][0] if answers else 1e9))
+        idle = max(0, min(next_call, answers[0][0] if answers else 1e9) - now)
+        now, away = now + idle, away + idle
         come: list[tuple[bool, float]] = []
         while next_call <= now:
             come.append((True, next_call))
@@ -61,7 +63,7 @@ def play(load: float, seconds: float, seed: int, every: float = 0.05, pause: flo
                 now += REFUSE
                 played.refused += 1
             if now > next_pause:
-                now += pause
+                now, away = now + pause, away + pause
                 next_pause = now + every * rng.uniform(0.5, 1.5)
     return played
 
@@ -145,7 +147,7 @@ async def let_in(doorkeeper: Doorkeeper, caller: Any = None) -> bool:
 
 
 def keeper(concurrency: int, queue: int, patience: float = 5.0) -> Doorkeeper:
-    return Doorkeeper(concurrency, queue, None, lambda: 0.0, patience)
+    return Doorkeeper(concurrency, queue, None, lambda: 0.0, patience=patience)
 
 
 async def test_so_many_at_once_so_many_wait_in_their_order_and_the_rest_is_refused() -> None:
