@@ -205,7 +205,7 @@ gateway.adminapi.people
 gateway.adminapi.records
 gateway.adminapi.routes
 gateway.adminapi
-gateway.draining  gateway.lamini
+gateway.accepting  gateway.draining  gateway.lamini
 gateway.recalled
 gateway.protocol  gateway.workers
 gateway.embedded  gateway.longtail
