@@ -204,8 +204,8 @@ gateway.adminapi.guard
 gateway.adminapi.people
 gateway.adminapi.records
 gateway.adminapi.routes
-gateway.adminapi
-gateway.accepting  gateway.draining  gateway.lamini
+gateway.adminapi  gateway.accepting
+gateway.draining  gateway.lamini
 gateway.recalled
 gateway.protocol  gateway.workers
 gateway.embedded  gateway.longtail

@@ -179,7 +179,7 @@ def test_a_server_that_stops_takes_nobody_any_more() -> None:
             await server.startup([listening])
             caller = socket.create_connection(address)
             async with asyncio.timeout(10):
-                while not server.server_state.connections:
+                while not server.server_state.connections:  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(0)
             await server.shutdown([listening])
             with pytest.raises(ConnectionRefusedError):

@@ -92,6 +92,50 @@ def test_it_is_over_soon_when_the_load_is() -> None:
     assert not congestion.shedding and not congestion.refuses(10_000)
 
 
+def test_it_is_over_after_a_silence() -> None:
+    congestion, now = Congestion(TARGET), 10.0
+    for length in (0.01, 0.03, 0.09, 0.27):
+        now = turn(congestion, now, 200, length)
+    congestion.begins(now + 0.01)
+    assert congestion.shedding
+    congestion.begins(now + 1)
+    assert not congestion.shedding
+
+
+class Onset:
+    """Turns of calls that cost 0.1 ms of processor each, after a while in which that was measured."""
+
+    def __init__(self) -> None:
+        self.used = 0.0
+        self.congestion, self.now = Congestion(0.02, lambda: self.used), 10.0
+        for _ in range(100):
+            self.turn(10, 0.002)
+
+    def turn(self, calls: int, length: float) -> None:
+        """So many have come in the time since the last turn, and are taken up after it."""
+        self.now += length
+        for left in reversed(range(calls)):
+            self.congestion.taken_up(self.now, length / 2, left)
+        self.used += calls * 1e-4
+
+
+def test_three_times_too_much_is_seen_as_soon_as_it_lasts() -> None:
+    onset = Onset()
+    for length in (0.005, 0.011):
+        onset.turn(round(length * 30_000), length)
+        assert not onset.congestion.shedding
+    onset.turn(900, 0.030)
+    assert onset.congestion.shedding
+
+
+def test_new_connections_that_make_turns_long_are_no_queue() -> None:
+    onset = Onset()
+    for length in (0.01, 0.022, 0.05, 0.08):
+        onset.congestion.crowd()
+        onset.turn(round(length * 8_000), length)
+        assert not onset.congestion.shedding
+
+
 def turn(congestion: Congestion, now: float, calls: int, length: float) -> float:
     for place in range(calls):
         congestion.taken_up(now + length * place / calls, length * (place + 1) / calls, calls - place - 1)
