@@ -7,7 +7,8 @@ Two things can be short. Places: so many calls are under way at once, and so man
 processor: a call that has been read is taken up by the event loop in its turn, behind all others that were read with
 it. Where for a tenth of a second none was taken up soon, there is a standing queue (CoDel, RFC 8289), and from then on
 so many calls are let in per turn of the loop as can be taken up in time, until nobody has been refused for a tenth of a
-second. Much more than can be done is seen sooner: what a call costs is known by then, and how many come. A single long pause makes no standing queue, and a worker with nothing to do refuses nobody.
+second. Much more than can be done is seen sooner: what a call costs is known by then, and how many come. A single long
+pause makes no standing queue, and a worker with nothing to do refuses nobody.
 """
 
 import asyncio
