@@ -13,7 +13,7 @@ from typing import Any
 
 log = logging.getLogger("gateway.serve")
 
-MOST = 128
+MOST = 64
 """Connections that are taken at one turn of the event loop: some milliseconds."""
 
 PAUSE = 1.0
@@ -25,15 +25,12 @@ SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 class Acceptor:
     """Takes connections from ``listening``, which must not block, from ``open`` until ``close``. ``make`` makes the
-    protocol of each; ``crowd`` is called when more may wait than were taken. The socket stays its owner's."""
+    protocol of each. The socket stays its owner's."""
 
-    def __init__(
-        self, listening: socket.socket, make: Callable[[], asyncio.Protocol], crowd: Callable[[], None]
-    ) -> None:
+    def __init__(self, listening: socket.socket, make: Callable[[], asyncio.Protocol]) -> None:
         self._loop = asyncio.get_running_loop()
         self._listening = listening
         self._make = make
-        self._crowd = crowd
         self._pause: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
@@ -57,7 +54,6 @@ class Acceptor:
                     return
                 continue  # it has gone while it waited
             self._begin(self._loop.connect_accepted_socket(self._make, connection))
-        self._crowd()
 
     def _begin(self, connecting: Coroutine[Any, Any, object]) -> None:
         """What a task would do, for a third of what a new connection costs, and a turn of the loop sooner."""

@@ -79,7 +79,6 @@ class Congestion:
         self._growing = 0
         self._refused_at = 0.0
         self._began = 0.0
-        self._bearable = False
         self._more_since = 0.0
         self._used = used
         self._used_at = used()
@@ -98,10 +97,6 @@ class Congestion:
         """The first call of a turn has come, while ``shedding``: which is over when none had for a while."""
         if now - self._last > INTERVAL:
             self.shedding = False
-
-    def crowd(self) -> None:
-        """So many new connections are taken in this turn that all its calls are late: that is no queue of calls."""
-        self._late = self._growing = 0
 
     def taken_up(self, now: float, lag: float, waiting: int) -> bool:
         """A call is taken up, so many seconds after it had come, and so many still wait. False: it is too late for it,
@@ -124,13 +119,7 @@ class Congestion:
                 self._shed(now)
         self._last = now
         longer = lag > target and lag > GROWING * self._turn_before
-        if (
-            longer
-            and not self._bearable
-            and self._growing >= TURNS - 1
-            and place > FEW
-            and now - self._late_from >= BURST
-        ):
+        if longer and self._growing >= TURNS - 1 and place > FEW and now - self._late_from >= BURST:
             self._shed(now)
         if not waiting:
             self._growing = self._growing + 1 if longer else 0
@@ -144,9 +133,7 @@ class Congestion:
         """So many have come in the time since the last were weighed. What could be done in it is known from what a call
         costs; a pause, or a crowd of new connections, makes calls late as well, and is soon over."""
         assert self.target is not None
-        work, time = calls * self._cost, now - self._began
-        self._bearable = 0 < work < time
-        if calls <= FEW or work < MORE * time:
+        if calls <= FEW or calls * self._cost < MORE * (now - self._began):
             self._more_since = now
         elif now - self._more_since >= BURST and lag > self.target / 4:
             self._shed(now)
@@ -234,10 +221,6 @@ class Doorkeeper:
         while self._queue and self.under_way < self._concurrency:
             self.under_way += 1
             self._pass_on()
-
-    def crowd(self) -> None:
-        """A turn has begun with many new connections, and there may be more."""
-        self._congestion.crowd()
 
     def refusal(self) -> GatewayError | None:
         """Why a call that has just come is not let in; None if it is."""

@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([])  # all but listening
-        self._acceptors = [Acceptor(listening, self._protocol, self._crowd) for listening in sockets or []]
+        self._acceptors = [Acceptor(listening, self._protocol) for listening in sockets or []]
         for listening, acceptor in zip(sockets or [], self._acceptors, strict=True):
             listening.listen(self.config.backlog)
             acceptor.open()
@@ -91,11 +91,6 @@ class Server(uvicorn.Server):
         return config.http_protocol_class(  # type: ignore[call-arg]
             config=config, server_state=self.server_state, app_state=self.lifespan.state, _loop=self._loop
         )
-
-    def _crowd(self) -> None:
-        api = self.config.loaded_app
-        if isinstance(api, Api):
-            api.doorkeeper.crowd()
 
     def _stop(self) -> None:
         self._told.set()

@@ -43,13 +43,9 @@ class Site:
 
     def __init__(self, **more: Any) -> None:
         self.kept: list[Kept] = []
-        self.crowds = 0
         self.listening = more.get("listening") or socket.create_server(("127.0.0.1", 0), backlog=2 * MOST)
         self.listening.setblocking(False)
-        self.acceptor = Acceptor(self.listening, lambda: Kept(self.kept), self.crowd)
-
-    def crowd(self) -> None:
-        self.crowds += 1
+        self.acceptor = Acceptor(self.listening, lambda: Kept(self.kept))
 
     def knock(self, times: int = 1) -> list[socket.socket]:
         return [socket.create_connection(self.listening.getsockname()) for _ in range(times)]
@@ -76,7 +72,6 @@ def test_many_are_taken_at_each_turn_and_no_more_than_so_many() -> None:
         callers = site.knock(MOST + 10)
         site.acceptor.open()
         assert await site.until(MOST + 10) <= 8
-        assert site.crowds == 1
         callers[-1].sendall(b"here")
         callers[-1].setblocking(False)
         assert await asyncio.get_running_loop().sock_recv(callers[-1], 9) == b"here"

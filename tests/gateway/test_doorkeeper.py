@@ -128,14 +128,6 @@ def test_three_times_too_much_is_seen_as_soon_as_it_lasts() -> None:
     assert onset.congestion.shedding
 
 
-def test_new_connections_that_make_turns_long_are_no_queue() -> None:
-    onset = Onset()
-    for length in (0.01, 0.022, 0.05, 0.08):
-        onset.congestion.crowd()
-        onset.turn(round(length * 8_000), length)
-        assert not onset.congestion.shedding
-
-
 def turn(congestion: Congestion, now: float, calls: int, length: float) -> float:
     for place in range(calls):
         congestion.taken_up(now + length * place / calls, length * (place + 1) / calls, calls - place - 1)
