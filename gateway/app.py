@@ -121,7 +121,7 @@ def build(config: Config, settings: Settings, clock: Clock | None = None, text: 
     sharing = Sharing(books.cache, clock, config.cache.max_entry_bytes)
     completion = Completion(doors.router(), known, admission, sharing, clock, keepalive=server.keepalive, **bounds)
     watching = Watching(doors.watcher)
-    doorkeeper = Doorkeeper(*bounds_of(server), clock.steady)
+    doorkeeper = Doorkeeper(*bounds_of(server), clock.steady, time.thread_time)
     admin = Admin(lambda: completion.router, known, int(clock.wall()), metrics.scraped)
     admin.stopping = lambda: doorkeeper.stopping
     rest = admin.app()
@@ -133,6 +133,7 @@ def build(config: Config, settings: Settings, clock: Clock | None = None, text: 
     embedding = Embedding(lambda: completion.router, known, admission, clock, **bounds)
     routes += [api.Route(path, door, embedding.speaking(wire)) for path, (door, wire) in EMBEDDING.items()]
     app = Api(routes, rest, rng, metrics, doorkeeper)
+    doorkeeper.refusing = app.outbox.flush
 
     def apply(new: Config) -> None:
         """Everything that a configuration says, at once. It is all made before anything of it holds."""

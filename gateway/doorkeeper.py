@@ -7,7 +7,8 @@ Two things can be short. Places: so many calls are under way at once, and so man
 processor: a call that has been read is taken up by the event loop in its turn, behind all others that were read with
 it. Where for a tenth of a second none was taken up soon, there is a standing queue (CoDel, RFC 8289), and from then on
 so many calls are let in per turn of the loop as can be taken up in time, until nobody has been refused for a tenth of a
-second. A single long pause makes no standing queue, and a worker with nothing to do refuses nobody.
+second. Much more than can be done is seen sooner: what a call costs is known by then, and how many come. A single long
+pause makes no standing queue, and a worker with nothing to do refuses nobody.
 """
 
 import asyncio
@@ -34,6 +35,12 @@ GROWING, TURNS = 1.25, 2
 """So many turns, each so much longer than the one before, are a standing queue as well: after a pause they get shorter
 and shorter."""
 
+MORE = 1.5
+"""Capacities that come, turn by turn for as long as a BURST, are one too, and are seen sooner."""
+
+STRETCH, STRETCHES = 64, 9
+"""What a call costs is measured over so many calls; the median of the last so many measurements counts."""
+
 SHORTER = 0.75
 """A turn by so much shorter than the one before ends a row of late ones: the queue does not stand."""
 
@@ -53,13 +60,16 @@ then is to go away."""
 
 
 class Congestion:
-    """Whether calls are taken up in time. ``target`` is in seconds; None: it does not matter. Told the time."""
+    """Whether calls are taken up in time. ``target`` is in seconds; None: it does not matter. Told the time. ``used``
+    tells the processor's seconds that we have used, in which pauses do not count."""
 
-    def __init__(self, target: float | None) -> None:
+    def __init__(self, target: float | None, used: Callable[[], float] = lambda: 0.0) -> None:
         self.target = target
         self.shedding = False
         self.room = 1.0
         """Calls that one turn of the loop may take up, while ``shedding``."""
+        self.refused = False
+        """Whether somebody was refused in this turn."""
         self._late = 0
         self._late_since = 0.0
         self._late_from = 0.0
@@ -67,15 +77,26 @@ class Congestion:
         self._turn = 0
         self._turn_before = 0.0
         self._growing = 0
-        self._refused = False
         self._refused_at = 0.0
+        self._began = 0.0
+        self._more_since = 0.0
+        self._used = used
+        self._used_at = used()
+        self._stretch = 0
+        self._costs: deque[float] = deque(maxlen=STRETCHES)
+        self._cost = 0.0
 
     def refuses(self, waiting: int) -> bool:
         """Whether one more is too many, where so many that have come wait to be taken up."""
         if self.shedding and waiting >= self.room:
-            self._refused = True
+            self.refused = True
             return True
         return False
+
+    def begins(self, now: float) -> None:
+        """The first call of a turn has come, while ``shedding``: which is over when none had for a while."""
+        if now - self._last > INTERVAL:
+            self.shedding = False
 
     def taken_up(self, now: float, lag: float, waiting: int) -> bool:
         """A call is taken up, so many seconds after it had come, and so many still wait. False: it is too late for it,
@@ -85,6 +106,8 @@ class Congestion:
             return True
         if self.shedding:
             target = min(target, HELD)
+        if not self._turn:
+            self._weigh(now, lag, waiting + 1)
         self._turn = place = self._turn + 1
         if lag <= target:
             self._late, self._late_from = 0, now
@@ -102,9 +125,19 @@ class Congestion:
             self._growing = self._growing + 1 if longer else 0
             self._turn_over(now, lag, target)
         if self.shedding and lag > 2 * target and place > few(lag, target):
-            self._refused = True
+            self.refused = True
             return False
         return True
+
+    def _weigh(self, now: float, lag: float, calls: int) -> None:
+        """So many have come in the time since the last were weighed. What could be done in it is known from what a call
+        costs; a pause, or a crowd of new connections, makes calls late as well, and is soon over."""
+        assert self.target is not None
+        if calls <= FEW or calls * self._cost < MORE * (now - self._began):
+            self._more_since = now
+        elif now - self._more_since >= BURST and lag > self.target / 4:
+            self._shed(now)
+        self._began = now
 
     def _turn_over(self, now: float, lag: float, target: float) -> None:
         """The last of a turn's calls has waited longest."""
@@ -112,15 +145,24 @@ class Congestion:
             self._late = 0  # what had gathered, during a pause perhaps, goes away
         taken, self._turn, self._turn_before = self._turn, 0, lag
         if not self.shedding:
+            self._measure(taken)
             return
         if lag > target:
             self.room = max(few(lag, target), taken * target / lag)
-        elif self._refused:
+        elif self.refused:
             self.room = self.room * WIDER + 0.1
-        if self._refused:
-            self._refused, self._refused_at = False, now
+        if self.refused:
+            self.refused, self._refused_at = False, now
         elif now - self._refused_at > INTERVAL:
             self.shedding = False
+
+    def _measure(self, taken: int) -> None:
+        self._stretch += taken
+        if self._stretch >= STRETCH:
+            used = self._used()
+            self._costs.append((used - self._used_at) / self._stretch)
+            self._cost = sorted(self._costs)[len(self._costs) // 2]
+            self._used_at, self._stretch = used, 0
 
     def _shed(self, now: float) -> None:
         if not self.shedding:
@@ -142,6 +184,7 @@ class Doorkeeper:
         queue: int,
         lag: float | None,
         now: Callable[[], float],
+        used: Callable[[], float] = lambda: 0.0,
         patience: float = PATIENCE,
     ) -> None:
         self.now = now
@@ -152,10 +195,13 @@ class Doorkeeper:
         """No call is let in any more."""
         self.cutting = False
         """... and those that are under way are broken off."""
+        self.refusing: Callable[[], None] = lambda: None
+        """What is done before the first of a turn is refused."""
         self._concurrency = concurrency
         self._most = concurrency + queue
         self._queue: deque[asyncio.Future[None]] = deque()
-        self._congestion = Congestion(lag)
+        self._used = used
+        self._congestion = Congestion(lag, used)
         self._patience = patience
 
     @property
@@ -171,7 +217,7 @@ class Doorkeeper:
         """Other bounds hold from now on; who is under way, or waits, stays."""
         self._concurrency, self._most = concurrency, concurrency + queue
         if lag != self._congestion.target:
-            self._congestion = Congestion(lag)
+            self._congestion = Congestion(lag, self._used)
         while self._queue and self.under_way < self._concurrency:
             self.under_way += 1
             self._pass_on()
@@ -182,8 +228,15 @@ class Doorkeeper:
             return stopped()
         if self.waiting + self.under_way + len(self._queue) >= self._most:
             return Overloaded("the gateway has as many calls under way as it may", retry_after=SOON)
-        if self._congestion.shedding and self._congestion.refuses(self.waiting):
-            return overloaded()
+        congestion = self._congestion
+        if congestion.shedding:
+            if not self.waiting:
+                congestion.begins(self.now())
+            first = not congestion.refused
+            if congestion.refuses(self.waiting):
+                if first:
+                    self.refusing()
+                return overloaded()
         return None
 
     def enter(self, arrived: float) -> bool:

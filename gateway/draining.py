@@ -8,13 +8,13 @@ under way there is nothing to wait for. SIGHUP is for whoever reads the configur
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 from types import FrameType
 
 import uvicorn
 
+from gateway.accepting import Acceptor
 from gateway.api import Api
 
 log = logging.getLogger("gateway.serve")
@@ -28,16 +28,6 @@ SETTLING = 5.0
 CLOSING = 15.0
 """Seconds for all else that is to be brought home: entries of the ledger above all."""
 
-DOORS = 16
-"""How often each socket is listened to. At each turn of the event loop uvloop takes one new connection from each: with
-one, and some hundred calls at each turn, whoever comes new would wait for seconds while the others are served."""
-
-
-def twin(listening: socket.socket) -> socket.socket:
-    """The same once more. ``dup`` would make it wait for callers, and with it all that share it: also those of another
-    worker that serves already, which would then wait for ever for a caller whom we have taken."""
-    return socket.socket(listening.family, listening.type, listening.proto, os.dup(listening.fileno()))
-
 
 class Server(uvicorn.Server):
     """``seconds`` is how long calls that are under way may go on."""
@@ -48,15 +38,18 @@ class Server(uvicorn.Server):
         self._told = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._hurry = False
-        self._doors: list[socket.socket] = []
+        self._acceptors: list[Acceptor] = []
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._doors = [twin(listening) for listening in sockets or [] for _ in range(DOORS - 1)]
-        await super().startup(None if sockets is None else [*sockets, *self._doors])
+        await super().startup([])  # all but listening
+        self._acceptors = [Acceptor(listening, self._protocol) for listening in sockets or []]
+        for listening, acceptor in zip(sockets or [], self._acceptors, strict=True):
+            listening.listen(self.config.backlog)
+            acceptor.open()
         signal.signal(signal.SIGHUP, self._hear_reload)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
@@ -81,9 +74,9 @@ class Server(uvicorn.Server):
             await asyncio.sleep(LOOK)
         if self._under_way():
             await self._cut()
-        for server in self.servers:
-            server.close()
-        for listening in [*(sockets or []), *self._doors]:
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for listening in sockets or []:
             listening.close()
         for connection in list(self.server_state.connections):
             connection.transport.close()
@@ -92,6 +85,12 @@ class Server(uvicorn.Server):
                 await self.lifespan.shutdown()
         except TimeoutError:
             log.error("not everything could be brought home within %g s; the next start goes on with it", CLOSING)
+
+    def _protocol(self) -> asyncio.Protocol:
+        config = self.config
+        return config.http_protocol_class(  # type: ignore[call-arg]
+            config=config, server_state=self.server_state, app_state=self.lifespan.state, _loop=self._loop
+        )
 
     def _stop(self) -> None:
         self._told.set()

@@ -204,7 +204,7 @@ gateway.adminapi.guard
 gateway.adminapi.people
 gateway.adminapi.records
 gateway.adminapi.routes
-gateway.adminapi
+gateway.adminapi  gateway.accepting
 gateway.draining  gateway.lamini
 gateway.recalled
 gateway.protocol  gateway.workers

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from gateway.draining import twin
 from tests.faults.gateway import KEY, Gateway, routing, running
 from tests.faults.judge import Line, ledger
 from tests.faults.load import Client, Dead, Stream, answered
@@ -245,12 +243,3 @@ async def test_stopped_while_it_starts(tmp_path: Path, redis: RedisServer, after
             assert "Traceback" not in one.tail(1000)
 
         await asyncio.gather(started_and_stopped(1), started_and_stopped(2))
-
-
-def test_a_socket_that_is_listened_to_once_more_still_waits_for_nobody() -> None:
-    """Workers share it: one that starts must not make the others wait."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.setblocking(False)
-        with twin(listening) as other:
-            assert not os.get_blocking(listening.fileno()) and not os.get_blocking(other.fileno())
-            assert other.getsockname() == listening.getsockname()

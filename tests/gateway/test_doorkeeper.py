@@ -30,11 +30,13 @@ class Played(Struct):
 def play(load: float, seconds: float, seed: int, every: float = 0.05, pause: float = 0.004) -> Played:
     """A worker's event loop: in each turn all that has come is read, then all that was read is taken up. ``load`` is
     in capacities. Now and then something else stops it for a ``pause``."""
-    rng, congestion, played = random.Random(seed), Congestion(TARGET), Played()
-    now, next_call, next_pause = 0.0, rng.expovariate(load * CAPACITY), every
+    now = away = 0.0  # away: with nothing to do, or paused
+    rng, congestion, played = random.Random(seed), Congestion(TARGET, lambda: now - away), Played()
+    next_call, next_pause = rng.expovariate(load * CAPACITY), every
     answers: list[tuple[float, float]] = []
     while now < seconds:
-        now = max(now, min(next_call, answers[0][0] if answers else 1e9))
+        idle = max(0, min(next_call, answers[0][0] if answers else 1e9) - now)
+        now, away = now + idle, away + idle
         come: list[tuple[bool, float]] = []
         while next_call <= now:
             come.append((True, next_call))
@@ -61,7 +63,7 @@ def play(load: float, seconds: float, seed: int, every: float = 0.05, pause: flo
                 now += REFUSE
                 played.refused += 1
             if now > next_pause:
-                now += pause
+                now, away = now + pause, away + pause
                 next_pause = now + every * rng.uniform(0.5, 1.5)
     return played
 
@@ -88,6 +90,42 @@ def test_it_is_over_soon_when_the_load_is() -> None:
     for _ in range(30):
         now = turn(congestion, now, 1, 0.0001) + 0.01
     assert not congestion.shedding and not congestion.refuses(10_000)
+
+
+def test_it_is_over_after_a_silence() -> None:
+    congestion, now = Congestion(TARGET), 10.0
+    for length in (0.01, 0.03, 0.09, 0.27):
+        now = turn(congestion, now, 200, length)
+    congestion.begins(now + 0.01)
+    assert congestion.shedding
+    congestion.begins(now + 1)
+    assert not congestion.shedding
+
+
+class Onset:
+    """Turns of calls that cost 0.1 ms of processor each, after a while in which that was measured."""
+
+    def __init__(self) -> None:
+        self.used = 0.0
+        self.congestion, self.now = Congestion(0.02, lambda: self.used), 10.0
+        for _ in range(100):
+            self.turn(10, 0.002)
+
+    def turn(self, calls: int, length: float) -> None:
+        """So many have come in the time since the last turn, and are taken up after it."""
+        self.now += length
+        for left in reversed(range(calls)):
+            self.congestion.taken_up(self.now, length / 2, left)
+        self.used += calls * 1e-4
+
+
+def test_three_times_too_much_is_seen_as_soon_as_it_lasts() -> None:
+    onset = Onset()
+    for length in (0.005, 0.011):
+        onset.turn(round(length * 30_000), length)
+        assert not onset.congestion.shedding
+    onset.turn(900, 0.030)
+    assert onset.congestion.shedding
 
 
 def turn(congestion: Congestion, now: float, calls: int, length: float) -> float:
@@ -145,7 +183,7 @@ async def let_in(doorkeeper: Doorkeeper, caller: Any = None) -> bool:
 
 
 def keeper(concurrency: int, queue: int, patience: float = 5.0) -> Doorkeeper:
-    return Doorkeeper(concurrency, queue, None, lambda: 0.0, patience)
+    return Doorkeeper(concurrency, queue, None, lambda: 0.0, patience=patience)
 
 
 async def test_so_many_at_once_so_many_wait_in_their_order_and_the_rest_is_refused() -> None:
