@@ -108,8 +108,8 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[float, Meta(ge=1, le=60_000)] | None,
         Meta(
             description="New calls are refused, with 503, when for a tenth of a second no call was taken up within so "
-            "many milliseconds after it had come, or when ever more wait: the worker has more to do than it can. A "
-            "few are let in all the same. null: none is refused."
+            "many milliseconds after it had come, or when ever more wait, or far more come than can be done: the "
+            "worker has more to do than it can. A few are let in all the same. null: none is refused."
         ),
     ] = 20.0
 
