@@ -120,7 +120,11 @@ def test_both_demo_models_stream_on_one_connection(gateway: Gateway, key: str) -
     events = [msgspec.json.decode(frame[6:]) for frame in frames[:-2]]
     order = [c["index"] for event in events for c in event["choices"] if c["text"]]
     assert set(order) == {0, 1, 2, 3} and order != sorted(order)
-    assert events[-1]["usage"]["completion_tokens"] == 240
+    ends = [c for event in events for c in event["choices"] if c["finish_reason"]]
+    used = events[-1]["usage"]["completion_tokens"]
+    assert used == sum(c["usage"]["completion_tokens"] for c in ends)
+    long = [c["finish_reason"] for c in ends].count("length")  # some tell a shorter story
+    assert len(ends) == 4 and (used == 240 if long == 4 else 60 * long < used < 240)
 
 
 def test_demo_is_greedy_and_demo_creative_follows_its_seed(gateway: Gateway, key: str) -> None:
