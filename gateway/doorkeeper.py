@@ -12,6 +12,7 @@ pause makes no standing queue, and a worker with nothing to do refuses nobody.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -79,7 +80,7 @@ class Congestion:
         self._growing = 0
         self._refused_at = 0.0
         self._began = 0.0
-        self._more_since = 0.0
+        self._more_since = math.inf  # since when more comes than can be done
         self._used = used
         self._used_at = used()
         self._stretch = 0
@@ -134,7 +135,9 @@ class Congestion:
         costs; a pause, or a crowd of new connections, makes calls late as well, and is soon over."""
         assert self.target is not None
         if calls <= FEW or calls * self._cost < MORE * (now - self._began):
-            self._more_since = now
+            self._more_since = math.inf
+        elif self._more_since == math.inf:
+            self._more_since = now  # a crowd, until others come behind it
         elif now - self._more_since >= BURST and lag > self.target / 4:
             self._shed(now)
         self._began = now

@@ -247,13 +247,12 @@ class Protocol(HttpToolsProtocol):
         if self._lacking:
             self._go_on(data)
             return
-        exchange: DirectExchange | None = None
+        exchange, begins = self._exchange, self._in_head and not self._head_size
         if self._in_head:
-            if not self._head_size:
+            if begins:
                 self._since = self.loop.time()
                 if self._recall(data):
                     return
-                exchange = self._exchange
             self._head_size += len(data)
         try:
             self.parser.feed_data(data)
@@ -264,7 +263,7 @@ class Protocol(HttpToolsProtocol):
         else:
             if self._in_head and self._head_size > MAX_HEAD:
                 self._refuse(HeadTooLarge(f"the request's head is larger than {MAX_HEAD} bytes"))
-            if exchange is not self._exchange is not None and self._tries:
+            if begins and exchange is not self._exchange is not None and self._tries:
                 self._remember(data)
 
     def on_response_complete(self) -> None:
@@ -352,6 +351,8 @@ class Protocol(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._direct = False
+        if not self._head_size:  # it begins in the midst of a read: what is read next does not begin a request
+            self._head_size = 1
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # else it is a trailer, which must not pass for a header

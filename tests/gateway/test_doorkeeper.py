@@ -128,6 +128,20 @@ def test_three_times_too_much_is_seen_as_soon_as_it_lasts() -> None:
     assert onset.congestion.shedding
 
 
+@pytest.mark.parametrize("gap", [0.005, 0.02, 0.025, 0.05])
+def test_a_crowd_that_comes_at_once_is_let_in_also_behind_a_trickle(gap: float) -> None:
+    """Calls far apart, and then as many as need longer than the time since the last: once is no queue."""
+    onset = Onset()
+    for _ in range(3):
+        onset.now += gap
+        assert onset.congestion.taken_up(onset.now, 0.0002, 0)
+    onset.now += gap
+    for left in reversed(range(800)):
+        assert onset.congestion.taken_up(onset.now, 0.008 + 1e-4 * (800 - left), left)
+        onset.now += 1e-4
+    assert not onset.congestion.shedding
+
+
 def turn(congestion: Congestion, now: float, calls: int, length: float) -> float:
     for place in range(calls):
         congestion.taken_up(now + length * place / calls, length * (place + 1) / calls, calls - place - 1)

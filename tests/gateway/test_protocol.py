@@ -214,3 +214,38 @@ async def test_a_head_is_recalled_also_where_the_body_comes_later(app: Any, monk
         await turns()
     assert [data[:15] for data in wire.written] == [b"HTTP/1.1 200 OK"] * 4
     protocol.connection_lost(None)
+
+
+BEGIN = "POST /v1/completion HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {}\r\n"
+END = b"x: y\r\ncontent-length: 1\r\n\r\nb"
+
+
+def begin(key: str) -> bytes:
+    return BEGIN.format(key).encode()
+
+
+INNER = begin("two") + END
+WITHIN = [begin("one") + b"content-length: %d\r\n\r\n" % len(INNER), INNER, INNER, INNER]
+BEHIND = [begin("one") + END + begin("one"), *[END + begin("one")] * 2, END, begin("two") + END + begin("two"), END]
+AFTER = [begin("one"), END, GET.encode() + begin("two"), END]
+
+
+@pytest.mark.parametrize("pieces", [WITHIN, BEHIND, AFTER], ids=["within a body", "behind others", "in pieces"])
+async def test_nothing_but_a_whole_head_is_taken_for_one_that_was_heard(app: Any, pieces: list[bytes]) -> None:
+    """Else one caller's request would pass for another's, where both come on one connection of a proxy's."""
+    remembered, parsed = await heard(app, pieces, 4), await heard(app, pieces, 0)
+    assert parsed[0][-2][1] == b"Bearer two"
+    assert remembered == parsed
+
+
+async def test_a_head_is_remembered_also_where_bodies_are_written_for_themselves(app: Any) -> None:
+    protocol, wire = connected(app)
+    for piece in (request()[: -len(BODY)], BODY):
+        protocol.data_received(piece)
+    await turns()
+    protocol.parser = None  # type: ignore[assignment]  # nobody needs it
+    for piece in (request()[: -len(BODY)], BODY):
+        protocol.data_received(piece)
+    await turns()
+    assert [data[:15] for data in wire.written] == [b"HTTP/1.1 200 OK"] * 2
+    protocol.connection_lost(None)
