@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
-from adapters.errors import Invalid, ProviderError, Unavailable
+from adapters.errors import Invalid, ProviderError
 from adapters.types import Choice, Delta, Reply
 from gateway.caching.entry import Kept
 from gateway.caching.gathering import batches, whole
@@ -24,7 +24,7 @@ from gateway.limits.types import StoreDown
 from gateway.sharing.flight import Batch, Flight, Stopped, size
 from gateway.sharing.look import Look
 from gateway.sharing.messages import Kind, Message, error_of, failed_by, read, written
-from gateway.sharing.share import Share, kept_of, note_told
+from gateway.sharing.share import Gone, Share, kept_of, note_told
 from gateway.types import Clock, LegResult
 
 log = logging.getLogger("gateway.sharing")
@@ -162,8 +162,7 @@ class Elsewhere:
             if heard == "ended":
                 return
             if flight.spoken:
-                gone = Unavailable("another process of the gateway, which had asked for this answer, has gone")
-                self._close(flight, gone)
+                self._close(flight, Gone("another process of the gateway, which had asked for this answer, has gone"))
                 return
             flight.result.attempts, flight.result.served = 0, ""
             if heard == "alone":

@@ -25,6 +25,10 @@ class NotCached(TimedOut):
     fall_back = False
 
 
+class Gone(Unavailable):
+    """Another process had asked, and has died after it had told a part."""
+
+
 class Flights(Protocol):
     """Where calls under way are found and begun."""
 
@@ -103,7 +107,7 @@ class Share(Struct, eq=False):
 
     async def _fly(self, result: LegResult, clock: Clock, emit: Emit | None) -> None:
         flight = self.flights.joined(self, result, emit is not None)
-        leads = result.meter is None
+        leads, joins = result.meter is None, result.cache == "coalesced"
         heard: list[Batch] = []
         hear = collected(heard) if emit is None and flight.streamed else emit if flight.streamed else None
         try:
@@ -119,6 +123,10 @@ class Share(Struct, eq=False):
         flown = flight.result
         outcome = flown.outcome
         assert outcome is not None
+        if isinstance(outcome, Gone) and emit is None and joins:  # who has been told no part of it asks anew
+            result.cache = ""
+            await self._fly(result, clock, None)
+            return
         follow(result, flown)
         result.broken, result.kept, result.used = flown.broken, flown.kept, flown.used
         if isinstance(outcome, Reply):
