@@ -305,8 +305,9 @@ class RedisLimiter:
                 self._changed(self._was_up)
 
     def _keep(self, told: list[Told], epoch: str | None) -> None:
-        """``epoch`` was that of the counters when they were to be told."""
-        if not self._kept:
+        """``epoch`` was that of the counters when they were to be told: if these were set since, it must be looked at
+        what they have, whatever was kept before."""
+        if not self._kept or epoch != self.epoch:
             self._kept_since = epoch
         self._kept.add(told)
         if epoch is not None and life_of(epoch) != life_of(self.epoch):
@@ -345,10 +346,15 @@ class RedisLimiter:
 
     async def _hold_against_ledger(self) -> None:
         """What is kept is not told if the counters may have it from the ledger."""
-        epoch = self.epoch
-        if self._kept and epoch != self._kept_since and self._counted is not None:
-            self._kept.let_go(await self._counted(self.untold()))
-        self._kept_since = epoch
+        while self._kept and self._counted is not None and self._kept_since != self.epoch:
+            before, self._kept_since = self._kept_since, self.epoch
+            try:
+                found = await self._counted(self.untold())
+            except BaseException:
+                self._kept_since = before
+                raise
+            self._kept.let_go(found)  # what came meanwhile from an earlier epoch has set it back
+        self._kept_since = self.epoch
 
     async def _tell_kept(self) -> None:
         while uses := self._kept.first(MOST):

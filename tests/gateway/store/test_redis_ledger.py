@@ -1,6 +1,7 @@
 """Counters are set by the ledger while a replica has uses that it could not tell: nothing counts twice, nothing stays
 reserved."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -169,6 +170,33 @@ async def test_what_is_added_while_the_ledger_is_asked_is_not_told_as_well(
     monkeypatch.setattr(cut.store.limiter, "_counted", counted)
     await cut.comes_back()
     assert (await used(other), cut.asked) == ((4, 0), 2)
+
+
+async def test_what_was_on_its_way_to_lost_counters_is_held_against_the_ledger_whatever_is_kept_since(
+    server: RedisServer, cut: Cut, other: RedisStore
+) -> None:
+    """A caller leaves just after the loss has been noticed: what is given back for them is of the new life already."""
+    limiter = cut.store.limiter
+    await limiter.reserve(ask("a"), 60.0)
+    with server.client() as client:
+        client.flushall()
+    await other.limiter.seed((month(3),), only_empty=False)
+    await other.limiter.begin_epoch()
+    cut.in_ledger = {"a"}
+    before = limiter.epoch
+    first = asyncio.ensure_future(limiter.reserve(ask("b"), 60.0))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    told = limiter.tell((SettledUse("a", 3, 3),))
+    await first
+    assert limiter.epoch != before and not told.done()
+    leaving = asyncio.ensure_future(limiter.reserve(ask("c"), 60.0))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving, told])
+    await limiter.settle((SettledUse("b", 4, 4),))
+    await until(lambda: limiter.up and limiter.unsettled == 0)
+    assert (await used(other), cut.asked) == ((7, 0), 1)
 
 
 async def test_counters_that_went_back_are_forgotten_though_they_were_set_since(other: RedisStore) -> None:
