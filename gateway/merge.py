@@ -11,6 +11,8 @@ from gateway.gate import Overloaded
 from gateway.types import CompletionResponse, Fanout, LegResult, Part
 
 NOTHING = Usage(0, 0)
+NOT_CACHED = "not_cached"
+"""The code of a call that wants a kept answer or none: asked again at once, it would hear the same."""
 
 
 def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, elapsed: float) -> CompletionResponse:
@@ -95,7 +97,7 @@ def unanswered(failed: list[LegResult], given_up: list[LegResult], asked: int) -
     legs = tuple(failure(result) for result in sorted(failed + given_up, key=lambda result: result.leg.offset))
     reasons = "; ".join(f"{leg.model}: {leg.message}" for leg in legs)
     message = reasons if asked == 1 else f"{len(legs)} of {asked} models did not answer ({reasons})"
-    final = any(result.attempts > 1 for result in failed)
+    final = any(result.attempts > 1 for result in failed) or all(error.code == NOT_CACHED for error in errors)
     return verdict(message, errors, legs, final, errors[0].param if asked == 1 else None)
 
 

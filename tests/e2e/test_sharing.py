@@ -94,6 +94,7 @@ async def test_who_wants_only_what_is_kept_gets_that_or_nothing(client: httpx.As
     only = {"cache-control": "only-if-cached"}
     refused = await client.post(URL, json=COLD, headers=only)
     assert refused.status_code == 504 and provider.seen == []
+    assert refused.headers["x-should-retry"] == "false"
     await client.post(URL, json=COLD)
     assert told(await client.post(URL, json=COLD, headers=only)) == "hit"
 
