@@ -34,7 +34,11 @@ WHO = frozenset(
 """Fields that say who asks, how soon, and in how many pieces, but not what. ``cache_salt`` is not among them: its
 purpose is that callers do not share what is cached."""
 
-PASSED_OVER = IN_PARAMS | WHO
+IN_CHAT = (IN_PARAMS | WHO) - {"best_of", "echo", "suffix"}
+IN_TEXT = (IN_PARAMS | WHO) - {"max_completion_tokens", "top_logprobs"}
+"""Fields that are passed over on either route. Those of the other route no ``params`` hold, but providers are sent them
+as they were written, and some know them: vLLM's chats have an ``echo``."""
+
 LIMITS = ("max_tokens", "max_completion_tokens")
 PROPERTIES = b'"properties"'
 
@@ -65,7 +69,7 @@ def digest(team: str, model: str, call: Call, keeping: Keeping | None) -> str:
         model,
         spoken(call.input),
         numbered(call.params),
-        None if call.fields is None else beyond(call.fields),
+        None if call.fields is None else beyond(call.fields, IN_CHAT if isinstance(call.input, Chat) else IN_TEXT),
         None if call.constraint is None else constrained(call.constraint),
         None if keeping is None else (sorted(keeping.free), keeping.rounds, keeping.hint),
     )
@@ -106,9 +110,9 @@ def stripped(message: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in message.items() if value is not None}
 
 
-def beyond(fields: Fields) -> Any:
+def beyond(fields: Fields, passed_over: frozenset[str]) -> Any:
     """What the caller wrote that is not in ``params`` and changes the answer."""
-    found = {name: canonical(raw) for name, raw in fields.items() if name not in PASSED_OVER and raw != NULL}
+    found = {name: canonical(raw) for name, raw in fields.items() if name not in passed_over and raw != NULL}
     if LIMITS[0] in fields and LIMITS[1] in fields:
         limits = [bytes(fields[name]) for name in LIMITS if fields[name] != NULL]
         if len(set(limits)) == 2:  # params have one of them; some providers are sent both

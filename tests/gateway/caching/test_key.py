@@ -224,13 +224,15 @@ def test_every_param_counts() -> None:
     assert len(found) == len(Params.__struct_fields__) + 1
 
 
-def test_no_field_that_means_something_is_passed_over() -> None:
-    """Of those that OpenAI and vLLM know, all but those that params hold and those that say who asks."""
+@pytest.mark.parametrize("dialect", [chat, completions])
+def test_no_field_that_means_something_is_passed_over(dialect: Any) -> None:
+    """Of those that OpenAI and vLLM know, all but those that params hold and those that say who asks. What only the
+    other route reads is sent to providers all the same, and vLLM's chats have an ``echo``."""
     known = NEUTRAL.keys() | HINTS
-    base = of(Call("-", "hi", fields={}))
-    over = {name for name in known if of(Call("-", "hi", fields=fields(**{name: "x"}))) == base}
-    assert over == (IN_PARAMS | WHO) & known
-    assert set(chat.KNOWN | completions.KNOWN) >= IN_PARAMS
+    said = Chat(Raw(b"[]")) if dialect is chat else "hi"
+    base = of(Call("-", said, fields={}))
+    over = {name for name in known if of(Call("-", said, fields=fields(**{name: "x"}))) == base}
+    assert over == ((IN_PARAMS & dialect.KNOWN) | WHO) & known
 
 
 # ---------------------------------------------------------------------- properties
