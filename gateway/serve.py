@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -35,6 +36,9 @@ log = logging.getLogger("gateway.serve")
 
 BACKLOG = 2048
 PASSIVE = socket.AI_PASSIVE
+FILES = 65_536
+"""Open files that are asked for. Each connection is one, of callers and to providers; many systems give 1,024."""
+
 STARTING = 10.0
 """Seconds that the embedded model gets to start; the others do not wait for it longer."""
 
@@ -42,12 +46,21 @@ STARTING = 10.0
 def serve(config: Config, settings: Settings) -> None:
     """Serves until told to stop. Raises OSError when the address or the state directory cannot be used."""
     logs.to_stderr()
+    ask_for_files()
     with listener(settings.host, settings.port) as listening:  # before anything is made that would be left behind
         with leaving_at_once():
             fresh = prepare(settings)
         with Census() as census, embedded_model(config, census), long_tail(config, settings, census):
             threading.Thread(target=banner.when_ready, args=(config, settings, fresh), daemon=True).start()
             run(settings, listening)
+
+
+def ask_for_files() -> None:
+    """As many as there may be without asking anybody; who has more keeps them. Children inherit it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @contextmanager

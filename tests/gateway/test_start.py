@@ -83,3 +83,20 @@ def test_a_start_brings_nothing_large_that_it_does_not_need(tmp_path: Path) -> N
 )
 def test_what_it_needs_is_there_before_it_is_ready(tmp_path: Path, name: str, value: str, brought: str) -> None:
     assert brought in started(tmp_path, **{name: value})
+
+
+FILES = """
+import resource
+from gateway.serve import ask_for_files
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (SOFT, HARD))
+ask_for_files()
+print(*resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+@pytest.mark.parametrize(("soft", "hard", "found"), [(64, 128, "128 128"), (128, 128, "128 128"), (64, 900, "900 900")])
+def test_it_takes_as_many_files_as_it_may_have(soft: int, hard: int, found: str) -> None:
+    program = FILES.replace("SOFT", str(soft)).replace("HARD", str(hard))
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert told.stdout.split() == found.split()
