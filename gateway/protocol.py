@@ -91,6 +91,9 @@ class DirectExchange(Struct, eq=False):
     _head: Head = b""
     whole: bool = True
 
+    def __repr__(self) -> str:
+        return f"DirectExchange({self.id!r})"  # the rest holds a key, and what was asked
+
     def said(self) -> Said:
         """What the request's head says."""
         return self.authorization, self.content_type, self.cache_control, self.timeout, self.lamini

@@ -24,6 +24,9 @@ class Heard(Struct, frozen=True, eq=False):
     behind: bytes
     said: Any
 
+    def __repr__(self) -> str:
+        return f"Heard({len(self.before) + len(self.behind)} bytes)"  # they hold a key
+
     def body(self, data: bytes, most: int) -> tuple[int, int] | None:
         """Where the body begins in these bytes and how long it is to be, ``most`` at most; None if this is another
         head, or more than it and its body has come."""

@@ -249,3 +249,12 @@ async def test_a_head_is_remembered_also_where_bodies_are_written_for_themselves
     await turns()
     assert [data[:15] for data in wire.written] == [b"HTTP/1.1 200 OK"] * 2
     protocol.connection_lost(None)
+
+
+async def test_a_key_is_not_in_what_is_shown(app: Any) -> None:
+    protocol, _ = connected(app)
+    protocol.data_received(request())
+    shown = repr(protocol._exchange) + repr(protocol._heard)
+    assert protocol._heard is not None and KEY not in shown and "bytes" in shown
+    await turns()
+    protocol.connection_lost(None)
