@@ -4,6 +4,7 @@ The messages are ours. What an exception says may hold an address or a name, so 
 most, and is never part of the text.
 """
 
+import errno
 import socket
 import ssl
 import zlib
@@ -11,6 +12,7 @@ import zlib
 from httptools import HttpParserError, HttpParserUpgrade
 
 from adapters.errors import Garbled, NotConnected, ProviderError, Unavailable
+from gateway.gate import Overloaded
 
 LOST = "the connection to the provider was lost before an answer came"
 CUT = "the provider's answer was cut short"
@@ -21,6 +23,7 @@ LATE = "the provider did not finish its answer in time"
 TOO_LARGE = "the provider's answer is too large"
 TOO_LONG = "the head of the provider's answer is too large"
 NOT_INFLATED = "the provider's answer could not be decompressed"
+NO_FILES = "the gateway has no open file left for a connection to the provider"
 CLOSED = "the gateway is closing its connections"
 
 MEANING: tuple[tuple[type[Exception], type[ProviderError], str], ...] = (
@@ -43,6 +46,8 @@ def meaning(error: Exception) -> ProviderError:
     """Ours, for an exception of the network, TLS, HTTP or compression."""
     if isinstance(error, ProviderError):
         return error
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):  # our own want, not theirs
+        return Overloaded(NO_FILES, retry_after=1)
     for kind, ours, message in MEANING:
         if isinstance(error, kind):
             return ours(message)

@@ -1,5 +1,6 @@
 """What each failure means for whoever is asked next, and for whoever has failed."""
 
+import errno
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,7 @@ from adapters.errors import (
 from gateway.gate import Overloaded
 from gateway.metering import Unnoted
 from gateway.resilience.verdicts import Verdict, verdict_of
+from gateway.upstream.failures import meaning
 
 
 def kinds(kind: type[ProviderError] = ProviderError) -> Iterator[type[ProviderError]]:
@@ -54,6 +56,14 @@ def kinds(kind: type[ProviderError] = ProviderError) -> Iterator[type[ProviderEr
 )
 def test_each_class_has_its_verdict(kind: type[ProviderError], words: str) -> None:
     assert verdict_of(kind("x")) == Verdict(**dict.fromkeys(words.split(), True))
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_files_that_the_gateway_lacks_are_not_the_targets_failure(number: int) -> None:
+    failure = meaning(OSError(number, "Too many open files"))
+    assert isinstance(failure, Overloaded) and failure.retry_after == 1
+    assert not verdict_of(failure).counts
+    assert verdict_of(meaning(OSError(errno.EHOSTUNREACH, "No route to host"))).counts
 
 
 def test_the_errors_own_word_on_falling_back_holds_for_all_of_them() -> None:
