@@ -11,6 +11,8 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from gateway.turns import at_once
+
 log = logging.getLogger("gateway.serve")
 
 MOST = 64
@@ -58,17 +60,9 @@ class Acceptor:
     def _begin(self, connecting: Coroutine[Any, Any, object]) -> None:
         """What a task would do, for a third of what a new connection costs, and a turn of the loop sooner."""
         made: asyncio.Future[object] = connecting.send(None)
-        made.add_done_callback(lambda _: end(connecting))
+        made.add_done_callback(lambda _: at_once(connecting))
 
     def _wait(self, error: OSError) -> None:
         log.error("no connection can be taken for %g s: %s", PAUSE, error)
         self._loop.remove_reader(self._listening)
         self._pause = self._loop.call_later(PAUSE, self.open)
-
-
-def end(connecting: Coroutine[Any, Any, object]) -> None:
-    try:
-        connecting.send(None)
-    except StopIteration:
-        return
-    connecting.close()

@@ -204,9 +204,15 @@ class Admission:
         return self._closely(call, limited) if granted is None else self._let_in(call, granted, [])
 
     async def _roughly(self, call: Admitting, wishes: list[tuple[str, int, int]], limited: Limited) -> Admitted:
-        granted, away = await self._asked_roughly(wishes, limited)
-        if granted is not None:
-            return self._let_in(call, granted, [])
+        away = False
+        try:
+            verdict = await self._asked(Rough(limited, wishes))
+            if isinstance(verdict, Granted):
+                return self._let_in(call, verdict, [])
+        except TooClose as close:
+            away = close.away
+            if not away:
+                self._counting.was_too_close(limited)
         return await self._closely(call, limited, away)
 
     async def _closely(self, call: Admitting, limited: Limited, away: bool = False) -> Admitted:
@@ -229,33 +235,16 @@ class Admission:
         self._watch.granted(granted)
         return Admitted(self._meters(call, granted.at * 1000, needs), told(granted))
 
-    async def _asked_roughly(self, wishes: list[tuple[str, int, int]], limited: Limited) -> tuple[Granted | None, bool]:
-        """None where it must be asked closely; and whether the store that all share has gone meanwhile."""
-        ask = Rough(limited, wishes)
-        try:
-            granted = await self._counting.later(ask)
-        except TooClose as close:
-            if not close.away:
-                self._counting.was_too_close(limited)
-            return None, close.away
-        except (StoreDown, asyncio.CancelledError) as failure:
-            raise self._in_vain(ask, failure) from None
-        return (granted, False) if isinstance(granted, Granted) else (None, False)
-
-    async def _asked(self, ask: Ask) -> Verdict:
+    async def _asked(self, ask: Ask | Rough) -> Verdict:
         try:
             return await self._counting.later(ask)
-        except (StoreDown, asyncio.CancelledError) as failure:
-            raise self._in_vain(ask, failure) from None
-
-    def _in_vain(self, ask: Ask | Rough, failure: BaseException) -> BaseException:
-        """Why there is no answer."""
-        if isinstance(failure, StoreDown):
+        except StoreDown as exc:
             self._watch.unrecorded()
-            return Unrecorded("limits cannot be looked up now, and no call is let in without", retry_after=1)
-        for id in ask.ids():  # the caller has left; what was asked for may yet be granted
-            self._counting.settle(id, 0, 0)
-        return failure
+            raise Unrecorded("limits cannot be looked up now, and no call is let in without", retry_after=1) from exc
+        except asyncio.CancelledError:
+            for id in ask.ids():  # the caller has left; what was asked for may yet be granted
+                self._counting.settle(id, 0, 0)
+            raise
 
     def _meters(self, call: Admitting, at: int, needs: Sequence[Need] | None) -> list[LegMeter]:
         """``needs`` is None where nothing was reserved, and empty where nobody has looked closely."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -117,7 +118,6 @@ class SharedCounting:
         self._spending: set[Subject] = set()
         self._uses: list[SettledUse] = []
         self._telling: set[asyncio.Future[Any]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None  # asking which one runs is a call of the kernel each time
         self._renewing: asyncio.Task[None] | None = None
 
     def spare(
@@ -172,10 +172,12 @@ class SharedCounting:
         else:
             self._share.over(hold, tokens)
         if not self._uses:
-            if self._loop is None:
-                self._loop = asyncio.get_running_loop()
             self._loop.call_soon(self._tell)
         self._uses.append(use)
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()  # to ask each time is a call of the kernel
 
     def under_way(self) -> tuple[tuple[Hold, Ask], ...]:
         """The holds of all legs that are under way, wherever they were made."""

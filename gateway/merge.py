@@ -6,13 +6,12 @@ from functools import partial
 from adapters.errors import Invalid, ProviderError, Rejected, Throttled, TimedOut, path_of
 from adapters.types import Reply, Usage, summed
 from gateway.agreeing import AT_ONCE, MOST, merged, most_alike, size
+from gateway.caching.control import NotCached
 from gateway.errors import LegFailure, Unanswered
 from gateway.gate import Overloaded
 from gateway.types import CompletionResponse, Fanout, LegResult, Part
 
 NOTHING = Usage(0, 0)
-NOT_CACHED = "not_cached"
-"""The code of a call that wants a kept answer or none: asked again at once, it would hear the same."""
 
 
 def merge(results: list[LegResult], fanout: Fanout, *, id: str, created: int, elapsed: float) -> CompletionResponse:
@@ -97,7 +96,7 @@ def unanswered(failed: list[LegResult], given_up: list[LegResult], asked: int) -
     legs = tuple(failure(result) for result in sorted(failed + given_up, key=lambda result: result.leg.offset))
     reasons = "; ".join(f"{leg.model}: {leg.message}" for leg in legs)
     message = reasons if asked == 1 else f"{len(legs)} of {asked} models did not answer ({reasons})"
-    final = any(result.attempts > 1 for result in failed) or all(error.code == NOT_CACHED for error in errors)
+    final = any(result.attempts > 1 for result in failed) or all(isinstance(error, NotCached) for error in errors)
     return verdict(message, errors, legs, final, errors[0].param if asked == 1 else None)
 
 

@@ -28,8 +28,8 @@ def current_task() -> asyncio.Task[None]:
     return task
 
 
-def at_once(work: Coroutine[Any, Any, None]) -> None:
-    """Does what need not wait for anything, without a task."""
+def at_once(work: Coroutine[Any, Any, object]) -> None:
+    """Does what need not wait for anything, or no more, without a task."""
     try:
         work.send(None)
     except StopIteration:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from adapters.errors import TimedOut
 from adapters.types import Call
 
 Mode = Literal["auto", "always", "never"]
@@ -18,6 +19,14 @@ LONGEST = 2**31
 
 QUOTED = re.compile(rb'(?:[^,"]|"[^"]*")+')
 """What stands between commas, of which a quoted text may hold some."""
+
+
+class NotCached(TimedOut):
+    """Answered with 504: https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.7. Asked again at once, it would be the
+    same."""
+
+    code = "not_cached"
+    fall_back = False
 
 
 class Directives(Struct, frozen=True):

@@ -93,20 +93,13 @@ class LocalLimiter:
             requests, all_tokens = len(wishes), sum([tokens for _, tokens, _ in wishes])
             alike: list[tuple[Account, Bucket]] = []
             for subject, limits in ask.limited:
-                if limits.rpm is not None or limits.tpm is not None or limits.concurrent is not None:
-                    account, bucket = self._notice(subject, requests, all_tokens, now)
-                    account.places += requests
-                    alike.append((account, bucket))
+                if (place := self._notice(subject, limits, requests, all_tokens, now)) is not None:
+                    place[0].places += requests
+                    alike.append(place)
             for id, tokens, _ in wishes:
                 self._noticed[id] = [(account, bucket, tokens) for account, bucket in alike]
             return
-        places: list[tuple[Account, Bucket] | None] = []
-        for claim in ask.claims:
-            limits = claim.limits
-            if limits.rpm is None and limits.tpm is None and limits.concurrent is None:
-                places.append(None)
-            else:
-                places.append(self._notice(claim.subject, claim.requests, claim.tokens, now))
+        places = [self._notice(one.subject, one.limits, one.requests, one.tokens, now) for one in ask.claims]
         for hold in ask.holds:
             shares = self._noticed[hold.id] = []
             for share in hold.shares:
@@ -116,10 +109,12 @@ class LocalLimiter:
                 account.places += 1
                 shares.append((account, bucket, share.tokens))
 
-    def _notice(self, subject: Subject, requests: int, tokens: int, now: int) -> tuple[Account, Bucket]:
-        account = self._accounts.get(subject) or self._open(subject)
-        if account.day.number != self._calendar.day:
-            account.turn(self._calendar)
+    def _notice(
+        self, subject: Subject, limits: Limits, requests: int, tokens: int, now: int
+    ) -> tuple[Account, Bucket] | None:
+        if limits.rpm is None and limits.tpm is None and limits.concurrent is None:
+            return None
+        account = self._current(subject)
         window = account.window
         if (buckets := window.buckets) and buckets[0].last + SPAN <= now:
             window.forget(now)
@@ -173,14 +168,8 @@ class LocalLimiter:
             accounts.append(account)
         places: list[Place] = []
         for account in accounts:
-            today, month = account.day, account.month
-            today.there = month.there = True
-            today.reserved_tokens += tokens
-            today.reserved_nano += nano
-            month.reserved_nano += nano
             account.places += requests
-            bucket = account.window.add(now, requests, tokens) if account.by_minute else None
-            places.append((account, bucket, today, month))
+            places.append((account, account.take(requests, tokens, nano, now), account.day, account.month))
         kept = self._holds.kept
         for hold, tokens, nano in wishes:
             kept[hold] = (places, tokens, nano)

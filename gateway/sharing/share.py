@@ -7,22 +7,15 @@ from typing import Protocol
 from msgspec import Struct
 
 from adapters.chat import weight
-from adapters.errors import TimedOut, Unavailable
+from adapters.errors import Unavailable
 from adapters.types import Delta, Reply
 from gateway.attempts import Emit, close, told
-from gateway.caching.control import Directives, fresh
+from gateway.caching.control import Directives, NotCached, fresh
 from gateway.caching.entry import Kept
 from gateway.caching.gathering import batches, whole
 from gateway.sharing.flight import Batch, Flight, Stopped, follow
 from gateway.sharing.look import Look
 from gateway.types import Clock, Leg, LegResult
-
-
-class NotCached(TimedOut):
-    """Answered with 504: https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.7"""
-
-    code = "not_cached"
-    fall_back = False
 
 
 class Gone(Unavailable):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator
+from functools import cached_property
 from typing import Any
 
 from gateway.caching.store import Held
@@ -49,7 +50,6 @@ class RedisCache:
         self._name = name
         self._bytes = 0
         self._known: set[str] = set()  # teams that Redis has been told of
-        self._loop: asyncio.AbstractEventLoop | None = None  # asking which one runs is a call of the kernel each time
         self._tasks: set[asyncio.Future[Any]] = set()
         self._closed = False
 
@@ -61,7 +61,7 @@ class RedisCache:
     def look(self, team: str, model: str, digest: str) -> Awaitable[bytes | None] | None:
         if not self._asks():
             return None
-        return self._sent(asyncio.get_running_loop(), SECONDS, "GET", f"{prefix_of(team)}v:{digest}:{model}")
+        return self._sent(self._loop, SECONDS, "GET", f"{prefix_of(team)}v:{digest}:{model}")
 
     def keep(self, team: str, model: str, digest: str, value: bytes, ttl: float) -> None:
         size, keeping = len(value), self._keeping
@@ -107,11 +107,12 @@ class RedisCache:
 
     # ------------------------------------------------------------------ within
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()  # to ask each time is a call of the kernel
+
     def _asks(self) -> bool:
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
-        return not self._closed and loop.time() >= self._rests_until and self._up()
+        return not self._closed and self._loop.time() >= self._rests_until and self._up()
 
     def _sent(self, loop: asyncio.AbstractEventLoop, seconds: float, *command: str) -> "Answer":
         answer = self._client.start(*command)
