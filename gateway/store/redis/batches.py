@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import msgspec
@@ -90,8 +90,6 @@ class Batches:
         self._time = time
         self._seconds = seconds
         self._script = Script("limits.lua")
-        self._loop: asyncio.AbstractEventLoop | None = None  # asking which one runs is a call of the kernel each time
-        self._alarm: Alarm | None = None
         self._waiting: deque[Pending] = deque()
         self._flights: set[Flight] = set()
         self._ending: set[asyncio.Future[Any]] = set()
@@ -100,12 +98,17 @@ class Batches:
         self.reason = ""
         """Why Redis could not be asked the last time, for a log."""
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()  # to ask each time is a call of the kernel
+
+    @cached_property
+    def _alarm(self) -> Alarm:
+        return Alarm(self._loop, self._look_at_all)
+
     def submit(self, operation: Operation, rows: int = 1) -> "asyncio.Future[Answer]":
         """The future raises StoreDown, or Unanswered if it was sent."""
         loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
-            self._alarm = Alarm(loop, self._look_at_all)
         answered: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append(Pending(operation, rows, answered, loop.time()))
         if not self._scheduled and (not self._flights or self._may_start()):
@@ -123,8 +126,7 @@ class Batches:
                 fail(pending, Unanswered("the gateway is stopping"))
             flight.answer.cancel()
         await asyncio.gather(*[flight.answer for flight in flights], *self._ending, return_exceptions=True)
-        if self._alarm is not None:
-            self._alarm.off()
+        self._alarm.off()
 
     def _start(self) -> None:
         self._scheduled = False
@@ -155,7 +157,6 @@ class Batches:
     def _send(self, batch: list[Pending], whole: bool = False) -> None:
         """``whole``: with the script's text, since the server may not know it."""
         loop, alarm = self._loop, self._alarm
-        assert loop is not None and alarm is not None
         operations = [pending.operation for pending in batch]
         packed = encode((PREFIX, self._time() if self._time is not None else 0, operations))
         answer = (self._script.start_whole if whole else self._script.start)(self._client, KEYS, packed)
@@ -186,7 +187,6 @@ class Batches:
             # and what is no answer of our script's: somebody else's, or to something else
             self._failed(batch, error)
         else:
-            assert self._loop is not None
             self._heard = self._loop.time()
             self._answered(epoch if isinstance(epoch, str) and epoch else None, at, before)
             for pending, one in zip(batch, answers, strict=True):
@@ -197,7 +197,6 @@ class Batches:
 
     def _look_at_all(self) -> None:
         """The alarm has rung: as a rule for a flight that has landed since."""
-        assert self._loop is not None and self._alarm is not None
         now = self._loop.time()
         for flight in list(self._flights):
             if flight.look > now:
@@ -225,7 +224,6 @@ class Batches:
             self._give_up(flight)
         else:
             flight.turns = TURNS
-            assert self._alarm is not None
             self._alarm.by(flight.look)
 
     def _expire(self, flight: Flight, now: float) -> float:

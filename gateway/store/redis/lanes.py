@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 from redis.exceptions import NoScriptError
@@ -59,8 +60,6 @@ class Lane:
         self._spread = spread
         self._heard = heard
         self._first = first
-        self._loop: asyncio.AbstractEventLoop | None = None  # asking which one runs is a call of the kernel each time
-        self._alarm: Alarm | None = None
         self._waiting: dict[str, list[Row]] = {}
         self._rows = 0
         self._bytes = 0
@@ -76,7 +75,7 @@ class Lane:
             rows = self._waiting[prefix] = []
         rows.append((words, size, whose))
         if not self._rows:
-            self._since = self._clock()
+            self._since = self._loop.time()
         self._rows += 1
         self._bytes += size
         self.count += 1
@@ -91,15 +90,15 @@ class Lane:
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
-        if self._alarm is not None:
-            self._alarm.off()
+        self._alarm.off()
 
-    def _clock(self) -> float:
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
-            self._alarm = Alarm(loop, self._rung)
-        return loop.time()
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()  # to ask each time is a call of the kernel
+
+    @cached_property
+    def _alarm(self) -> Alarm:
+        return Alarm(self._loop, self._rung)
 
     def _start(self) -> None:
         self._scheduled = False
@@ -116,7 +115,6 @@ class Lane:
     def _send(self, prefix: str, rows: list[Row], until: float, whole: bool = False) -> None:
         """``whole``: with the script's text, since the server may not know it."""
         loop, alarm = self._loop, self._alarm
-        assert loop is not None and alarm is not None
         words = [*self._head()]
         for row in rows:
             words += row[0]
@@ -131,8 +129,7 @@ class Lane:
 
     def _rung(self) -> None:
         """The time of one may be up: as a rule it has landed since."""
-        assert self._alarm is not None
-        now = self._clock()
+        now = self._loop.time()
         for answer, flight in self._flights.items():
             if flight.until > now:
                 self._alarm.by(flight.until)
